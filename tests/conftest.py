@@ -1,0 +1,18 @@
+"""Fixtures that every area shares."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data and checkpoints; tests that need it are skipped where it is absent."""
+    default = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("HARDEN_SHARED_DATA", default))
+    if not folder.is_dir():
+        pytest.skip(f"shared data absent: {folder} (set HARDEN_SHARED_DATA)")
+    return folder
