@@ -1,7 +1,7 @@
 """Names on the command line, and the objects behind them.
 
-A member is a file in its kind's folder; the file's name is the member's name. Third parties add members by entry points.
-Listing names imports nothing, so ``harden --help`` stays fast.
+A member is a file in its kind's folder; the file's name is the member's name. Third parties add members by entry
+points. Listing names imports nothing, so ``harden --help`` stays fast.
 
 Example:
     >>> "gaussian" in Registry("noise law", "harden.noise.laws")

@@ -2,8 +2,8 @@
 
 A stream is a root seed and a path of names, such as ``(0, "chip", 3, "conv1.weight")``. The path is hashed, and the hash
 fills the whole state of the generator, so two streams differ even where their first 32 bits agree (``manual_seed`` of
-torch's mt19937 keeps only those). Streams are independent: a new consumer never shifts another, and chip 17 is the same chip
-whether it is drawn alone, in parallel, or after 16 others.
+torch's mt19937 keeps only those). Streams are independent: a new consumer never shifts another, and chip 17 is the same
+chip whether it is drawn alone, in parallel, or after 16 others.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
-# torch's CPU generator state: seed (8 bytes), left (4), seeded (4), next (8), 624 words of 8 bytes, then the cached normals.
+# torch's CPU generator state: seed (8 bytes), left (4), seeded (4), next (8), 624 words of 8 bytes, cached normals.
 _WORDS_AT = 24
 _WORDS = 624
 

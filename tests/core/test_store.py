@@ -1,0 +1,101 @@
+"""Files are whole or absent, logs survive a kill, a folder holds one run."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harden.errors import HardenError, RunFolderError
+from harden.store import RunFolder, append_line, read_lines, write_atomic
+
+
+def test_a_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_atomic(tmp_path / "a.txt", "old")
+    monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(HardenError, match=r"a\.txt.*No space left"):
+        write_atomic(path, "new")
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+@given(cut=st.integers(min_value=0, max_value=60))
+def test_a_log_cut_anywhere_keeps_its_whole_lines(cut: int, tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = tmp_path_factory.mktemp("log") / "trials.jsonl"
+    for chip in range(3):
+        append_line(path, {"chip": chip, "accuracy": 0.5})
+    whole = path.read_bytes()
+    cut = min(cut, len(whole))
+    path.write_bytes(whole[: len(whole) - cut])
+    kept = whole[: len(whole) - cut].count(b"\n")
+    assert [r["chip"] for r in read_lines(path)] == list(range(kept))
+    append_line(path, {"chip": "next"})
+    assert [r["chip"] for r in read_lines(path)] == [*range(kept), "next"]
+
+
+def test_a_log_damaged_in_the_middle_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_text('{"a": 1}\nnot json\n{"a": 2}\n')
+    with pytest.raises(HardenError, match="line 2"):
+        list(read_lines(path))
+
+
+def test_a_folder_of_another_run_is_refused_with_the_difference(tmp_path: Path) -> None:
+    with RunFolder(tmp_path / "run", "seed = 0\nlr = 0.1\n"):
+        pass
+    with pytest.raises(RunFolderError) as caught, RunFolder(tmp_path / "run", "seed = 1\nlr = 0.1\n"):
+        pass
+    assert caught.value.exit_code == 2
+    assert caught.value.problems == ("it has   seed = 0", "you ask  seed = 1")
+
+
+def test_a_folder_of_something_else_is_refused_and_untouched(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("x")
+    with pytest.raises(RunFolderError, match=r"thesis\.tex"), RunFolder(tmp_path, ""):
+        pass
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
+    with (
+        RunFolder(tmp_path / "run", ""),
+        pytest.raises(RunFolderError, match="another process"),
+        RunFolder(tmp_path / "run", ""),
+    ):
+        pass
+
+
+def _hold(folder: str, ready: multiprocessing.synchronize.Event) -> None:  # pyright: ignore[reportAttributeAccessIssue]
+    with RunFolder(folder, ""):
+        ready.set()
+        signal.pause()
+
+
+def test_the_lock_dies_with_its_process(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    ready = context.Event()
+    process = context.Process(target=_hold, args=(str(tmp_path / "run"), ready))
+    process.start()
+    assert ready.wait(60)
+    with pytest.raises(RunFolderError, match="another process"), RunFolder(tmp_path / "run", ""):
+        pass
+    process.kill()
+    process.join()
+    with RunFolder(tmp_path / "run", ""):
+        pass
+
+
+def test_errors_survive_pickling_and_json(tmp_path: Path) -> None:
+    import pickle
+
+    error = RunFolderError("what", where="here", fix="do this", problems=("a", "b"))
+    again = pickle.loads(pickle.dumps(error))
+    assert str(again) == str(error)
+    assert again.problems == error.problems
+    assert json.dumps(str(again))
