@@ -143,11 +143,15 @@ class RunFolder:
         except OSError as error:
             raise RunFolderError(f"cannot create the folder ({error.strerror})", where=str(self.path)) from error
         self._take_lock()
-        known = self.path / SETTINGS
-        if known.exists():
-            self._compare(known.read_text(encoding="utf-8"))
-        else:
-            write_atomic(known, self.settings)
+        try:
+            known = self.path / SETTINGS
+            if known.exists():
+                self._compare(known.read_text(encoding="utf-8"))
+            else:
+                write_atomic(known, self.settings)
+        except BaseException:
+            self._lock.close()
+            raise
         return self
 
     def __exit__(

@@ -1,6 +1,6 @@
 """Named random streams: the same names always mean the same numbers.
 
-A stream is a root seed and a path of names, such as ``(0, "chip", 3, "conv1.weight")``. The path is hashed, and the hash
+A stream is a root seed and a path of names, such as ``(0, "chip", 3, "conv1.weight")``. The path is hashed; the hash
 fills the whole state of the generator, so two streams differ even where their first 32 bits agree (``manual_seed`` of
 torch's mt19937 keeps only those). Streams are independent: a new consumer never shifts another, and chip 17 is the same
 chip whether it is drawn alone, in parallel, or after 16 others.

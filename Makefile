@@ -1,0 +1,60 @@
+# make demo and make test each set up all they need in .venv; PYTHON chooses the interpreter (>= 3.10).
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help install demo test test-slow check fix docs bench bench-eval bench-methods bench-noise bench-import clean
+
+help:  ## This list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("harden needs Python >= 3.10, this is " + sys.version.split()[0] if sys.version_info < (3, 10) else 0)'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+install: $(READY)  ## Create .venv and install harden with its development tools
+
+demo: $(READY)  ## Harden a small network on embedded data; prints where the report is
+	$(BIN)/harden demo
+
+test: $(READY)  ## The test suite, under 10 minutes on 2 cores
+	$(BIN)/python -m pytest -q
+
+test-slow: $(READY)  ## The tests marked slow
+	$(BIN)/python -m pytest -q -m slow
+
+check: $(READY)  ## Format, lint, types, layers, generated docs
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/python docs/generate.py --check
+
+fix: $(READY)  ## Mend what can be mended by a tool
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/python docs/generate.py
+
+docs: $(READY)  ## The documentation as a site in site/
+	$(BIN)/python docs/generate.py
+	$(BIN)/mkdocs build --strict
+
+bench: bench-eval bench-noise bench-methods  ## All quick benchmarks
+
+bench-eval: $(READY)  ## Evaluation speed against the clean session and peers
+	$(BIN)/python benchmarks/eval_bench.py
+
+bench-noise: $(READY)  ## Nanoseconds a weight to draw a chip
+	$(BIN)/python benchmarks/noise_bench.py
+
+bench-methods: $(READY)  ## Step time of each method against a clean step
+	$(BIN)/python benchmarks/methods_bench.py
+
+bench-import: $(READY)  ## Which timm exports import, agree and train (long; resumable)
+	$(BIN)/python benchmarks/import_bench.py
+
+clean:  ## Remove the virtual environment and built files
+	rm -rf $(VENV) build dist site
