@@ -1,0 +1,199 @@
+"""Labelled examples, decoded once, handed out as model inputs."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+
+import numpy as np
+
+from harden.data import sources
+from harden.data.arrays import as_images, check, normalise
+from harden.data.images import Progress, resize_all
+from harden.data.labels import encode
+from harden.data.preprocess import Preprocess
+from harden.data.sources.base import Examples, Request
+from harden.errors import DataError
+
+Index = slice | np.ndarray | Sequence[int]
+
+
+class Dataset:
+    """Examples in a fixed order, with the preprocessing of the model they are meant for.
+
+    Attributes:
+        source: What was opened.
+        sha256: Digest of the bytes that were read from it; a part of a data set keeps the digest of the whole.
+        preprocess: How raw values become model input.
+        examples: How many there are.
+        classes: How many classes the labels number; 0 without labels.
+        class_names: Their names in order, where the source has names.
+        labels: int64 [examples], or ``None``.
+        input_shape: Shape of one model input, such as (3, 32, 32).
+        images: Whether the examples are images.
+
+    Example:
+        >>> x, y = np.zeros((4, 8, 8, 1), np.uint8), np.array([0, 1, 0, 1])
+        >>> data = Dataset.from_arrays(x, y, Preprocess(mean=(0.5,), std=(0.5,)))
+        >>> data.inputs(slice(0, 2)).shape, float(data.inputs([0]).max())
+        ((2, 1, 8, 8), -1.0)
+    """
+
+    def __init__(
+        self,
+        values: np.ndarray,
+        labels: np.ndarray | None,
+        preprocess: Preprocess,
+        *,
+        images: bool,
+        source: str,
+        sha256: str,
+        class_names: tuple[str, ...] | None = None,
+        classes: int | None = None,
+        rows: np.ndarray | None = None,
+    ) -> None:
+        self._values = values
+        self._rows = rows
+        self.labels = labels
+        self.preprocess = preprocess
+        self.images = images
+        self.source = source
+        self.sha256 = sha256
+        self.class_names = class_names
+        counted = 0 if labels is None else len(class_names) if class_names else int(labels.max()) + 1
+        self.classes = counted if classes is None else classes
+        self.examples = len(values) if rows is None else len(rows)
+        shape = values.shape[1:]
+        channels_first = images and preprocess.layout == "NCHW"
+        self.input_shape: tuple[int, ...] = (shape[-1], *shape[:-1]) if channels_first else shape
+
+    @classmethod
+    def open(
+        cls,
+        source: str | os.PathLike[str],
+        preprocess: Preprocess,
+        *,
+        limit: int | None = None,
+        labelled: bool = True,
+        progress: Progress | None = None,
+    ) -> Dataset:
+        """Read and decode a data set.
+
+        Args:
+            source: A parquet file or folder of them, a folder of images (a sub-folder a class), or an ``.npz``.
+            preprocess: From ``resolve_preprocess``.
+            limit: Read the first so many examples only.
+            labelled: Whether labels must be there; without, ``labels`` is ``None``.
+            progress: Called with (examples decoded, examples in all).
+
+        Raises:
+            DataError: The source, or an item of it, cannot be read or does not fit; the message names it.
+        """
+        if limit is not None and limit < 1:
+            raise DataError(
+                f"a limit of {limit} leaves no examples", where=os.fspath(source), fix="Give --limit 1 or more"
+            )
+        name = os.fspath(source)
+        return cls._of(sources.read(name, Request(preprocess, limit, labelled, progress)), preprocess, name)
+
+    @classmethod
+    def from_arrays(
+        cls,
+        values: np.ndarray,
+        labels: np.ndarray | Sequence[object] | None,
+        preprocess: Preprocess,
+        *,
+        source: str = "<memory>",
+    ) -> Dataset:
+        """A data set of arrays at hand; they mean what they mean in an ``.npz``.
+
+        Raises:
+            DataError: Values and labels do not belong together, or do not fit the preprocessing.
+        """
+        digest = hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()
+        return cls._of(Examples(values, labels, f"{source}, labels", digest), preprocess, source)
+
+    @classmethod
+    def _of(cls, found: Examples, preprocess: Preprocess, source: str) -> Dataset:
+        values, images = (found.values, True) if found.images else as_images(found.values, preprocess, source)
+        if images and values.dtype == np.uint8:
+            values = resize_all(values, preprocess)
+        values = check(values, images, preprocess, source)
+        labels, names = None, None
+        if found.labels is not None:
+            labels, names = encode(found.labels, found.labels_where, found.class_names)
+            if len(labels) != len(values):
+                what = f"{len(values)} examples and {len(labels)} labels"
+                raise DataError(what, where=source, fix="Give one label per example")
+        return cls(values, labels, preprocess, images=images, source=source, sha256=found.sha256, class_names=names)
+
+    def __len__(self) -> int:
+        return self.examples
+
+    def __repr__(self) -> str:
+        labels = f"{self.classes} classes" if self.labels is not None else "unlabelled"
+        return f"Dataset({self.source!r}, {self.examples} examples {list(self.input_shape)}, {labels})"
+
+    def raw(self, index: Index) -> np.ndarray:
+        """Values before normalisation: uint8 (or float) [B, H, W, C] for images, [B, ...] for arrays."""
+        chosen = index if isinstance(index, slice) else np.asarray(index)
+        return np.asarray(self._values[chosen if self._rows is None else self._rows[chosen]])
+
+    def normalise(self, raw: np.ndarray) -> np.ndarray:
+        """Raw values as model input: ``(x / scale - mean) / std``, float32, in the model's layout."""
+        return normalise(raw, self.preprocess, self.images)
+
+    def inputs(self, index: Index) -> np.ndarray:
+        """Model inputs, float32 [B, *input_shape]."""
+        return self.normalise(self.raw(index))
+
+    def subset(self, index: Index) -> Dataset:
+        """Some of the examples, in the order of ``index``; the decoded values are shared, not copied."""
+        rows = np.arange(self.examples)[np.asarray(index) if not isinstance(index, slice) else index]
+        if len(rows) == 0:
+            raise DataError("no examples left", where=self.source, fix="Choose at least one")
+        return Dataset(
+            self._values,
+            None if self.labels is None else self.labels[rows],
+            self.preprocess,
+            images=self.images,
+            source=self.source,
+            sha256=self.sha256,
+            class_names=self.class_names,
+            classes=self.classes,
+            rows=rows if self._rows is None else self._rows[rows],
+        )
+
+    def split(self, fraction: float, rng: np.random.Generator) -> tuple[Dataset, Dataset]:
+        """Set a share of the examples aside, of each class the same share as near as whole numbers allow.
+
+        Args:
+            fraction: The share that is held out, in (0, 1).
+            rng: Chooses which; from ``harden.streams.numpy_generator``.
+
+        Returns:
+            (rest, held out), both in the order of the whole.
+
+        Raises:
+            DataError: One of the two would be empty.
+        """
+        total = round(fraction * self.examples)
+        if not 0 < total < self.examples:
+            what = f"a share of {fraction:g} of {self.examples} examples leaves nothing on one side"
+            raise DataError(what, where=self.source, fix="Give more examples, or a validation set of their own")
+        groups = np.zeros(self.examples, np.int64) if self.labels is None else self.labels
+        held = np.zeros(self.examples, bool)
+        members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
+        for indices, count in zip(members, _shares([len(one) for one in members], total), strict=True):
+            held[rng.permutation(indices)[:count]] = True
+        return self.subset(np.flatnonzero(~held)), self.subset(np.flatnonzero(held))
+
+
+def _shares(sizes: list[int], total: int) -> list[int]:
+    """Whole numbers proportional to ``sizes`` with the given sum, by largest remainders."""
+    exact = np.array(sizes) * (total / sum(sizes))
+    counts = np.floor(exact).astype(int)
+    for index in np.argsort(-(exact - counts), kind="stable")[: total - counts.sum()]:
+        counts[index] += 1
+    return counts.tolist()

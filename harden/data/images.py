@@ -1,0 +1,143 @@
+"""Images: from encoded bytes to uint8 pixels of the model's size, decoded once, on all cores.
+
+Resizing follows timm's evaluation transforms to the pixel, so that a timm model sees the images it was published with.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from harden.data.preprocess import Preprocess
+from harden.data.storage import allocate
+from harden.errors import DataError
+
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+BLOCK = 1024  # images read ahead of decoding
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Item:
+    """One encoded image: its name in messages, and its bytes or the file that holds them."""
+
+    where: str
+    data: bytes | Path
+
+
+def decode_all(items: Iterable[Item], count: int, record: Preprocess, progress: Progress | None = None) -> np.ndarray:
+    """Decode images in order, on all cores.
+
+    Args:
+        items: The encoded images; read lazily, a block at a time.
+        count: How many there are, > 0.
+        record: Mode, size and filter.
+        progress: Called with (images done, images in all).
+
+    Returns:
+        uint8 [count, H, W, C]; in a temporary file where it is large.
+
+    Raises:
+        DataError: An image cannot be read, or its size differs from the others' and no input size is known.
+    """
+    if record.channels not in MODES:
+        what = f"images have 1, 3 or 4 channels, and the preprocessing has {record.channels}"
+        raise DataError(what, fix="Give --mean and --std with one value per channel of the images")
+    stream, pixels, done = iter(items), None, 0
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        for block in iter(lambda: list(islice(stream, BLOCK)), []):
+            # A task decodes a run of images: tasks of one image each would cost more than decoding a small one.
+            runs = [block[at : at + 32] for at in range(0, len(block), 32)]
+            for image in _chain(pool.map(lambda run: [decode(item, record) for item in run], runs)):
+                if pixels is None:
+                    pixels = allocate((count, *image.shape), np.uint8)
+                if image.shape != pixels.shape[1:]:
+                    raise _sizes_differ(block[done % BLOCK].where, image.shape, pixels.shape[1:])
+                pixels[done] = image
+                done += 1
+            if progress:
+                progress(done, count)
+    if pixels is None or done != count:
+        raise DataError(f"{count} images announced, {done} found", fix="Write the data set again")
+    return pixels
+
+
+def _chain(runs: Iterable[list[np.ndarray]]) -> Iterator[np.ndarray]:
+    for run in runs:
+        yield from run
+
+
+def _sizes_differ(where: str, found: tuple[int, ...], first: tuple[int, ...]) -> DataError:
+    what = f"the image is {found[0]}x{found[1]} (height x width), the first one {first[0]}x{first[1]}"
+    return DataError(what, where=where, fix="Give --input-size H,W to resize all images to the model's input")
+
+
+def decode(item: Item, record: Preprocess) -> np.ndarray:
+    """One image as uint8 [H, W, C], resized if the record has an input size.
+
+    Raises:
+        DataError: The image cannot be read, or has more than 8 bits a channel.
+    """
+    try:
+        data = item.data if isinstance(item.data, bytes) else item.data.read_bytes()
+        with Image.open(io.BytesIO(data)) as image:
+            if image.mode.startswith(("I", "F")):
+                raise DataError(
+                    f"the image has more than 8 bits a channel (mode {image.mode})",
+                    where=item.where,
+                    fix="Convert it to 8 bits, or give the data as .npz of floats",
+                )
+            return np.asarray(_fit(image.convert(MODES[record.channels]), record)).reshape(
+                *_size(image, record), record.channels
+            )
+    except DataError:
+        raise
+    except Exception as error:  # Pillow's plug-ins raise whatever the broken bytes lead them to
+        what = f"unreadable image: {' '.join(str(error).split()) or type(error).__name__}"
+        raise DataError(what, where=item.where, fix="Remove or replace it") from error
+
+
+def _size(image: Image.Image, record: Preprocess) -> tuple[int, int]:
+    return record.input_size or (image.height, image.width)
+
+
+def resize_all(pixels: np.ndarray, record: Preprocess) -> np.ndarray:
+    """Resize decoded images, uint8 [B, H, W, C], as ``decode`` would have."""
+    if record.input_size is None or record.input_size == pixels.shape[1:3]:
+        return pixels
+    fitted = allocate((len(pixels), *record.input_size, pixels.shape[3]), np.uint8)
+    for row, image in enumerate(pixels):
+        squeezed = image[..., 0] if image.shape[2] == 1 else image
+        fitted[row] = np.asarray(_fit(Image.fromarray(squeezed), record)).reshape(fitted.shape[1:])
+    return fitted
+
+
+def _fit(image: Image.Image, record: Preprocess) -> Image.Image:
+    if record.input_size is None:
+        return image
+    height, width = record.input_size
+    target_h, target_w = (math.floor(side / record.crop_pct) for side in record.input_size)
+    if record.resize == "crop":
+        target_h, target_w = _cover(image, target_h, target_w)
+    image = image.resize((target_w, target_h), Image.Resampling[record.interpolation.upper()])
+    top, left = round((target_h - height) / 2), round((target_w - width) / 2)
+    return image.crop((left, top, left + width, top + height))
+
+
+def _cover(image: Image.Image, height: int, width: int) -> tuple[int, int]:
+    """The size that keeps the image's ratio and just covers height x width; roundings are those of timm."""
+    if height == width:
+        short, long = sorted((image.height, image.width))
+        stretched = int(height * long / short)
+        return (height, stretched) if image.height <= image.width else (stretched, width)
+    ratio = min(image.height / height, image.width / width)
+    return round(image.height / ratio), round(image.width / ratio)

@@ -1,0 +1,106 @@
+"""Labels as found in files, made class numbers 0..C-1."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from harden.errors import DataError
+
+FIX = "Labels are class numbers 0..C-1, or names"
+MOST_CLASSES = 1_000_000  # a larger label is an identifier, not a class
+
+
+def encode(
+    found: Sequence[object] | np.ndarray, where: str, names: Sequence[str] | None = None
+) -> tuple[np.ndarray, tuple[str, ...] | None]:
+    """Class numbers, and class names where there are any.
+
+    Numbers are taken as they are. Names are sorted and numbered, by value where all of them are whole numbers ("10"
+    after "9"); a file's own list of names (``names``) decides instead, where there is one.
+
+    Args:
+        found: One label per example: integers, floats that are whole, booleans, or strings.
+        where: What messages call the labels, such as "train.parquet, column 'label'".
+        names: The file's class names in order.
+
+    Returns:
+        int64 [N], and the names in order or ``None``.
+
+    Raises:
+        DataError: A label is missing, negative, not a number of a class, or not one of the names.
+
+    Example:
+        >>> encode(["cat", "ant", "cat"], "labels")
+        (array([1, 0, 1]), ('ant', 'cat'))
+    """
+    values = np.asarray(found)
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.ndim != 1:
+        raise DataError(f"labels have shape {list(values.shape)}, not one number per example", where=where, fix=FIX)
+    if values.dtype.kind == "O":
+        values = _unbox(values, where)
+    if values.dtype.kind in "US":
+        return _from_names([str(value) for value in values.astype("U")], where, names)
+    if values.dtype.kind not in "biuf":
+        raise DataError(f"labels are of type {values.dtype}", where=where, fix=FIX)
+    return _from_numbers(values, where, names), tuple(names) if names else None
+
+
+def _unbox(values: np.ndarray, where: str) -> np.ndarray:
+    for row, value in enumerate(values):
+        if value is None:
+            raise DataError(f"the label of row {row} is missing", where=where, fix="Remove the row or label it")
+        if isinstance(value, float) and value != value:
+            raise DataError(f"the label of row {row} is NaN", where=where, fix="Remove the row or label it")
+    kinds = {str if isinstance(value, (str, bytes)) else float if isinstance(value, float) else int for value in values}
+    if str in kinds and len(kinds) > 1:
+        raise DataError("labels are numbers in some rows and names in others", where=where, fix=FIX)
+    try:
+        return np.asarray(values.tolist(), dtype=None if str in kinds else float if float in kinds else np.int64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DataError(f"labels are neither numbers nor names: {error}", where=where, fix=FIX) from error
+
+
+def _from_names(values: list[str], where: str, names: Sequence[str] | None) -> tuple[np.ndarray, tuple[str, ...]]:
+    order = tuple(names) if names else in_order(set(values))
+    number = {name: index for index, name in enumerate(order)}
+    for row, value in enumerate(values):
+        if value not in number:
+            raise DataError(
+                f"the label of row {row}, '{value}', is none of the file's class names", where=where, fix=FIX
+            )
+    return np.array([number[value] for value in values], np.int64), order
+
+
+def in_order(names: set[str]) -> tuple[str, ...]:
+    """Class names in the order that numbers them: by value if all are whole numbers, else by character.
+
+    Example:
+        >>> in_order({"10", "9"}), in_order({"b10", "b9"})
+        (('9', '10'), ('b10', 'b9'))
+    """
+    if all(name.isascii() and name.isdigit() for name in names):
+        return tuple(sorted(names, key=lambda name: (int(name), name)))
+    return tuple(sorted(names))
+
+
+def _from_numbers(values: np.ndarray, where: str, names: Sequence[str] | None) -> np.ndarray:
+    limit = len(names) if names else MOST_CLASSES
+    numbers = values.astype(np.float64)
+    wrong = ~((numbers == np.floor(numbers)) & (numbers >= 0) & (numbers < limit))
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        value = numbers[row]
+        if np.isnan(value):
+            what = "is NaN"
+        elif value != np.floor(value):
+            what = f"is {value:g}, not a whole number"
+        elif value < 0:
+            what = f"is {value:g}, which is negative (often: unlabelled)"
+        else:
+            what = f"is {value:g}, and there are {limit} classes" if names else f"is {value:g}, which numbers no class"
+        raise DataError(f"the label of row {row} {what}", where=where, fix=FIX)
+    return numbers.astype(np.int64)

@@ -1,0 +1,31 @@
+"""Forms of data, one file each. A form says which sources it accepts and reads them.
+
+A member defines ``ACCEPTS`` (one line for messages), ``accepts(source) -> bool`` and ``read(source, request) ->
+Examples``. At most one member accepts a source. Third parties add forms through the entry points ``harden.sources``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harden.data.sources.base import Examples, Request
+from harden.errors import DataError
+from harden.registry import Registry
+
+SOURCES = Registry("form of data", "harden.data.sources", "harden.sources")
+
+
+def read(source: str, request: Request) -> Examples:
+    """Read a source with the member that accepts it.
+
+    Raises:
+        DataError: Nothing accepts it, or its member cannot read it.
+    """
+    members = [SOURCES.module(name) for name in SOURCES]
+    for member in members:
+        if member.accepts(source):
+            return member.read(source, request)
+    forms = "; ".join(member.ACCEPTS for member in members)
+    if not Path(source).exists():
+        raise DataError("no such file or folder", where=source, fix=f"Accepted: {forms}")
+    raise DataError("not a form of data that harden reads", where=source, fix=f"Accepted: {forms}")

@@ -1,0 +1,62 @@
+"""A folder of images: each sub-folder is a class."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harden.data.images import Item, decode_all
+from harden.data.labels import in_order
+from harden.data.sources.base import Examples, Request, digest_file, digest_files
+from harden.errors import DataError
+
+ACCEPTS = "a folder with one sub-folder of images a class"
+ENDINGS = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+SPLITS = frozenset({"train", "training", "test", "testing", "val", "valid", "validation"})
+
+
+def accepts(source: str) -> bool:
+    """Whether the source is a folder that holds no parquet files of its own."""
+    folder = Path(source)
+    return folder.is_dir() and not any(folder.glob("*.parquet"))
+
+
+def read(source: str, request: Request) -> Examples:
+    """Decode the images of all classes, class after class, in the order of their names.
+
+    Raises:
+        DataError: There is no image, no class, an unreadable image, or images of different sizes.
+    """
+    folder = Path(source)
+    try:
+        classes = in_order({entry.name for entry in folder.iterdir() if entry.is_dir() and entry.name[0] != "."})
+        files = [(path, label) for label, name in enumerate(classes) for path in _images(folder / name)]
+        if not request.labelled:
+            files = [(path, -1) for path in _images(folder)]
+    except OSError as error:
+        raise DataError(
+            f"cannot list the folder: {error.strerror}", where=source, fix="Check its permissions"
+        ) from error
+    if classes and SPLITS.issuperset(classes) and request.labelled:
+        raise DataError("its sub-folders are splits, not classes", where=source, fix=f"Name one: {folder / classes[0]}")
+    if not files:
+        kinds = ", ".join(sorted(ENDINGS))
+        loose = request.labelled and next(iter(_images(folder)), None)
+        what = "images without labels: no sub-folder is a class" if loose else f"no images in it ({kinds})"
+        raise DataError(what, where=source, fix="Put the images of each class into a sub-folder of its own")
+    count = request.count(len(files))
+    files = files[:count]
+    pixels = decode_all((Item(str(path), path) for path, _ in files), count, request.preprocess, request.progress)
+    names = ((path.relative_to(folder).as_posix(), digest_file(path)) for path, _ in files)
+    return Examples(
+        values=pixels,
+        labels=[label for _, label in files] if request.labelled else None,
+        labels_where=source,
+        sha256=digest_files(names),
+        class_names=classes if request.labelled else None,
+        images=True,
+    )
+
+
+def _images(folder: Path) -> list[Path]:
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS and path.name[0] != ".")
+    return sorted((path for path in found if path.is_file()), key=lambda path: path.relative_to(folder).parts)
