@@ -1,3 +1,56 @@
-"""harden: make a pretrained network robust against the noise of the hardware it will run on."""
+"""harden: make a pretrained network robust against the noise of the hardware it will run on.
+
+The public names are imported when they are first used, so ``import harden`` is quick and imports no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from harden.data.dataset import Dataset
+    from harden.data.preprocess import Preprocess
+    from harden.errors import HardenError
+    from harden.evaluation.evaluate import Evaluation, evaluate
+    from harden.graph.file import Model
+    from harden.noise.profile import Profile
+    from harden.pipeline.api import Fitted, fit, load
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Dataset",
+    "Evaluation",
+    "Fitted",
+    "HardenError",
+    "Model",
+    "Preprocess",
+    "Profile",
+    "evaluate",
+    "fit",
+    "load",
+]
+
+_HOMES = {
+    "Dataset": "harden.data.dataset",
+    "Evaluation": "harden.evaluation.evaluate",
+    "Fitted": "harden.pipeline.api",
+    "HardenError": "harden.errors",
+    "Model": "harden.graph.file",
+    "Preprocess": "harden.data.preprocess",
+    "Profile": "harden.noise.profile",
+    "evaluate": "harden.evaluation.evaluate",
+    "fit": "harden.pipeline.api",
+    "load": "harden.pipeline.api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'harden' has no attribute '{name}'")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -1,0 +1,32 @@
+"""``harden inspect``."""
+
+from __future__ import annotations
+
+import click
+
+from harden.cli.screen import show
+
+_CANNOT = 3
+
+
+@click.command("inspect")
+@click.argument("model")
+@click.option("--weights", metavar="FILE", help="checkpoint (safetensors) for timm:NAME")
+@click.option("--input", "inputs", multiple=True, metavar="NAME=SHAPE", help="such as x=1x3x48x320; may repeat")
+@click.option("--digital", multiple=True, metavar="GLOB", help="tensors or nodes kept off the crossbars; may repeat")
+@click.option("--json", "as_json", is_flag=True, help="one JSON document on stdout")
+def command(model: str, weights: str | None, inputs: tuple[str, ...], digital: tuple[str, ...], as_json: bool) -> int:
+    """Say whether MODEL can be hardened, and which of its weights are noisy.
+
+    Runs the file in ONNX Runtime and as a torch module on the same inputs and compares. Exits 3 when it cannot be
+    hardened, with every obstacle at once.
+
+    \b
+    harden inspect resnet20.onnx
+    harden inspect detector.onnx --input x=1x3x640x640
+    """
+    from harden.pipeline.inspect import inspect, inspect_text
+
+    document = inspect(model, weights=weights, inputs=inputs, digital=digital)
+    show(document, as_json, inspect_text(document))
+    return 0 if document["trainable"] else _CANNOT

@@ -1,0 +1,93 @@
+"""Command-line options made from the fields of the settings, so that a setting is described once."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from pydantic.fields import FieldInfo
+
+from harden.errors import SettingsError
+from harden.settings import Settings, resolve
+
+F = TypeVar("F", bound=Callable[..., Any])
+S = TypeVar("S", bound=Settings)
+
+
+def settings_options(kind: type[Settings]) -> Callable[[F], F]:
+    """Add one option for each field of ``kind``; values stay text, the settings read them."""
+
+    def decorate(command: F) -> F:
+        for name, field in reversed(kind.model_fields.items()):
+            if name != "model":
+                command = _option(name, field)(command)
+        return command
+
+    return decorate
+
+
+def _option(name: str, field: FieldInfo) -> Callable[[F], F]:
+    help_text = (field.description or "") + _default(field)
+    if name == "options":
+        return click.option("-o", "options", multiple=True, metavar="KEY=VALUE", help=help_text)
+    flag = "--" + name.replace("_", "-")
+    if field.annotation is bool:
+        return click.option(flag, name, is_flag=True, default=None, help=help_text)
+    repeats = "may repeat" in help_text
+    return click.option(flag, name, default=None, multiple=repeats, metavar=_metavar(field), help=help_text)
+
+
+def _default(field: FieldInfo) -> str:
+    absent = field.default is None or field.default is False or field.default == () or field.is_required()
+    return "" if absent or field.default_factory is not None else f"  [default: {field.default}]"
+
+
+def _metavar(field: FieldInfo) -> str:
+    kinds = set(typing.get_args(field.annotation)) if typing.get_origin(field.annotation) else {field.annotation}
+    literal = [a for a in _flatten(field.annotation) if isinstance(a, str)]
+    if literal:
+        return "|".join(literal)
+    if int in kinds:
+        return "N"
+    return "X" if float in kinds else "TEXT"
+
+
+def _flatten(annotation: Any) -> list[Any]:
+    if typing.get_origin(annotation) is typing.Literal:
+        return list(typing.get_args(annotation))
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        return [inner for one in typing.get_args(annotation) for inner in _flatten(one)]
+    return []
+
+
+def output_options(command: F) -> F:
+    """Add ``--json``, ``-v``, ``-q`` and ``--config``."""
+    command = click.option("--config", type=click.Path(path_type=Path), help="settings file  [default: harden.toml]")(
+        command
+    )
+    command = click.option("-q", "--quiet", is_flag=True, help="no progress")(command)
+    command = click.option("-v", "--verbose", is_flag=True, help="more detail in the output")(command)
+    return click.option("--json", "as_json", is_flag=True, help="one JSON document on stdout")(command)
+
+
+def read_settings(kind: type[S], model: str | None, flags: dict[str, Any], config: Path | None) -> S:
+    """The settings of a command from its flags and the settings file.
+
+    Raises:
+        SettingsError: Any flag, key or ``-o`` pair is wrong; all problems at once.
+    """
+    flags = dict(flags)
+    if "options" in flags:
+        flags["options"] = _pairs(flags["options"])
+    return resolve(kind, {"model": model, **flags}, config)
+
+
+def _pairs(texts: tuple[str, ...]) -> dict[str, str]:
+    wrong = [text for text in texts if "=" not in text]
+    if wrong:
+        raise SettingsError(f"-o {wrong[0]}: write key=value")
+    return dict(text.split("=", 1) for text in texts)

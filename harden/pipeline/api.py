@@ -1,0 +1,121 @@
+"""The Python interface: the same steps as the command line, on objects instead of settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harden import streams
+from harden.data.dataset import Dataset
+from harden.errors import SettingsError
+from harden.graph.file import Model
+from harden.noise.profile import Profile
+from harden.pipeline.inputs import open_model
+from harden.training.loop import TrainingPlan, train
+
+if TYPE_CHECKING:
+    import torch
+
+_VALIDATION_SHARE = 0.1
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What ``harden.fit`` hands back.
+
+    Attributes:
+        model: The hardened model.
+        history: One record a step: ``step``, ``loss`` and the method's named parts.
+        selected_step: The step whose weights did best on noisy validation chips.
+        levers: What each lever did.
+        seconds: Time spent training and selecting.
+    """
+
+    model: Model
+    history: list[dict[str, Any]]
+    selected_step: int
+    levers: dict[str, Any]
+    seconds: float
+
+
+def load(
+    source: str | Path | torch.nn.Module,
+    example: object | None = None,
+    *,
+    weights: str | Path | None = None,
+    pretrained: bool = False,
+) -> Model:
+    """Open a model: an ONNX file, ``timm:NAME``, or a torch module with an example input.
+
+    Args:
+        source: The file, name or module.
+        example: For a module: an input tensor, or a tuple of them.
+        weights: For ``timm:NAME``: a safetensors checkpoint.
+        pretrained: For ``timm:NAME``: let timm download its weights.
+
+    Raises:
+        ModelError: The file is missing, malformed or unsupported.
+        SettingsError: A module without an example, or an argument that does not fit the source.
+    """
+    if isinstance(source, (str, Path)):
+        return open_model(str(source), weights=str(weights) if weights else None, pretrained=pretrained)
+    if example is None:
+        raise SettingsError("a torch module needs an example input", fix="harden.load(module, example)")
+    from harden.graph.export import from_torch
+
+    return from_torch(source, example)
+
+
+def fit(
+    model: Model,
+    data: Dataset,
+    *,
+    profile: Profile | Sequence[Profile],
+    method: str = "nft",
+    options: Mapping[str, Any] | None = None,
+    validation: Dataset | None = None,
+    epochs: float = 1.0,
+    seed: int = 0,
+    **plan: Any,
+) -> Fitted:
+    """Harden a model.
+
+    Args:
+        model: The model; not changed.
+        data: Examples to train on.
+        profile: The noise, or several noises that are mixed.
+        method: The method's name; ``harden methods list`` shows them.
+        options: The method's hyper-parameters.
+        validation: Examples to select by; a stratified tenth of ``data`` when absent.
+        epochs: Passes over the training examples.
+        seed: Root of every random stream.
+        **plan: Further fields of ``harden.training.plan.TrainingPlan``, such as ``clip`` or ``lr``.
+
+    Returns:
+        The hardened model and how it came about. Validate it with ``harden.evaluate``.
+
+    Raises:
+        SettingsError: An unknown method or a wrong option.
+        DivergedError: Training diverged twice.
+    """
+    if validation is None:
+        data, validation = data.split(_VALIDATION_SHARE, streams.numpy_generator(seed, "split"))
+    profiles = (profile,) if isinstance(profile, Profile) else tuple(profile)
+    history: list[dict[str, Any]] = []
+    trained = train(
+        model,
+        data,
+        validation,
+        TrainingPlan(
+            method=method,
+            options=dict(options or {}),
+            profiles=tuple((one, one.default_at_s) for one in profiles),
+            epochs=epochs,
+            seed=seed,
+            **plan,
+        ),
+        on_step=history.append,
+    )
+    return Fitted(trained.model, history, trained.selected_step, trained.levers, trained.seconds)

@@ -1,0 +1,81 @@
+"""What can be chosen by name: methods and profiles."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harden import methods as method_package
+from harden.noise.profile import Profile
+from harden.registry import DEVICES, METHODS
+
+
+def methods() -> list[dict[str, Any]]:
+    """One record a method: name, kind, summary, cost, source."""
+    keys = ("name", "kind", "summary", "cost", "source")
+    return [{key: record[key] for key in keys} for record in map(method_package.describe, METHODS)]
+
+
+def methods_text(records: list[dict[str, Any]]) -> str:
+    """The methods as a table, aliases below."""
+    rows = [(r["name"], r["kind"], r["cost"], r["summary"]) for r in records]
+    aliases = [f"{alias} is {name}" for alias, name in method_package.ALIASES.items()]
+    return "\n".join([_table(("method", "kind", "cost", "summary"), rows), "", *aliases])
+
+
+def method(name: str) -> dict[str, Any]:
+    """Everything there is to know of one method, options included."""
+    return method_package.describe(name)
+
+
+def method_text(record: dict[str, Any]) -> str:
+    """One method for people."""
+    title = record["name"] if record["name"] == record["requested"] else f"{record['requested']} = {record['name']}"
+    lines = [f"{title}: {record['summary']}", f"cost a step: {record['cost']}", f"source: {record['source']}", ""]
+    if record.get("doc"):
+        lines += [record["doc"].strip(), ""]
+    lines += ["options (-o key=value):"] if record["options"] else ["no options"]
+    for option in record["options"]:
+        lines.append(f"  {option['name']} = {option['default']}    {option['description']}")
+    return "\n".join(lines)
+
+
+def profiles() -> list[dict[str, Any]]:
+    """One record a shipped profile."""
+    return [_profile_record(Profile.load(name)) for name in DEVICES]
+
+
+def profiles_text(records: list[dict[str, Any]]) -> str:
+    """The profiles as a table."""
+    return _table(("profile", "summary"), [(r["name"], r["summary"]) for r in records])
+
+
+def profile(text: str) -> dict[str, Any]:
+    """One profile, with any values given in its name."""
+    return _profile_record(Profile.parse(text))
+
+
+def profile_text(record: dict[str, Any]) -> str:
+    """One profile for people."""
+    lines = [f"{record['name']}: {record['summary']}", f"source: {record['citation']}", "parameters:"]
+    lines += [f"  {key} = {value}" for key, value in record["parameters"].items()]
+    lines.append(f"default time: {record['default_at_s']:g} s after programming; digest {record['digest'][:12]}")
+    return "\n".join(lines)
+
+
+def _profile_record(one: Profile) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "summary": one.summary,
+        "citation": one.citation,
+        "parameters": dict(one.parameters),
+        "default_at_s": one.default_at_s,
+        "scales_with_range": one.scales_with_range,
+        "digest": one.digest,
+    }
+
+
+def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    return "\n".join(
+        "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in [header, *rows]
+    )

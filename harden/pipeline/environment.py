@@ -1,0 +1,23 @@
+"""Where a run was made: versions and machine, for the report."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from typing import Any
+
+from harden import __version__
+
+_PACKAGES = ("torch", "onnx", "onnxruntime", "timm", "numpy", "scipy")
+
+
+def environment(threads: int) -> dict[str, Any]:
+    """Versions of what computes, and the machine it computed on."""
+    return {
+        "harden": __version__,
+        "python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in _PACKAGES},
+        "platform": platform.platform(),
+        "processor": platform.machine(),
+        "threads": threads,
+    }

@@ -1,0 +1,105 @@
+"""From settings to the things a run works on: model, data, noise conditions."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from harden import streams
+from harden.data.dataset import Dataset
+from harden.data.preprocess import Preprocess, resolve_preprocess
+from harden.errors import HardenError, SettingsError
+from harden.evaluation.plan import Condition
+from harden.graph.file import Model
+from harden.noise.profile import Profile
+from harden.settings import FitSettings, Settings
+
+_VALIDATION_SHARE = 0.1
+_VALIDATION_MOST = 5000
+
+T = TypeVar("T")
+
+
+def open_model(
+    source: str, *, weights: str | None = None, pretrained: bool = False, allow_random: bool = False
+) -> Model:
+    """Open an ONNX file, or export ``timm:NAME`` to ONNX.
+
+    Args:
+        source: A path, or ``timm:NAME``.
+        weights: A safetensors checkpoint for ``timm:NAME``.
+        pretrained: Let timm download the weights.
+        allow_random: Accept ``timm:NAME`` with random weights.
+
+    Raises:
+        ModelError: The file is missing, malformed or unsupported.
+        SettingsError: ``weights`` or ``pretrained`` given for an ONNX file.
+    """
+    if source.startswith("timm:"):
+        from harden.graph.export import from_timm
+
+        path = Path(weights) if weights else None
+        return from_timm(source.removeprefix("timm:"), weights=path, pretrained=pretrained, allow_random=allow_random)
+    if weights or pretrained:
+        flag = "--weights" if weights else "--pretrained"
+        raise SettingsError(f"{flag} is for timm:NAME; {source} has its weights inside", fix=f"Leave {flag} out")
+    return Model.load(source)
+
+
+def open_preprocess(model: Model, settings: Settings) -> Preprocess:
+    """How examples become inputs of ``model``: the flags, or what the model's file says."""
+    return resolve_preprocess(model.preprocess, mean=settings.mean, std=settings.std, input_size=settings.input_size)
+
+
+def open_conditions(settings: Settings) -> tuple[Condition, ...]:
+    """Every profile at every time, in the order asked for; all problems at once."""
+    found: list[Condition] = []
+    failures: list[HardenError] = []
+    for text in settings.profile:
+        profile = _collect(lambda text=text: Profile.parse(text), failures)
+        if profile is None:
+            continue
+        for at_s in settings.at or (profile.default_at_s,):
+            time = _collect(lambda profile=profile, at_s=at_s: profile.check_time(at_s), failures)
+            if time is not None:
+                found.append(Condition(profile, time))
+    if len(failures) == 1:
+        raise failures[0]
+    if failures:
+        raise SettingsError(f"{len(failures)} profiles are wrong", problems=[str(failure) for failure in failures])
+    return tuple(found)
+
+
+def _collect(call: Callable[[], T], failures: list[HardenError]) -> T | None:
+    try:
+        return call()
+    except HardenError as error:
+        failures.append(error)
+        return None
+
+
+def open_training_data(settings: FitSettings, preprocess: Preprocess) -> tuple[Dataset, Dataset, Dataset | None]:
+    """The examples to train on, to select by, and to report on.
+
+    The validation examples are ``--val``, or a stratified tenth of ``--data`` (at most 5,000), then not trained on.
+
+    Returns:
+        Training, validation, and test data; the last is ``None`` without ``--test``.
+    """
+    train = Dataset.open(settings.data, preprocess, limit=settings.limit)
+    if settings.val:
+        validation = Dataset.open(settings.val, preprocess, limit=settings.limit)
+    else:
+        share = min(_VALIDATION_SHARE, _VALIDATION_MOST / len(train))
+        train, validation = train.split(share, streams.numpy_generator(settings.seed, "split"))
+    test = Dataset.open(settings.test, preprocess, limit=settings.limit) if settings.test else None
+    return train, validation, test
+
+
+def thread_count(settings: Settings) -> int:
+    """The processor threads of a run: ``--threads``, or all cores this process may use."""
+    if settings.threads:
+        return settings.threads
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,49 @@
+"""One record becomes report.json, report.html and the model card; nothing here runs a model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from harden.errors import InputError
+from harden.report.render import html, markdown
+from harden.store import write_atomic
+
+RECORD = "report.json"
+
+
+def write_report(folder: Path, document: dict[str, Any]) -> None:
+    """Write the three forms of a finished run's document into its folder; the record comes last.
+
+    Args:
+        folder: The run folder.
+        document: A ``harden.fit/1`` or ``harden.eval/1`` document.
+    """
+    write_atomic(folder / "report.html", html(document))
+    write_atomic(folder / "README.md", markdown(document))
+    write_atomic(folder / RECORD, json.dumps(document, indent=1) + "\n")
+
+
+def read_record(folder: Path) -> dict[str, Any] | None:
+    """The document of a finished run, or ``None`` while it is not finished."""
+    path = folder / RECORD
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def rewrite(folder: Path) -> Path:
+    """Make the report of a finished run again.
+
+    Raises:
+        InputError: The folder holds no finished run.
+    """
+    try:
+        document = read_record(folder)
+    except (OSError, ValueError) as error:
+        raise InputError("report.json cannot be read", where=str(folder)) from error
+    if document is None:
+        raise InputError(
+            "holds no finished run (no report.json)", where=str(folder), fix="Run harden fit or eval --out"
+        )
+    write_report(folder, document)
+    return folder / "report.html"

@@ -1,0 +1,76 @@
+"""Accuracy against noise strength, before and after: a quick curve on a sample of the examples."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harden import streams
+from harden.data.dataset import Dataset
+from harden.evaluation.evaluate import evaluate
+from harden.evaluation.plan import Condition
+from harden.graph.file import Model
+from harden.pipeline.progress import Notify
+
+_SCALES = (0.0, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
+_CHIPS = 10
+_EXAMPLES = 1000
+
+
+def severity_curve(
+    original: Model,
+    hardened: Model,
+    condition: Condition,
+    data: Dataset,
+    *,
+    folder: Path,
+    chips: int,
+    seed: int,
+    threads: int,
+    digital: tuple[str, ...],
+    notify: Notify,
+) -> dict[str, Any]:
+    """Mean accuracy of a few chips at multiples of the profile's noise.
+
+    Args:
+        original: The model before hardening.
+        hardened: The model after it.
+        condition: The profile and time whose severity is scaled; 1 is the device, 0 no noise.
+        data: The examples reported on; a random sample of at most 1,000 is used.
+        folder: The run folder; trials are kept there, so that a killed run resumes.
+        chips: Chips of the run; the curve uses at most 10.
+        seed: The run's root seed.
+        threads: Processor threads.
+        digital: Globs of tensors kept off the crossbars.
+        notify: Told of progress.
+
+    Returns:
+        ``scale``, ``before``, ``after`` (mean accuracies), ``chips``, ``examples``, ``profile``.
+    """
+    sample = streams.numpy_generator(seed, "severity").permutation(len(data))[:_EXAMPLES]
+    few = data.subset(np.sort(sample))
+    count = min(chips, _CHIPS)
+    conditions = [Condition(condition.profile.scaled(scale), condition.at_s) for scale in _SCALES]
+    curves = {}
+    for stage, model in (("before", original), ("after", hardened)):
+        done = evaluate(
+            model,
+            conditions,
+            few,
+            chips=count,
+            seed=seed,
+            threads=threads,
+            digital=digital,
+            trials=folder / f"trials.severity-{stage}.jsonl",
+            progress=lambda done, total, stage=stage: notify(f"severity {stage}", done, total),
+        )
+        curves[stage] = [entry["accuracy"]["mean"] for entry in done.document["profiles"]]
+    return {
+        "profile": condition.profile.name,
+        "scale": list(_SCALES),
+        **curves,
+        "chips": count,
+        "examples": len(few),
+    }

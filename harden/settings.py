@@ -1,0 +1,223 @@
+"""The frozen, validated description of a run: flags over ``harden.toml`` over defaults, and back to TOML.
+
+Every value takes the same path, whether it came from a flag, a file or Python, and every problem is reported at once
+with the place it came from. Paths in a file are relative to that file.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from harden.errors import SettingsError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+FILE = "harden.toml"
+_SECONDS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "y": 365.25 * 86400.0}
+_PATHS = ("weights", "data", "val", "test", "out", "replay")
+
+
+def seconds(value: object) -> object:
+    """Read a duration: a number of seconds, or a text such as ``90s``, ``10min``, ``1h``, ``30d``.
+
+    Raises:
+        ValueError: The text is no duration.
+
+    Example:
+        >>> seconds("1h"), seconds("1.5min"), seconds(20)
+        (3600.0, 90.0, 20)
+    """
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"\s*([0-9.]+(?:e[+-]?[0-9]+)?)\s*([a-z]*)\s*", value)
+    unit = _SECONDS.get(match[2] or "s") if match else None
+    if match is None or unit is None:
+        raise ValueError(f"'{value}' is no duration; write a number and one of {', '.join(_SECONDS)}, such as 30d")
+    return float(match[1]) * unit
+
+
+def _separated(value: object) -> object:
+    """Split ``a,b,c``; a list stays a list, a single value becomes a list of one."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return (value,) if isinstance(value, (int, float)) else value
+
+
+def _durations(value: object) -> object:
+    parts = _separated(value)
+    return tuple(seconds(part) for part in parts) if isinstance(parts, (tuple, list)) else parts
+
+
+def _repeated(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+def _size(value: object) -> object:
+    parts = _separated(value.replace("x", ",") if isinstance(value, str) else value)
+    return (parts[0], parts[0]) if isinstance(parts, (tuple, list)) and len(parts) == 1 else parts
+
+
+def _clip(value: object) -> object:
+    if isinstance(value, str) and value not in ("auto", "none"):
+        try:
+            return float(value)
+        except ValueError:
+            raise ValueError("write auto, none, or a number of standard deviations such as 2") from None
+    return value
+
+
+Duration = Annotated[float, BeforeValidator(seconds)]
+Numbers = Annotated[tuple[float, ...], BeforeValidator(_separated)]
+Durations = Annotated[tuple[Annotated[float, Field(ge=0)], ...], BeforeValidator(_durations)]
+Texts = Annotated[tuple[str, ...], BeforeValidator(_repeated)]
+Size = Annotated[tuple[int, int], BeforeValidator(_size)]
+Clip = Annotated[Literal["auto", "none"] | Annotated[float, Field(gt=0)], BeforeValidator(_clip)]
+
+
+class Settings(BaseModel):
+    """What every command about a model has in common."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    model: str = Field(description="an ONNX file, or timm:NAME")
+    profile: Texts = Field((), description="noise profile, NAME or NAME:key=value,...; may repeat")
+    weights: str | None = Field(None, description="checkpoint (safetensors) for timm:NAME")
+    pretrained: bool = Field(False, description="let timm download the pretrained weights of timm:NAME")
+    data: str | None = Field(None, description="examples: a parquet file, a folder of images, or .npz")
+    at: Durations = Field((), description="times since programming, such as 1h,30d; default: the profile's first")
+    chips: int = Field(100, ge=1, description="virtual chips a condition")
+    threshold: float | None = Field(None, ge=0, le=1, description="accuracy a chip must reach to count as good")
+    require: Texts = Field((), description="a demand such as 'p05_accuracy>=0.85'; exit 6 if unmet; may repeat")
+    mean: Numbers | None = Field(None, description="mean a channel, after x/255, such as .485,.456,.406")
+    std: Numbers | None = Field(None, description="standard deviation a channel, after x/255")
+    input_size: Size | None = Field(None, description="height,width that images are resized to")
+    batch_size: int | None = Field(None, ge=1, description="examples a batch")
+    limit: int | None = Field(None, ge=1, description="use the first N examples of each data set")
+    digital: Texts = Field((), description="glob of tensors or nodes that are kept off the crossbars; may repeat")
+    seed: int = Field(0, ge=0, description="root of every random stream")
+    threads: int | None = Field(None, ge=1, description="processor threads; default: all cores")
+    out: str | None = Field(None, description="run folder")
+
+
+class FitSettings(Settings):
+    """Settings of ``harden fit``."""
+
+    method: str = Field("nft", description="robust-training method; see harden methods list")
+    options: dict[str, Any] = Field(default_factory=dict, description="key=value of the method; may repeat")
+    val: str | None = Field(None, description="validation examples; default: a tenth of --data, at most 5,000")
+    test: str | None = Field(None, description="examples to validate on, never trained on or selected by")
+    epochs: float = Field(1.0, gt=0, description="passes over the training examples")
+    budget: Duration | None = Field(None, gt=0, description="time for training and selection, such as 10min")
+    lr: float | None = Field(None, gt=0, description="peak learning rate; default: the optimizer's own")
+    optimizer: Literal["sgd", "adamw"] = Field("sgd", description="sgd (Nesterov momentum 0.9) or adamw")
+    clip: Clip = Field("auto", description="clamp weights to K standard deviations: K, auto or none")
+    batch_norm_reestimation: Literal["auto", "on", "off"] = Field(
+        "auto", description="re-estimate batch norms under noise at the end: auto keeps it only if it helps"
+    )
+    augment: Literal["auto", "on", "off"] = Field("auto", description="random crops and flips while training")
+
+
+class EvalSettings(Settings):
+    """Settings of ``harden eval``."""
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def resolve(kind: type[S], flags: Mapping[str, object], config: Path | None = None) -> S:
+    """Flags over the file over the defaults, validated; every problem at once.
+
+    Args:
+        kind: The settings class of the command.
+        flags: What the user gave, by field name. ``None`` and empty tuples count as absent.
+        config: The TOML file; ``None`` looks for ``harden.toml`` in the current folder.
+
+    Returns:
+        The frozen settings.
+
+    Raises:
+        SettingsError: Any value is wrong or any key unknown; lists all problems with their origin.
+    """
+    path = config if config is not None else Path(FILE)
+    from_file = _read(path) if config is not None or path.is_file() else {}
+    problems = _unknown_keys(from_file, path)
+    given = {name: value for name, value in flags.items() if value is not None and value != () and value != {}}
+    merged = {name: value for name, value in from_file.items() if name in kind.model_fields}
+    if kind is not FitSettings and "test" in from_file:
+        merged["data"] = from_file["test"]  # in a folder prepared for fit, what is evaluated is the test set
+    merged |= given
+    try:
+        settings = kind.model_validate(merged)
+    except ValidationError as error:
+        problems += [_problem(one, given, path) for one in error.errors()]
+        settings = None
+    if settings is None or problems:
+        only = problems[0] if len(problems) == 1 else None
+        raise SettingsError(only or f"{len(problems)} settings are wrong", problems=() if only else problems)
+    return settings
+
+
+def to_toml(settings: Settings, resolved: Mapping[str, object] | None = None) -> str:
+    """The settings as TOML, every field named, absent ones left out; reading it back gives equal settings.
+
+    Args:
+        settings: What to write.
+        resolved: Added under ``[resolved]``: whatever else decides a number, such as digests and thread counts.
+    """
+    import tomli_w
+
+    document = {k: v for k, v in settings.model_dump(mode="json").items() if v is not None and k != "out"}
+    if resolved:
+        document["resolved"] = {k: v for k, v in resolved.items() if v is not None}
+    return tomli_w.dumps(document)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError("cannot read the settings file", where=str(path), fix="Check --config") from error
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"is not valid TOML ({error})", where=str(path)) from error
+    values = {name.replace("-", "_"): value for name, value in values.items() if name != "resolved"}
+    return {name: _relative(path, name, value) for name, value in values.items()}
+
+
+def _relative(file: Path, name: str, value: Any) -> Any:
+    if name not in _PATHS and not (name == "model" and not str(value).startswith("timm:")):
+        return value
+    if not isinstance(value, str) or file.parent == Path() or ":" in value:
+        return value
+    return str(file.parent / value)
+
+
+def _unknown_keys(values: Mapping[str, Any], path: Path) -> list[str]:
+    known = {name for kind in (FitSettings, EvalSettings) for name in kind.model_fields}
+    problems = []
+    for name in values:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            problems.append(f"{path}: unknown key '{name}'" + (f"; did you mean {near[0]}?" if near else ""))
+    return problems
+
+
+def _problem(error: Any, given: Mapping[str, object], path: Path) -> str:
+    name = str(error["loc"][0]) if error["loc"] else "settings"
+    flag = "MODEL" if name == "model" else "-o" if name == "options" else "--" + name.replace("_", "-")
+    place = f"{path}: {name}" if name not in given and error["type"] != "missing" else flag
+    message = error["msg"].removeprefix("Value error, ")
+    value = error["input"]
+    shown = "" if isinstance(value, dict) or error["type"] == "missing" else f" (got {value!r})"
+    return f"{place}: {message[0].lower()}{message[1:]}{shown}"

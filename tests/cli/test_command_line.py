@@ -1,0 +1,88 @@
+"""The command line from outside: speed of help, exit codes, one-line errors."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harden.cli import main
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """Run the command line in this process: exit code, stdout, stderr."""
+    with pytest.raises(SystemExit) as caught:
+        main(list(arguments))
+    out, err = capsys.readouterr()
+    assert isinstance(caught.value.code, int)
+    return caught.value.code, out, err
+
+
+def test_help_imports_no_heavy_package() -> None:
+    code = (
+        "import sys; sys.argv = ['harden', '--help']\n"
+        "from harden.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'onnx', 'onnxruntime', 'timm', 'numpy', 'pydantic', 'scipy', 'matplotlib'} & set(sys.modules)\n"
+        "sys.exit(str(heavy) if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("command", ["fit", "eval", "inspect", "profiles", "methods", "report", "demo"])
+def test_every_command_has_help_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, command, "--help")
+    assert code == 0
+    assert f"harden {command}" in out.split("Usage:")[1].split("\n", 1)[1]
+
+
+def test_an_unknown_command_is_answered_with_the_near_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "fti") == (2, "", "error: unknown command 'fti'. Did you mean fit?\n")
+
+
+def test_an_unknown_flag_exits_2(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run(capsys, "eval", "m.onnx", "--chip", "3")
+    assert (code, out) == (2, "")
+    assert "--chips" in err
+
+
+def test_an_unprepared_folder_is_told_what_to_write(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run(capsys, "fit", "resnet18.onnx", "--method", "nft")
+    assert code == 2
+    assert 'profile = "rram1"' in err
+    assert 'data = "train.parquet"' in err
+    assert "--method rescale" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bug_is_a_bug_with_its_details_saved(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> None:
+        raise RuntimeError("boom")
+
+    monkeypatch.setattr("harden.pipeline.catalogue.profiles", broken)
+    code, _, err = run(capsys, "profiles", "list")
+    assert code == 1
+    last = err.strip().splitlines()[-1]
+    assert last.startswith("bug: RuntimeError: boom")
+    saved = Path(last.split("saved to ")[1])
+    assert "boom" in saved.read_text()
+    saved.unlink()
+
+
+def test_an_interrupted_command_prints_the_line_that_resumes(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("harden.pipeline.catalogue.profiles", interrupted)
+    assert run(capsys, "profiles", "list") == (130, "", "interrupted; to resume: harden profiles list\n")

@@ -1,0 +1,90 @@
+"""One path for flags, files and Python; all problems at once, with their origin."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harden.errors import SettingsError
+from harden.settings import EvalSettings, FitSettings, resolve, seconds, to_toml
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+def test_durations() -> None:
+    assert [seconds(t) for t in ("0s", "90", "1.5min", "1h", "30d")] == [0.0, 90.0, 90.0, 3600.0, 2592000.0]
+    for wrong in ("1 fortnight", "", "h", "-1h"):
+        with pytest.raises(ValueError, match="no duration"):
+            seconds(wrong)
+
+
+def test_flags_beat_the_file_and_the_file_beats_the_defaults(tmp_path: Path) -> None:
+    file = tmp_path / "harden.toml"
+    file.write_text('chips = 7\nseed = 3\nprofile = "rram1"\n')
+    settings = resolve(FitSettings, {"model": "m.onnx", "seed": "5", "profile": ()}, file)
+    assert (settings.chips, settings.seed, settings.profile, settings.epochs) == (7, 5, ("rram1",), 1.0)
+
+
+def test_text_and_native_values_are_the_same() -> None:
+    text = {"model": "m", "mean": ".1,.2,.3", "at": "1h,30d", "clip": "2.5", "input_size": "32", "budget": "10min"}
+    native = {
+        "model": "m",
+        "mean": [0.1, 0.2, 0.3],
+        "at": [3600, 2592000.0],
+        "clip": 2.5,
+        "input_size": [32, 32],
+        "budget": 600,
+    }
+    assert resolve(FitSettings, text, Path("/dev/null")) == resolve(FitSettings, native, Path("/dev/null"))
+
+
+def test_all_problems_at_once_each_with_its_origin(tmp_path: Path) -> None:
+    file = tmp_path / "harden.toml"
+    file.write_text("chips = 0\nepoch = 3\n")
+    with pytest.raises(SettingsError) as caught:
+        resolve(FitSettings, {"model": "m", "threshold": "2", "clip": "lots"}, file)
+    problems = "\n".join(caught.value.problems)
+    assert len(caught.value.problems) == 4
+    assert f"{file}: unknown key 'epoch'; did you mean epochs?" in problems
+    assert f"{file}: chips" in problems
+    assert "--threshold" in problems
+    assert "--clip" in problems
+
+
+def test_paths_in_a_file_are_relative_to_it(tmp_path: Path) -> None:
+    (tmp_path / "harden.toml").write_text('data = "train.parquet"\ntest = "/abs/test.parquet"\n')
+    settings = resolve(FitSettings, {"model": "m.onnx"}, tmp_path / "harden.toml")
+    assert settings.data == str(tmp_path / "train.parquet")
+    assert settings.test == "/abs/test.parquet"
+
+
+def test_eval_in_a_prepared_folder_takes_the_test_set(tmp_path: Path) -> None:
+    (tmp_path / "harden.toml").write_text('data = "train.npz"\ntest = "test.npz"\nmethod = "noise"\n')
+    settings = resolve(EvalSettings, {"model": "m.onnx"}, tmp_path / "harden.toml")
+    assert settings.data == str(tmp_path / "test.npz")
+
+
+def test_a_broken_file_says_where(tmp_path: Path) -> None:
+    (tmp_path / "harden.toml").write_text("chips = = 3")
+    with pytest.raises(SettingsError, match=r"harden\.toml.*not valid TOML.*line 1"):
+        resolve(EvalSettings, {"model": "m"}, tmp_path / "harden.toml")
+
+
+@given(
+    chips=st.integers(1, 10**6),
+    at=st.lists(st.floats(0, 1e9), max_size=3),
+    clip=st.one_of(st.sampled_from(["auto", "none"]), st.floats(0.1, 10)),
+    options=st.dictionaries(st.sampled_from(["beta", "steps"]), st.floats(0, 1)),
+)
+def test_settings_survive_toml(chips: int, at: list[float], clip: object, options: dict[str, float]) -> None:
+    settings = FitSettings.model_validate(
+        {"model": "m", "chips": chips, "at": at, "clip": clip, "options": options, "mean": (0.5,)}
+    )
+    assert FitSettings.model_validate(tomllib.loads(to_toml(settings))) == settings
