@@ -1,0 +1,185 @@
+"""The schema of a profile's TOML file, checked strictly, with every problem reported at once.
+
+The file is data: a summary and a citation, the knobs, the mapping from weights to devices, the valid times, and the
+laws of each stage. A string ``"$name"`` stands for the value of a knob.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from harden.errors import ProfileError
+from harden.noise.knobs import Knob, KnobValue
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+STAGES = ("program", "stuck", "drift", "read")
+
+COMMON = {
+    "reference": Knob(
+        default="tensor",
+        choices=("tensor", "column", "tile", "cell"),
+        about="what the noise is relative to: the largest weight of the tensor, output column or tile, or each weight",
+    ),
+    "tile_rows": Knob(default=256, min=1, about="inputs of a tile (reference = tile)"),
+    "tile_columns": Knob(default=256, min=1, about="outputs of a tile (reference = tile)"),
+    "d2d": Knob(default=0.0, min=0, about="die to die: relative standard deviation of a gain that a whole chip shares"),
+    "c2c": Knob(default=0.0, min=0, about="cell to cell: relative standard deviation of each device's own gain"),
+}
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Times(_Table):
+    """When the profile is valid: a list of times, or a range; seconds since programming."""
+
+    valid_s: tuple[float, ...] = ()
+    from_s: float = Field(default=0.0, ge=0)
+    to_s: float | None = Field(default=None, ge=0)
+
+    @model_validator(mode="after")
+    def _one_of_the_two(self) -> Times:
+        if self.valid_s and (self.to_s is not None or self.from_s):
+            raise ValueError("give valid_s, or from_s and to_s, not both")
+        if list(self.valid_s) != sorted(set(self.valid_s)) or any(time < 0 for time in self.valid_s):
+            raise ValueError("valid_s must ascend and be >= 0")
+        if self.to_s is not None and self.to_s < self.from_s:
+            raise ValueError("to_s must not be before from_s")
+        return self
+
+    @property
+    def first(self) -> float:
+        """The first valid time."""
+        return self.valid_s[0] if self.valid_s else self.from_s
+
+    def covers(self, at_s: float) -> bool:
+        """Whether the profile was measured for this time."""
+        if self.valid_s:
+            return at_s in self.valid_s
+        return self.from_s <= at_s and (self.to_s is None or at_s <= self.to_s)
+
+    def __str__(self) -> str:
+        if self.valid_s:
+            return ", ".join(f"{time:g} s" for time in self.valid_s)
+        return f">= {self.from_s:g} s" if self.to_s is None else f"{self.from_s:g} s to {self.to_s:g} s"
+
+
+class Sampler(_Table):
+    """A black-box sampler: ``function = "module:name"`` and its keyword arguments."""
+
+    function: str = Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
+    arguments: dict[str, Any] = {}
+    grows_with_range: bool = True
+
+
+class Definition(_Table):
+    """A profile as it stands in its file."""
+
+    summary: str
+    citation: str
+    notes: str = ""
+    level: str | None = None
+    knobs: dict[str, Knob] = {}
+    mapping: dict[str, Any] = {"kind": "direct"}
+    time: Times = Times()
+    program: tuple[dict[str, Any], ...] = ()
+    stuck: tuple[dict[str, Any], ...] = ()
+    drift: tuple[dict[str, Any], ...] = ()
+    read: tuple[dict[str, Any], ...] = ()
+    compensation: Literal["none", "global"] | str = "none"
+    sampler: Sampler | None = None
+
+    @field_validator("summary", "citation")
+    @classmethod
+    def _says_something(cls, text: str) -> str:
+        if not text.strip():
+            raise ValueError("must not be empty")
+        return text
+
+    @model_validator(mode="after")
+    def _hangs_together(self) -> Definition:
+        if self.level is not None and not isinstance(getattr(self.knobs.get(self.level), "default", None), float):
+            raise ValueError(f"level = '{self.level}' must name a knob with a decimal default")
+        if not any(getattr(self, stage) for stage in STAGES) and self.sampler is None:
+            raise ValueError(f"no noise: give at least one law under [[{']], [['.join(STAGES)}]], or a [sampler]")
+        return self
+
+    def all_knobs(self) -> dict[str, Knob]:
+        """The file's knobs and those that every profile has."""
+        common = dict(COMMON)
+        reference = self.mapping.get("reference")
+        if isinstance(reference, str):
+            common["reference"] = common["reference"].model_copy(update={"default": reference})
+        return {**common, **self.knobs}
+
+
+def read_definition(text: str, where: str) -> Definition:
+    """Parse and check the text of a profile's file.
+
+    Args:
+        text: TOML.
+        where: The file's name, for messages.
+
+    Raises:
+        ProfileError: Not TOML, or not a profile; every problem is listed.
+    """
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ProfileError(f"not TOML: {error}", where=where) from None
+    try:
+        definition = Definition.model_validate(data)
+        reference = definition.mapping.get("reference")
+        if reference is not None:
+            COMMON["reference"].read(reference)
+    except ValidationError as error:
+        raise ProfileError(said(error), where=where) from None
+    except ValueError as error:
+        raise ProfileError(f"mapping.reference: {error}", where=where) from None
+    return definition
+
+
+def said(error: ValidationError, prefix: str = "") -> str:
+    """A validation error in one line: each field and what is wrong with it."""
+    parts = []
+    for item in error.errors(include_url=False):
+        field = ".".join(
+            [prefix, *(str(part) for part in item["loc"])] if prefix else [str(part) for part in item["loc"]]
+        )
+        message = item["msg"].removeprefix("Value error, ")
+        if item["type"] == "extra_forbidden":
+            message = "no such key"
+        parts.append(f"{field}: {message}" if field else message)
+    return "; ".join(parts)
+
+
+def substitute(value: Any, knobs: Mapping[str, Knob], values: Mapping[str, KnobValue]) -> Any:
+    """Replace every ``"$knob"`` and ``"$knob.part"`` by what it stands for.
+
+    Raises:
+        ValueError: No such knob, or no such part.
+    """
+    if isinstance(value, dict):
+        return {key: substitute(item, knobs, values) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [substitute(item, knobs, values) for item in value]
+    if not (isinstance(value, str) and value.startswith("$")):
+        return value
+    name, _, part = value[1:].partition(".")
+    if name not in values:
+        raise ValueError(f"{value}: there is no knob '{name}'")
+    meaning = knobs[name].meaning(values[name])
+    if not part:
+        return meaning
+    if not isinstance(meaning, dict) or part not in meaning:
+        raise ValueError(f"{value}: the value of knob '{name}' has no part '{part}'")
+    return meaning[part]

@@ -1,0 +1,283 @@
+"""A noise profile: a device, its knobs, and the one function that perturbs weights.
+
+Training and validation call the same `Profile.perturb`; a chip is one draw of all weights on a named path.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harden.errors import ProfileError, SettingsError
+from harden.noise.assembly import Assembled, assemble
+from harden.noise.definition import Definition, read_definition
+from harden.noise.knobs import Distribution, KnobValue, resolve
+from harden.noise.scales import AnalogWeightLike
+from harden.noise.text import find_definition, split_text
+from harden.streams import numpy_generator
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A device with its knobs set. Make one with `load` or `parse`.
+
+    Attributes:
+        name: The shipped device, or the file's stem.
+        definition: What the file says.
+        parameters: Every knob with its value.
+        severity: 1 is the device, 0 is no noise.
+
+    Example:
+        >>> profile = Profile.parse("gaussian:sigma=0.1")
+        >>> w = {"fc.weight": torch.ones(2, 3)}
+        >>> noisy = profile.chip(w, seed=0, index=17)["fc.weight"]
+        >>> bool((noisy == w["fc.weight"]).any())
+        False
+        >>> bool((profile.scaled(0).chip(w, seed=0, index=17)["fc.weight"] == 1).all())
+        True
+    """
+
+    name: str
+    definition: Definition = field(repr=False)
+    knobs: Mapping[str, KnobValue]
+    severity: float = 1.0
+
+    @classmethod
+    def load(cls, name: str | Path, **knobs: object) -> Profile:
+        """Load a shipped device by name, or a profile from a TOML file, or a black-box sampler ``module:function``.
+
+        Args:
+            name: ``rram1``, ``path/to/file.toml`` or ``module:function``.
+            **knobs: Values of its parameters; the file has the defaults.
+
+        Raises:
+            UnknownNameError: No such device.
+            SettingsError: An unknown knob, or a value out of range; all of them are listed.
+            ProfileError: The file is absent or malformed; all problems are listed.
+        """
+        label, text = find_definition(str(name))
+        definition = read_definition(text, where=str(name))
+        values, problems = resolve(definition.all_knobs(), knobs)
+        if problems:
+            raise SettingsError(f"profile '{name}' cannot be set like this", problems=problems)
+        profile = cls(label, definition, values)
+        try:
+            profile._assembled.check()
+        except ProfileError as error:
+            if not knobs or error.where != label:
+                raise
+            cls(label, definition, resolve(definition.all_knobs(), {})[0])._assembled.check()  # the file's own fault?
+            raise SettingsError(f"profile '{name}' cannot be set like this", problems=error.what.split("; ")) from None
+        return profile
+
+    @classmethod
+    def parse(cls, text: str) -> Profile:
+        """Load a profile from the text of a flag: ``NAME[:key=value,...]``.
+
+        Raises:
+            UnknownNameError, SettingsError, ProfileError: As `load`.
+
+        Example:
+            >>> str(Profile.parse("gaussian:sigma=0.2,relative_to=weight"))
+            'gaussian:sigma=0.2,relative_to=weight'
+        """
+        name, knobs = split_text(text)
+        return cls.load(name, **knobs)
+
+    @property
+    def summary(self) -> str:
+        """One line on the device."""
+        return self.definition.summary
+
+    @property
+    def citation(self) -> str:
+        """Where its constants come from."""
+        return self.definition.citation
+
+    @property
+    def parameters(self) -> dict[str, float | int | bool | str]:
+        """The knobs, resolved; a distribution as its text. Severity is listed where it is not 1."""
+        values = {key: str(value) if isinstance(value, Distribution) else value for key, value in self.knobs.items()}
+        return values if self.severity == 1 else {**values, "severity": self.severity}
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of everything that decides a number: laws, constants, mapping, times, knobs, severity; no prose."""
+        content = self.definition.model_dump(exclude={"summary", "citation", "notes", "knobs"})
+        values = {key: knob.meaning(self.parameters[key]) for key, knob in self.definition.all_knobs().items()}
+        document = {"definition": content, "knobs": values, "severity": self.severity}
+        return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def default_at_s(self) -> float:
+        """The first valid time, in seconds since programming."""
+        return self.definition.time.first
+
+    @property
+    def varies_with_time(self) -> bool:
+        """Whether a stage depends on the time since programming."""
+        return self._assembled.timed
+
+    def check_time(self, at_s: float | None) -> float:
+        """The time to use: ``at_s``, or the first valid time for None.
+
+        Raises:
+            ProfileError: The profile says nothing about this time; it is never extrapolated.
+        """
+        if at_s is None:
+            return self.default_at_s
+        time = self.definition.time
+        if not (math.isfinite(at_s) and at_s >= 0 and time.covers(float(at_s))):
+            raise ProfileError(
+                f"{at_s:g} s is outside its valid times", where=f"profile '{self.name}'", fix=f"Valid: {time}"
+            )
+        return float(at_s)
+
+    @property
+    def scales_with_range(self) -> bool:
+        """Whether the noise of a weight grows with the largest weight of its tensor, column or tile."""
+        return self._assembled.grows_with_range
+
+    @property
+    def sigma(self) -> float | None:
+        """The profile's own noise level (its knob ``level``) times the severity; None where it has none."""
+        level = self.definition.level
+        if level is None:
+            return None
+        value = self.knobs[level]
+        return float(value.centre if isinstance(value, Distribution) else value) * self.severity
+
+    def with_sigma(self, sigma: float) -> Profile:
+        """The same device at another noise level.
+
+        Raises:
+            SettingsError: The profile has no level, or the value is out of its range.
+        """
+        level = self.definition.level
+        if level is None:
+            raise SettingsError(
+                f"profile '{self.name}' has no noise level of its own", fix="Scale its severity instead."
+            )
+        values, problems = resolve(self.definition.all_knobs(), {**self.knobs, level: sigma})
+        if problems:
+            raise SettingsError(f"profile '{self.name}' cannot be set like this", problems=problems)
+        return replace(self, knobs=values, severity=1.0)
+
+    def scaled(self, severity: float) -> Profile:
+        """The same device at ``severity`` times its noise: 1 is the device, 0 no noise, bit for bit.
+
+        Raises:
+            SettingsError: The severity is negative or not finite.
+        """
+        return replace(self, severity=self.severity * _checked(severity))
+
+    def perturb(
+        self,
+        weights: Mapping[str, AnalogWeightLike] | Mapping[str, Tensor],
+        *,
+        seed: int,
+        path: tuple[str | int, ...],
+        at_s: float | None = None,
+        severity: float = 1.0,
+    ) -> dict[str, Tensor]:
+        """Draw noisy weights: THE noise function of training and validation.
+
+        Each stage of each tensor draws from ``generator(seed, *path, stage, key)``, so tensors, stages and paths
+        never shift one another. The gradient flows straight through to the weights; the noise's scale is a constant
+        for it.
+
+        Args:
+            weights: By key: uses on a crossbar, or plain tensors [out, in, ...].
+            seed: Root seed of the streams.
+            path: Names that tell this draw from all others.
+            at_s: Seconds since programming; None is the first valid time.
+            severity: Multiplies the profile's own severity.
+
+        Returns:
+            By key, tensors of the same shape, dtype and device.
+
+        Raises:
+            ProfileError: The time is outside the valid times.
+            SettingsError: The severity is negative.
+        """
+        time = self.check_time(at_s)
+        strength = self.severity * _checked(severity)
+        assembled = self._of_chip(seed, path) if strength else self._assembled
+        noisy = {}
+        for key, use in weights.items():
+            tensor, place = (use, None) if isinstance(use, Tensor) else (use.tensor, use)
+            if strength == 0:
+                noisy[key] = tensor.clone()
+                continue
+            with torch.no_grad():
+                drawn = assembled.draw(
+                    tensor.detach(), place, seed=seed, path=path, key=key, at_s=time, severity=strength
+                )
+            noisy[key] = _StraightThrough.apply(tensor, drawn) if tensor.requires_grad else drawn
+        return noisy
+
+    def chip(
+        self,
+        weights: Mapping[str, AnalogWeightLike] | Mapping[str, Tensor],
+        *,
+        seed: int,
+        index: int,
+        at_s: float | None = None,
+    ) -> dict[str, Tensor]:
+        """Virtual chip ``index`` of the run with this seed: `perturb` on the path ("chip", index), without gradient."""
+        with torch.no_grad():
+            return self.perturb(weights, seed=seed, path=("chip", index), at_s=at_s)
+
+    def __str__(self) -> str:
+        knobs = self.definition.all_knobs()
+        turned = [
+            f"{key}={value}" for key, value in self.parameters.items() if key in knobs and value != knobs[key].default
+        ]
+        return f"{self.name}:{','.join(turned)}" if turned else self.name
+
+    @cached_property
+    def _assembled(self) -> Assembled:
+        middle = {key: value.centre if isinstance(value, Distribution) else value for key, value in self.knobs.items()}
+        return assemble(self.definition, middle, where=self.name)
+
+    def _of_chip(self, seed: int, path: tuple[str | int, ...]) -> Assembled:
+        """The circuit of one chip: knobs that are distributions are drawn for it."""
+        drawn: dict[str, Any] = {
+            key: self.definition.all_knobs()[key].clamp(value.draw(numpy_generator(seed, *path, "parameter", key)))
+            for key, value in self.knobs.items()
+            if isinstance(value, Distribution)
+        }
+        return assemble(self.definition, {**self.knobs, **drawn}, where=self.name) if drawn else self._assembled
+
+
+class _StraightThrough(torch.autograd.Function):
+    """The noisy value forward, the identity backward."""
+
+    @staticmethod
+    def forward(weight: Tensor, noisy: Tensor) -> Tensor:
+        return noisy.view_as(noisy)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        return None
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        return grads[0], None
+
+
+def _checked(severity: float) -> float:
+    if not (math.isfinite(severity) and severity >= 0):
+        raise SettingsError(
+            f"a severity of {severity} makes no sense", fix="1 is the device, 0 is no noise; it must be >= 0."
+        )
+    return float(severity)

@@ -1,0 +1,72 @@
+"""From the text of ``--profile`` to a definition: a shipped name, a file, or a black-box sampler."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from harden.errors import ProfileError, SettingsError
+from harden.registry import DEVICES
+
+_SAMPLER = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
+
+def split_text(text: str) -> tuple[str, dict[str, str]]:
+    """Split ``NAME[:key=value,...]``; commas in parentheses belong to a value.
+
+    Raises:
+        SettingsError: A part is not key=value, or a key comes twice; all of them are listed.
+
+    Example:
+        >>> split_text("gaussian:sigma=lognormal(0.1,0.3),relative_to=weight")
+        ('gaussian', {'sigma': 'lognormal(0.1,0.3)', 'relative_to': 'weight'})
+        >>> split_text("my_lab.chips:sample:spread=2")
+        ('my_lab.chips:sample', {'spread': '2'})
+    """
+    name, rest = _split_name(text.strip())
+    knobs: dict[str, str] = {}
+    problems = []
+    for part in re.split(r",(?![^()]*\))", rest) if rest else []:
+        key, equals, value = (piece.strip() for piece in part.partition("="))
+        if not equals or not key or not value:
+            problems.append(f"'{part.strip()}': expected key=value")
+        elif key in knobs:
+            problems.append(f"{key}: given twice")
+        else:
+            knobs[key] = value
+    if problems:
+        raise SettingsError(f"cannot read profile '{text}'", fix="Write NAME:key=value,key=value.", problems=problems)
+    return name, knobs
+
+
+def _split_name(text: str) -> tuple[str, str]:
+    end = text.find(".toml")
+    if end >= 0:
+        end += len(".toml")
+        return text[:end], text[end:].removeprefix(":")
+    match = _SAMPLER.match(text)
+    if match and text[match.end() : match.end() + 1] in ("", ":") and text.partition(":")[0] not in DEVICES:
+        return match[0], text[match.end() :].removeprefix(":")
+    name, _, rest = text.partition(":")
+    return name, rest
+
+
+def find_definition(name: str) -> tuple[str, str]:
+    """The name to show, and the TOML text, of a profile.
+
+    Raises:
+        UnknownNameError: Neither a shipped device nor a file.
+        ProfileError: The file cannot be read.
+    """
+    if name in DEVICES:
+        return name, DEVICES.text(name)
+    path = Path(name)
+    if name.endswith(".toml") or path.is_file():
+        try:
+            return path.stem, path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+            raise ProfileError(f"cannot be read: {reason}", where=name) from None
+    if _SAMPLER.fullmatch(name):
+        return name, f'summary = "black-box sampler {name}"\ncitation = "{name}"\n[sampler]\nfunction = "{name}"\n'
+    return name, DEVICES.text(name)
