@@ -77,7 +77,10 @@ class SettingsError(HardenError):
         super().__init__(what, where=where, fix=fix)
 
     def __str__(self) -> str:
-        return "\n".join([super().__str__(), *(f"  - {problem}" for problem in self.problems)])
+        if len(self.problems) != 1:
+            return "\n".join([super().__str__(), *(f"  - {problem}" for problem in self.problems)])
+        place = f"{self.where}: " if self.where else ""
+        return f"{place}{self.what}: {self.problems[0]}" + (f". {self.fix}" if self.fix else "")
 
 
 class UnknownNameError(SettingsError):

@@ -162,8 +162,7 @@ def resolve(kind: type[S], flags: Mapping[str, object], config: Path | None = No
         problems += [_problem(one, given, path) for one in error.errors()]
         settings = None
     if settings is None or problems:
-        only = problems[0] if len(problems) == 1 else None
-        raise SettingsError(only or f"{len(problems)} settings are wrong", problems=() if only else problems)
+        raise SettingsError("a setting is wrong" if len(problems) == 1 else "settings are wrong", problems=problems)
     return settings
 
 

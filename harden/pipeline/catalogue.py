@@ -24,19 +24,28 @@ def methods_text(records: list[dict[str, Any]]) -> str:
 
 def method(name: str) -> dict[str, Any]:
     """Everything there is to know of one method, options included."""
-    return method_package.describe(name)
+    return {**method_package.describe(name), "alias": name}
 
 
 def method_text(record: dict[str, Any]) -> str:
     """One method for people."""
-    title = record["name"] if record["name"] == record["requested"] else f"{record['requested']} = {record['name']}"
-    lines = [f"{title}: {record['summary']}", f"cost a step: {record['cost']}", f"source: {record['source']}", ""]
-    if record.get("doc"):
-        lines += [record["doc"].strip(), ""]
-    lines += ["options (-o key=value):"] if record["options"] else ["no options"]
+    lines = [f"{record['name']}: {record['summary']}", f"cost a step: {record['cost']}", f"source: {record['source']}"]
+    if record["alias_of"]:
+        lines.insert(0, f"{record['alias']} is {record['name']}")
+    lines += ["", record["description"], "", "options (-o key=value):" if record["options"] else "no options"]
     for option in record["options"]:
-        lines.append(f"  {option['name']} = {option['default']}    {option['description']}")
+        lines.append(f"  {option['name']} = {option['default']}{_range(option)}")
+        lines.append(f"      {option['description']}")
     return "\n".join(lines)
+
+
+def _range(option: dict[str, Any]) -> str:
+    if option["choices"]:
+        return f"  ({', '.join(map(str, option['choices']))})"
+    low, high = option["minimum"], option["maximum"]
+    if low is None and high is None:
+        return ""
+    return f"  ({'' if low is None else low} .. {'' if high is None else high})"
 
 
 def profiles() -> list[dict[str, Any]]:

@@ -107,14 +107,14 @@ def run_folder(settings: FitSettings) -> Path:
 
 
 def _prepare(settings: FitSettings) -> _Prepared:
-    method = methods.load(settings.method, settings.options)
+    methods.load(settings.method, settings.options)
     conditions = open_conditions(settings)
     model = open_model(settings.model, weights=settings.weights, pretrained=settings.pretrained)
     preprocess = open_preprocess(model, settings)
     training, validation, test = open_training_data(settings, preprocess)
     return _Prepared(
         settings=settings,
-        method=method.name,
+        method=methods.resolve(settings.method),
         model=model.with_metadata({"harden.preprocess": preprocess.to_json()}),
         conditions=conditions,
         training=training,

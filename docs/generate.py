@@ -1,0 +1,59 @@
+"""Write the pages of docs/ that are made from code; with --check, fail where one is not current."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from harden.cli import cli
+
+DOCS = Path(__file__).parent
+
+
+def command_line() -> str:
+    """docs/cli.md: the help of every command."""
+    lines = ["# Command line", "", "Made from `harden COMMAND --help`.", ""]
+    context = click.Context(cli, info_name="harden")
+    for name in cli.list_commands(context):
+        command = cli.get_command(context, name)
+        assert command is not None
+        lines += [f"## harden {name}", *_help(command, f"harden {name}", context)]
+        if isinstance(command, click.Group):
+            inner = click.Context(command, info_name=f"harden {name}")
+            for sub in command.list_commands(inner):
+                found = command.get_command(inner, sub)
+                assert found is not None
+                lines += [f"### harden {name} {sub}", *_help(found, f"harden {name} {sub}", inner)]
+    return "\n".join(lines)
+
+
+def _help(command: click.Command, name: str, parent: click.Context) -> list[str]:
+    context = click.Context(command, info_name=name.split()[-1], parent=parent, terminal_width=100, max_content_width=100)
+    return ["", "```text", command.get_help(context), "```", ""]
+
+
+PAGES: dict[str, Callable[[], str]] = {"cli.md": command_line}
+
+
+def main() -> int:
+    check = "--check" in sys.argv[1:]
+    stale = []
+    for name, make in PAGES.items():
+        path = DOCS / name
+        text = make().rstrip() + "\n"
+        if path.exists() and path.read_text(encoding="utf-8") == text:
+            continue
+        stale.append(name)
+        if not check:
+            path.write_text(text, encoding="utf-8")
+    if check and stale:
+        print(f"not current: {', '.join(stale)}; run make fix")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
