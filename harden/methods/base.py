@@ -193,3 +193,8 @@ def each(function: Any, *outputs: Outputs) -> Outputs:
     if isinstance(outputs[0], Tensor):
         return function(*outputs)
     return tuple(function(*parts) for parts in zip(*outputs, strict=True))
+
+
+def listed(outputs: Outputs) -> tuple[Tensor, ...]:
+    """A network's outputs as a tuple, also where there is one."""
+    return (outputs,) if isinstance(outputs, Tensor) else outputs

@@ -1,0 +1,113 @@
+"""Clip weights to a number of their own standard deviations.
+
+Noise that scales with a tensor's largest weight is made small against the other weights by taking the largest away:
+:math:`w \\leftarrow \\max(-k s, \\min(k s, w))`, with :math:`s` the tensor's own standard deviation. Clipping works
+when the network is trained on (or batch norms are re-estimated) after it, because the rest of the weights take over.
+
+Source: Joshi et al., Nat. Commun. 11, 2473 (2020), k = 2; Stutz et al., MLSys 2021, for bit errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+AUTO = 2.0
+
+
+def resolve(clip: float | Literal["auto", "none"] | None, profiles: Iterable[Any]) -> float | None:
+    """The number of standard deviations that a setting means.
+
+    Args:
+        clip: A number, ``"auto"`` (2 where any profile's noise grows with the tensor's range, else off), ``"none"``
+            or None.
+        profiles: The profiles trained for.
+
+    Returns:
+        The number, or None for no clipping.
+
+    Example:
+        >>> resolve("none", []), resolve("1.5", []), resolve("auto", [])
+        (None, 1.5, None)
+    """
+    if clip is None or clip == "none":
+        return None
+    if clip == "auto":
+        return AUTO if any(profile.scales_with_range for profile in profiles) else None
+    return float(clip)
+
+
+def clip_(tensors: Iterable[Tensor], k: float) -> None:
+    """Clamp each tensor in place to ``k`` of its standard deviations around zero.
+
+    Args:
+        tensors: Weights of any shape; those of fewer than two elements are left alone.
+        k: Standard deviations, > 0.
+
+    Example:
+        >>> w = torch.tensor([-1.0, -1.0, 1.0, 9.0])
+        >>> clip_([w], 1.0)
+        >>> [round(x, 3) for x in w.tolist()]
+        [-1.0, -1.0, 1.0, 4.761]
+    """
+    with torch.no_grad():
+        for tensor in tensors:
+            if tensor.numel() > 1:
+                bound = k * float(tensor.std())
+                tensor.clamp_(-bound, bound)
+
+
+def clippable(net: Any, digital: Sequence[str] = ()) -> dict[str, torch.nn.Parameter]:
+    """The parameters on crossbars, by name: those a clip lever may change."""
+    parameters = dict(net.named_parameters())
+    names = {weight.name for weight in net.analog_weights(digital).values()}
+    return {name: parameters[name] for name in sorted(names) if name in parameters}
+
+
+class Clip:
+    """Clipping during training: constant, or annealed from each tensor's own range.
+
+    Args:
+        parameters: The analog parameters, by name.
+        k: Standard deviations to end with, > 0.
+        anneal: Share of the training over which the bound comes down from each tensor's own range, 0 (at once) to 1.
+    """
+
+    def __init__(self, parameters: Mapping[str, torch.nn.Parameter], k: float, anneal: float = 0.0) -> None:
+        self.k = k
+        self.anneal = anneal
+        self._parameters = dict(parameters)
+        self._start = {name: _peak(p) for name, p in self._parameters.items()}
+        total = sum(p.numel() for p in self._parameters.values())
+        beyond = sum(_beyond(p.detach(), k) for p in self._parameters.values())
+        self.record = {
+            "k": k,
+            "anneal": anneal,
+            "tensors": len(self._parameters),
+            "beyond_at_start": beyond / max(total, 1),
+        }
+
+    def apply(self, progress: float = 1.0) -> None:
+        """Clip now.
+
+        Args:
+            progress: Share of the training that is done, in [0, 1]; only annealing asks for it.
+        """
+        done = min(progress / self.anneal, 1.0) if self.anneal > 0 else 1.0
+        for name, parameter in self._parameters.items():
+            start = self._start[name]
+            clip_([parameter], self.k if done >= 1 or start <= self.k else start + (self.k - start) * done)
+
+
+def _peak(tensor: Tensor) -> float:
+    """The largest weight in standard deviations; 0 where there are none."""
+    value = tensor.detach()
+    spread = float(value.std()) if value.numel() > 1 else 0.0
+    return float(value.abs().max()) / spread if spread > 0 else 0.0
+
+
+def _beyond(tensor: Tensor, k: float) -> int:
+    return int((tensor.abs() > k * tensor.std()).sum()) if tensor.numel() > 1 else 0

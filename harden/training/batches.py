@@ -1,0 +1,84 @@
+"""Which examples a step sees: a matter of the plan and the step's number only, so a resumed run sees the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from harden.data.augment import augment
+from harden.errors import DataError
+from harden.methods.base import Batch, Task
+from harden.streams import numpy_generator
+from harden.training.plan import TrainingPlan
+
+_SMALL = 64
+
+
+class Batches:
+    """The training data as numbered batches.
+
+    Args:
+        data: The training examples.
+        plan: Batch size, augmentation, seed, objective.
+        task: How outputs are judged.
+        targets: Makes the targets from inputs and labels; the labels themselves if None.
+
+    Raises:
+        DataError: The data has no labels and the plan needs them.
+    """
+
+    def __init__(
+        self,
+        data: Any,
+        plan: TrainingPlan,
+        task: Task,
+        targets: Callable[[tuple[torch.Tensor, ...], Any], Any] | None = None,
+    ) -> None:
+        if data.labels is None and plan.objective == "labels":
+            raise DataError(
+                "the training data has no labels", where=str(data.source), fix="Add labels, or use --objective match"
+            )
+        self.data = data
+        self.task = task
+        self.total = plan.total_steps(len(data))
+        self._targets = targets
+        self._size = min(plan.batch_size, len(data))
+        self._seed = plan.seed
+        self._augment = _augmentation(data, plan.augment)
+        self._epoch: tuple[int, np.ndarray] = (-1, np.empty(0, np.int64))
+
+    def at(self, step: int) -> Batch:
+        """The batch of a step, from 0."""
+        index = self.index(step)
+        if self._augment is None:
+            inputs = self.data.inputs(index)
+        else:
+            rng = numpy_generator(self._seed, "augment", step)
+            inputs = self.data.normalise(augment(self.data.raw(index), rng, **self._augment))
+        tensors = (torch.from_numpy(np.ascontiguousarray(inputs)),)
+        labels = None if self.data.labels is None else torch.from_numpy(np.asarray(self.data.labels[index], np.int64))
+        targets = labels if self._targets is None else self._targets(tensors, labels)
+        return Batch(tensors, targets, self.task, self._seed, step, step / self.total)
+
+    def index(self, step: int) -> np.ndarray:
+        """The examples of a step: every epoch is a fresh permutation, its incomplete last batch is left out."""
+        per_epoch = len(self.data) // self._size
+        epoch, place = divmod(step, per_epoch)
+        if self._epoch[0] != epoch:
+            self._epoch = (epoch, numpy_generator(self._seed, "shuffle", epoch).permutation(len(self.data)))
+        return np.sort(self._epoch[1][place * self._size : (place + 1) * self._size])
+
+
+def _augmentation(data: Any, switch: str) -> dict[str, Any] | None:
+    raw = data.raw(np.arange(1))
+    image = raw.dtype == np.uint8 and raw.ndim == 4
+    if switch == "off" or not image:
+        return None
+    height, width, channels = raw.shape[1:]
+    if switch == "auto" and max(height, width) > _SMALL:
+        return None
+    # Grey images are mostly digits, letters and signs, which a mirror turns into others.
+    return {"pad": max(1, min(height, width) // 8), "flip": channels == 3}

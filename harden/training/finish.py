@@ -1,0 +1,43 @@
+"""The last lever: batch norms re-estimated under noise, kept only where that helps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from harden.levers.batch_norm import reestimate, statistics
+from harden.training.batches import Batches
+from harden.training.plan import TrainingPlan
+from harden.training.selection import Selector
+
+BATCHES = 32
+
+
+def finish_batch_norms(net: Any, batches: Batches, selector: Selector, plan: TrainingPlan) -> dict[str, Any]:
+    """Re-estimate the network's batch norms on training examples under noise, and keep what validation chips prefer.
+
+    Returns:
+        ``tried``, ``kept``, and the scores ``before`` and ``after`` (None where it was not tried).
+    """
+    buffers = statistics(net)
+    if plan.batch_norm_reestimation == "off" or not buffers:
+        reason = "off" if buffers else "the graph keeps no batch norms"
+        return {"tried": False, "kept": False, "reason": reason, "before": None, "after": None}
+    before = selector.score()
+    old = {name: buffer.clone() for name, buffer in buffers.items()}
+    new = reestimate(net, [batches.at(i).inputs for i in range(BATCHES)], lambda i: _draw(net, plan, i))
+    with torch.no_grad():
+        for name, value in new.items():
+            buffers[name].copy_(value)
+        after = selector.score()
+        kept = plan.batch_norm_reestimation == "on" or after > before
+        if not kept:
+            for name, value in old.items():
+                buffers[name].copy_(value)
+    return {"tried": True, "kept": kept, "before": before, "after": after}
+
+
+def _draw(net: Any, plan: TrainingPlan, index: int) -> dict[str, torch.Tensor]:
+    profile, at_s = plan.profiles[index % len(plan.profiles)]
+    return profile.perturb(net.analog_weights(plan.digital), seed=plan.seed, path=("reestimate", index), at_s=at_s)

@@ -1,0 +1,195 @@
+"""The training loop: the only one.
+
+A step's batch, noise and learning rate depend on the plan and the step's number only. A checkpoint holds the rest, so
+a run that was killed ends with the same bits as one that was not.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from harden import methods
+from harden.errors import SettingsError
+from harden.levers import clip as clipping
+from harden.levers.penalty import penalty
+from harden.training.batches import Batches
+from harden.training.checkpoint import Tensors, read
+from harden.training.finish import finish_batch_norms
+from harden.training.noise import TrainingNoise
+from harden.training.optimizer import build, clip_gradient, factor, set_rate
+from harden.training.plan import Trained, TrainingPlan
+from harden.training.progress import Progress
+from harden.training.selection import Selector
+from harden.training.teachers import Targets, frozen_copy
+
+OnStep = Callable[[dict[str, Any]], None]
+OnProgress = Callable[[int, int, float], None]
+
+
+def train(
+    model: Any,
+    data: Any,
+    validation: Any,
+    plan: TrainingPlan,
+    *,
+    on_step: OnStep | None = None,
+    on_progress: OnProgress | None = None,
+    checkpoint: Path | None = None,
+) -> Trained:
+    """Train a model with an objective and the plan's levers, and select the weights that are best on validation chips.
+
+    Args:
+        model: A :class:`harden.graph.file.Model`.
+        data: Training examples.
+        validation: Examples to select by; disjoint from ``data``.
+        plan: Everything else that decides the numbers.
+        on_step: Called with each step's record: ``step``, ``loss``, ``lr`` and the method's named parts. After a resume
+            or a rollback the steps since the last checkpoint are reported again.
+        on_progress: Called with the steps done, their total, and the seconds left.
+        checkpoint: A file to keep the run's state in; where it exists, the run continues from it.
+
+    Returns:
+        The model with the selected weights, and how they came about.
+
+    Raises:
+        SettingsError: The method is no objective, or its options are wrong.
+        DataError: The data does not fit the plan.
+        DivergedError: The loss exploded twice, the second time at a tenth of the learning rate.
+    """
+    objective = methods.load(plan.method, plan.options)
+    if objective.kind != "objective":
+        raise SettingsError(f"method {plan.method} is a {objective.kind}: it has no training loop")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(plan.threads)
+    try:
+        return _Run(model, data, validation, plan, objective, checkpoint).run(on_step, on_progress)
+    finally:
+        torch.set_num_threads(threads)
+
+
+class _Run:
+    """One training run, from its first step or from its checkpoint."""
+
+    def __init__(
+        self, model: Any, data: Any, validation: Any, plan: TrainingPlan, objective: Any, checkpoint: Path | None
+    ) -> None:
+        self.model, self.plan, self.objective, self.file = model, plan, objective, checkpoint
+        self.net = model.module()
+        needs_clean = plan.objective == "match" or plan.teacher == "clean"
+        clean = frozen_copy(model) if needs_clean else None
+        targets = Targets(plan, self.net, clean)
+        self.batches = Batches(data, plan, targets.task, targets)
+        self.total = self.batches.total
+        self.selector = Selector(self.net, validation, plan, clean if plan.objective == "match" else None)
+        self.net.train()
+        objective.prepare(self.net, self.batches.at(0))
+        self.extra = objective.parameters()
+        self.parameters = {**dict(self.net.named_parameters()), **self.extra}
+        self.optimizer = build(self.parameters, plan)
+        self.tensors = Tensors(self.net, self.extra, self.optimizer)
+        self.noise = TrainingNoise(plan, self._analog)
+        k = clipping.resolve(plan.clip, [profile for profile, _ in plan.profiles])
+        analog = clipping.clippable(self.net, plan.digital)
+        self.clip = None if k is None else clipping.Clip(analog, k, plan.clip_anneal)
+        self.progress = Progress(self.tensors, plan.digest, checkpoint)
+
+    def run(self, on_step: OnStep | None, on_progress: OnProgress | None) -> Trained:
+        """All steps, then the batch norms, then the selected weights."""
+        started = time.perf_counter()
+        progress = self._start()
+        while progress.step < self.total:
+            progress.snapshot_if_due()
+            record = self._step(progress)
+            if record is None:
+                continue
+            if on_step:
+                on_step(record)
+            if progress.step in self._selections():
+                self._select(progress)
+            if on_progress:
+                progress.report(on_progress, self.total)
+        self.tensors.restore_network(progress.best)
+        self.objective.finish(self.net)
+        levers = self._levers(progress)
+        levers["batch_norm_reestimation"] = finish_batch_norms(self.net, self.batches, self.selector, self.plan)
+        weights = self.net.export_weights()
+        return Trained(
+            self.model.with_weights(weights),
+            weights,
+            progress.history,
+            progress.validation,
+            progress.best_step,
+            levers,
+            time.perf_counter() - started,
+        )
+
+    def _start(self) -> Progress:
+        progress = self.progress
+        if self.file is not None and self.file.exists():
+            progress.resume(read(self.file, self.plan.digest))
+            return progress
+        self._select(progress)
+        if self.clip:
+            self.clip.apply(0.0)
+        return progress
+
+    def _step(self, progress: Progress) -> dict[str, Any] | None:
+        """One optimizer step; None where the loss exploded and the run went back."""
+        step, plan = progress.step, self.plan
+        self.optimizer.zero_grad(set_to_none=True)
+        batch = self.batches.at(step)
+        result = self.objective.step(self.net, batch, self.noise.at(step, batch.progress))
+        if result.gradients is None:
+            result.loss.backward()
+        else:
+            for name, gradient in result.gradients.items():
+                self.parameters[name].grad = gradient
+        parts = self._penalize(dict(result.parts))
+        norm = clip_gradient(self.parameters, plan.gradient_clip)
+        loss = float(result.loss.detach())
+        if not progress.fine(loss, norm):
+            progress.roll_back(loss, plan)
+            return None
+        rate = plan.learning_rate * factor(step, self.total, plan.warmup) * progress.rate_scale
+        set_rate(self.optimizer, rate)
+        self.optimizer.step()
+        if self.clip:
+            self.clip.apply((step + 1) / self.total)
+        record = {"step": step + 1, "loss": loss, "lr": rate, "gradient": norm, **parts}
+        progress.advance(record)
+        return record
+
+    def _penalize(self, parts: dict[str, float]) -> dict[str, float]:
+        plan = self.plan
+        if plan.range_penalty or plan.kurtosis_penalty:
+            extra = penalty(self.net.analog_weights(plan.digital), plan.range_penalty, plan.kurtosis_penalty)
+            extra.backward()
+            parts["penalty"] = float(extra.detach())
+        return parts
+
+    def _select(self, progress: Progress) -> None:
+        progress.selected(self.selector.measure, self.selector.score())
+
+    def _selections(self) -> set[int]:
+        return {round(self.total * (i + 1) / self.plan.selections) for i in range(self.plan.selections)}
+
+    def _analog(self) -> dict[str, Any]:
+        return {**self.net.analog_weights(self.plan.digital), **self.objective.analog_weights()}
+
+    def _levers(self, progress: Progress) -> dict[str, Any]:
+        plan = self.plan
+        return {
+            "clip": self.clip.record if self.clip else None,
+            "teacher": None
+            if plan.teacher == "none"
+            else {"kind": plan.teacher, "weight": plan.teacher_weight, "temperature": plan.temperature},
+            "train_sigma_scale": plan.train_sigma_scale,
+            "noise_ramp": plan.noise_ramp,
+            "penalty": {"range": plan.range_penalty, "kurtosis": plan.kurtosis_penalty},
+            "rollbacks": progress.rollbacks,
+        }

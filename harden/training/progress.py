@@ -1,0 +1,138 @@
+"""Where a run is, the way back when the loss explodes, and the checkpoint that survives the process."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from harden.errors import DivergedError
+from harden.training.checkpoint import Snapshot, Tensors, write
+from harden.training.plan import TrainingPlan
+
+EVERY = 50  # steps between snapshots
+WRITE_EVERY_S = 20.0  # seconds between checkpoints; when they are written decides no number
+EXPLODED = 100.0  # times the first losses
+SLOWER = 0.1  # the learning rate after a rollback
+
+
+def exploded(loss: float, gradient: float, first: float) -> bool:
+    """Whether a loss, or the 2-norm of its gradient, ends the training: not finite, or far above the first loss.
+
+    Example:
+        >>> exploded(2.0, 1.0, 2.3), exploded(500.0, 1.0, 2.3), exploded(float("nan"), 1.0, 2.3)
+        (False, True, True)
+    """
+    if not (math.isfinite(loss) and math.isfinite(gradient)):
+        return True
+    return abs(loss) > EXPLODED * max(abs(first), 1.0)
+
+
+class Progress:
+    """The state of a run that is no tensor, with its snapshots.
+
+    Args:
+        tensors: The live tensors.
+        plan: Digest of the plan.
+        file: Where checkpoints are kept, or None.
+    """
+
+    def __init__(self, tensors: Tensors, plan: str, file: Path | None) -> None:
+        self.step = 0
+        self.rate_scale = 1.0
+        self.rollbacks: list[dict[str, float]] = []
+        self.history: list[dict[str, Any]] = []
+        self.validation: list[dict[str, Any]] = []
+        self.best: Mapping[str, Tensor] = {}
+        self.best_step = 0
+        self._best_score = -math.inf
+        self._tensors, self._plan, self._file = tensors, plan, file
+        self._good: Snapshot | None = None
+        self._pending: Snapshot | None = None
+        self._written = self._began = time.monotonic()
+        self._began_at = 0
+
+    def advance(self, record: dict[str, Any]) -> None:
+        """A step went well; so did the state that it started from."""
+        self.step += 1
+        self.history.append(record)
+        if self._pending is not None:
+            self._good, self._pending = self._pending, None
+            self._write()
+
+    def selected(self, measure: str, score: float) -> None:
+        """Validation chips judged the weights; of equals the later ones are kept."""
+        self.validation.append({"step": self.step, measure: score})
+        if score >= self._best_score:
+            self._best_score, self.best_step, self.best = score, self.step, self._tensors.network()
+
+    def snapshot_if_due(self) -> None:
+        """Remember this moment, every ``EVERY`` steps."""
+        fresh = self._good is None or self._good.progress["step"] != self.step
+        if self.step % EVERY == 0 and fresh and self._pending is None:
+            self._pending = Snapshot(self._values(), self._tensors.copy(), self.best)
+
+    def fine(self, loss: float, gradient: float) -> bool:
+        """Whether training may go on from this loss and this gradient's 2-norm."""
+        return not exploded(loss, gradient, self.history[0]["loss"] if self.history else loss)
+
+    def roll_back(self, loss: float, plan: TrainingPlan) -> None:
+        """Return to the last good moment, with a tenth of the learning rate; once.
+
+        Raises:
+            DivergedError: It is not the first time.
+        """
+        rate = plan.learning_rate * self.rate_scale
+        if self.rollbacks or self._good is None:
+            raise DivergedError(
+                f"training diverged: the loss was {loss:.4g} at step {self.step + 1}",
+                where=f"method {plan.method}, learning rate {rate:g}",
+                fix="Lower --lr, or lower the noise in training; the last good checkpoint is kept",
+            )
+        event = {"step": self.step + 1, "loss": loss, "to": self._good.progress["step"], "lr": rate * SLOWER}
+        self._load(self._good)
+        self._pending = None
+        self.rate_scale = SLOWER
+        self.rollbacks = [event]
+        self._good = Snapshot(self._values(), self._good.tensors, self._good.best)
+        self._write(force=True)
+
+    def resume(self, snapshot: Snapshot) -> None:
+        """Continue from a checkpoint."""
+        self._load(snapshot)
+        self._good = snapshot
+        self._began, self._began_at = time.monotonic(), self.step
+
+    def report(self, listener: Callable[[int, int, float], None], total: int) -> None:
+        """Tell how far the run is, and how long it will take at the pace so far."""
+        pace = (time.monotonic() - self._began) / max(self.step - self._began_at, 1)
+        listener(self.step, total, pace * (total - self.step))
+
+    def _values(self) -> dict[str, Any]:
+        return {
+            "step": self.step,
+            "rate_scale": self.rate_scale,
+            "rollbacks": list(self.rollbacks),
+            "history": list(self.history),
+            "validation": list(self.validation),
+            "best_step": self.best_step,
+            "best_score": self._best_score,
+        }
+
+    def _load(self, snapshot: Snapshot) -> None:
+        values = snapshot.progress
+        self.step, self.rate_scale = values["step"], values["rate_scale"]
+        self.rollbacks, self.history = list(values["rollbacks"]), list(values["history"])
+        self.validation = list(values["validation"])
+        self.best, self.best_step, self._best_score = snapshot.best, values["best_step"], values["best_score"]
+        self._tensors.restore(snapshot.tensors)
+
+    def _write(self, force: bool = False) -> None:
+        due = force or time.monotonic() - self._written >= WRITE_EVERY_S
+        if self._file is not None and self._good is not None and due:
+            write(self._file, self._good, self._plan)
+            self._written = time.monotonic()

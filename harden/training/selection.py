@@ -1,0 +1,99 @@
+"""Scores of a network on validation chips. They choose among checkpoints; reported numbers never come from here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from harden.errors import DataError
+from harden.methods.base import Outputs, listed
+from harden.streams import numpy_generator
+from harden.training.plan import TrainingPlan
+from harden.training.tasks import first, relative_error
+
+_BATCH = 250
+
+
+class Selector:
+    """Mean score over a fixed set of validation chips: stream ``"select"``, the same for every candidate.
+
+    With labels the score is the accuracy. Without, it is the fidelity: 1 minus the relative squared error against the
+    clean network's outputs, at most 1.
+
+    Args:
+        net: The network to judge, with whatever weights it has when asked.
+        data: Validation examples; at most ``plan.selection_examples`` of them are used.
+        plan: Profiles, chips, seed.
+        reference: The clean network, where there are no labels.
+
+    Raises:
+        DataError: There is nothing to judge by.
+    """
+
+    def __init__(self, net: Any, data: Any, plan: TrainingPlan, reference: Any = None) -> None:
+        if len(data) == 0:
+            raise DataError("the validation data is empty", where=str(data.source), fix="Give more training examples")
+        if reference is None and data.labels is None:
+            raise DataError("the validation data has no labels", where=str(data.source), fix="Use --objective match")
+        self._net = net
+        self._plan = plan
+        rng = numpy_generator(plan.seed, "select", "examples")
+        chosen = np.sort(rng.permutation(len(data))[: plan.selection_examples])
+        parts = [chosen[i : i + _BATCH] for i in range(0, len(chosen), _BATCH)]
+        self._inputs = [(torch.from_numpy(np.ascontiguousarray(data.inputs(part))),) for part in parts]
+        self._score: Callable[[Outputs, int], float]
+        if reference is None:
+            self._labels = [torch.from_numpy(np.asarray(data.labels[part], np.int64)) for part in parts]
+            self._score = self._accuracy
+        else:
+            with torch.no_grad():
+                self._reference = [reference(*inputs) for inputs in self._inputs]
+            self._score = self._fidelity
+
+    @property
+    def measure(self) -> str:
+        """Name of the score: ``"accuracy"`` or ``"fidelity"``."""
+        return "accuracy" if self._score == self._accuracy else "fidelity"
+
+    def chips(self) -> list[dict[str, Tensor]]:
+        """The validation chips of the network's present weights, each {key: tensor}."""
+        plan = self._plan
+        with torch.no_grad():
+            weights = self._net.analog_weights(plan.digital)
+            return [
+                profile.perturb(weights, seed=plan.seed, path=("select", i, chip), at_s=at_s)
+                for i, (profile, at_s) in enumerate(plan.profiles)
+                for chip in range(plan.selection_chips)
+            ]
+
+    def score(self) -> float:
+        """Mean score of the network as it is now. Leaves it in the mode it was in."""
+        scores = self.scores()
+        return sum(scores) / len(scores)
+
+    def scores(self) -> list[float]:
+        """The score of each validation chip."""
+        return [self.on(weights) for weights in self.chips()]
+
+    def on(self, weights: Mapping[str, Tensor] | None) -> float:
+        """The score with these weights."""
+        training = self._net.training
+        self._net.eval()
+        total = 0.0
+        with torch.no_grad():
+            for i, inputs in enumerate(self._inputs):
+                total += self._score(self._net(*inputs, weights=weights), i) * len(inputs[0])
+        self._net.train(training)
+        return total / sum(len(inputs[0]) for inputs in self._inputs)
+
+    def _accuracy(self, outputs: Outputs, part: int) -> float:
+        return float((first(outputs).argmax(-1) == self._labels[part]).double().mean())
+
+    def _fidelity(self, outputs: Outputs, part: int) -> float:
+        pairs = zip(listed(self._reference[part]), listed(outputs), strict=True)
+        errors = [float(relative_error(a, b)) for a, b in pairs if a.is_floating_point()]
+        return 1 - sum(errors) / len(errors)

@@ -1,0 +1,137 @@
+"""A two-layer network in plain torch with the call signature of harden's own, and noise drawn by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from harden.methods.base import Batch
+from harden.streams import generator
+from harden.training.tasks import Labels
+
+
+class TwoLayers(torch.nn.Module):
+    """Linear, batch norm, tanh, Linear: weights ``a`` and ``b``, tap ``hidden``."""
+
+    def __init__(self, inputs: int = 6, hidden: int = 8, classes: int = 3, seed: int = 0, norm: bool = True) -> None:
+        super().__init__()
+
+        def normal(name: str, *shape: int, scale: float = 0.5) -> torch.nn.Parameter:
+            return torch.nn.Parameter(torch.empty(shape).normal_(0, scale, generator=generator(seed, "toy", name)))
+
+        self.a = normal("a", hidden, inputs)
+        self.b = normal("b", classes, hidden)
+        self.bias = normal("bias", classes)
+        self.norm = norm
+        self.register_buffer("mean", torch.zeros(hidden))
+        self.register_buffer("var", torch.ones(hidden))
+
+    def forward(
+        self,
+        x: Tensor,
+        *,
+        weights: Mapping[str, Tensor] | None = None,
+        taps: Sequence[str] = (),
+        update_statistics: bool = False,
+    ) -> Any:
+        values = {**dict(self.named_parameters()), **dict(self.named_buffers()), **(weights or {})}
+        hidden = x @ values["a"].T
+        if self.norm:
+            moving = update_statistics and self.training
+            mean, var = (values["mean"], values["var"]) if moving or not self.training else (None, None)
+            hidden = functional.batch_norm(hidden, mean, var, training=self.training)
+        hidden = hidden.tanh()
+        outputs = hidden @ values["b"].T + values["bias"]
+        return (outputs, {tap: hidden for tap in taps}) if taps else outputs
+
+    def analog(self) -> dict[str, Tensor]:
+        return {"a": self.a, "b": self.b}
+
+
+@dataclass
+class Level:
+    """As much of a profile as a method may ask for."""
+
+    sigma: float | None = 0.1
+
+
+class FixedNoise:
+    """Gaussian noise of absolute strength; one name is one draw, and ``drawn`` remembers what was asked for."""
+
+    def __init__(self, weights: Callable[[], Mapping[str, Tensor]], sigma: float | None = 0.1, seed: int = 0) -> None:
+        self.profile = Level(sigma)
+        self._weights = weights
+        self._seed = seed
+        self.drawn: list[tuple[str, float, float | None]] = []
+
+    def draw(self, stream: str, severity: float = 1.0, sigma: float | None = None) -> dict[str, Tensor]:
+        self.drawn.append((stream, severity, sigma))
+        level = severity * (sigma if sigma is not None else 0.1 if self.profile.sigma is None else self.profile.sigma)
+        return {key: w + level * self.standard(stream, key, w) for key, w in self._weights().items()}
+
+    def standard(self, stream: str, key: str, like: Tensor) -> Tensor:
+        return torch.empty(like.shape).normal_(generator=generator(self._seed, "noise", stream, key))
+
+
+class NoNoise(FixedNoise):
+    """Every draw is the clean weights, whatever level is asked for."""
+
+    def draw(self, stream: str, severity: float = 1.0, sigma: float | None = None) -> dict[str, Tensor]:
+        return {key: w.clone() for key, w in self._weights().items()}
+
+
+@pytest.fixture
+def make_net() -> Callable[..., TwoLayers]:
+    return TwoLayers
+
+
+@pytest.fixture
+def net() -> TwoLayers:
+    return TwoLayers().train()
+
+
+@pytest.fixture
+def batch() -> Batch:
+    return make_batch()
+
+
+@pytest.fixture
+def batches() -> Callable[[int], Batch]:
+    return make_batch
+
+
+def make_batch(step: int = 0) -> Batch:
+    """Three Gaussian clouds, 24 points."""
+    source = generator(0, "toy", "batch", step)
+    labels = torch.arange(24) % 3
+    centres = torch.empty(3, 6).normal_(0, 1.5, generator=generator(0, "toy", "centres"))
+    x = centres[labels] + torch.empty(24, 6).normal_(generator=source)
+    return Batch((x,), labels, Labels(), seed=0, step=step, progress=0.0)
+
+
+@pytest.fixture
+def noise_of() -> Callable[..., FixedNoise]:
+    """Noise on a network's analog weights and the method's own."""
+
+    def build(net: TwoLayers, objective: Any = None, sigma: float | None = 0.1, seed: int = 0) -> FixedNoise:
+        return FixedNoise(lambda: _weights(net, objective), sigma, seed)
+
+    return build
+
+
+@pytest.fixture
+def no_noise_of() -> Callable[..., NoNoise]:
+    def build(net: TwoLayers, objective: Any = None, sigma: float | None = 0.1) -> NoNoise:
+        return NoNoise(lambda: _weights(net, objective), sigma)
+
+    return build
+
+
+def _weights(net: TwoLayers, objective: Any) -> dict[str, Tensor]:
+    return {**net.analog(), **(objective.analog_weights() if objective else {})}
