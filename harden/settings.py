@@ -124,6 +124,15 @@ class FitSettings(Settings):
     batch_norm_reestimation: Literal["auto", "on", "off"] = Field(
         "auto", description="re-estimate batch norms under noise at the end: auto keeps it only if it helps"
     )
+    teacher: Literal["none", "clean", "self"] = Field(
+        "none",
+        description="learn from the clean network's outputs: a frozen copy, or the current weights without noise",
+    )
+    train_sigma_scale: float = Field(1.0, ge=0, description="noise in training as a multiple of the profile's")
+    train_profile: Texts = Field((), description="noise to train with, where it differs from --profile; may repeat")
+    objective: Literal["labels", "match"] = Field(
+        "labels", description="match: the clean network's own outputs are right, no labels needed"
+    )
     augment: Literal["auto", "on", "off"] = Field("auto", description="random crops and flips while training")
 
 

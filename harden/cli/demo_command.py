@@ -11,7 +11,7 @@ from harden.cli.screen import Screen, show
 
 @click.command("demo")
 @click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("runs/demo"), help="run folder  [default: runs/demo]"
+    "--out", type=click.Path(path_type=Path), default=Path("harden-demo"), help="folder  [default: harden-demo]"
 )
 @click.option("-q", "--quiet", is_flag=True, help="no progress")
 @click.option("--json", "as_json", is_flag=True, help="one JSON document on stdout")
@@ -19,7 +19,7 @@ def command(out: Path, quiet: bool, as_json: bool) -> None:
     """Harden a small network of ours on embedded data, and show what it gained.
 
     \b
-    harden demo --out runs/demo
+    harden demo
     """
     from harden.pipeline.demo import demo
     from harden.report.terminal import summary

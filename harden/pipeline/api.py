@@ -13,7 +13,8 @@ from harden.errors import SettingsError
 from harden.graph.file import Model
 from harden.noise.profile import Profile
 from harden.pipeline.inputs import open_model
-from harden.training.loop import TrainingPlan, train
+from harden.training.loop import train
+from harden.training.plan import TrainingPlan
 
 if TYPE_CHECKING:
     import torch

@@ -1,33 +1,46 @@
-"""``harden demo``: the main job on a network and data that the package ships."""
+"""``harden demo``: the main job on a network and data that the package ships, in a folder to go on from."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from harden.data.embedded import digits_model, digits_test, digits_train
+from harden.data.embedded import FILES, content
+from harden.errors import RunFolderError
 from harden.pipeline.fit import fit
 from harden.pipeline.progress import Notify, silent
-from harden.settings import FitSettings
+from harden.settings import FILE, FitSettings, resolve
+from harden.store import write_atomic
 
-PROFILE = "gaussian:sigma=0.2"
-EPOCHS = 20
+SETTINGS = """\
+# What harden fit and harden eval use here when no flag says otherwise.
+model = "digits_cnn.onnx"
+data = "train.npz"
+test = "test.npz"
+profile = "gaussian:sigma=0.2"
+method = "nft"
+epochs = 20
+"""
 
 
-def demo(out: Path, notify: Notify = silent) -> dict[str, Any]:
-    """Harden the embedded digits network; a ``harden.fit/1`` document.
+def demo(folder: Path, notify: Notify = silent) -> dict[str, Any]:
+    """Put the embedded network, its data and a harden.toml into a folder, and run ``harden fit`` there.
 
     Args:
-        out: The run folder.
+        folder: Created when absent. What the demo wrote there before is kept, so a finished demo is shown again.
         notify: Called with stage, done and total.
+
+    Returns:
+        The ``harden.fit/1`` document; the run is in ``folder/run``.
+
+    Raises:
+        RunFolderError: The folder holds other files of the same names.
     """
-    settings = FitSettings(
-        model=str(digits_model()),
-        method="nft",
-        profile=(PROFILE,),
-        data=str(digits_train()),
-        test=str(digits_test()),
-        epochs=EPOCHS,
-        out=str(out),
-    )
-    return fit(settings, notify)
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {name: content(name) for name in FILES} | {FILE: SETTINGS.encode()}
+    for name, data in files.items():
+        path = folder / name
+        if path.exists() and path.read_bytes() != data:
+            raise RunFolderError(f"holds another {name}", where=str(folder), fix="Name another --out")
+        write_atomic(path, data)
+    return fit(resolve(FitSettings, {"out": str(folder / "run")}, folder / FILE), notify)

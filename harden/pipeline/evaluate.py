@@ -28,7 +28,7 @@ def evaluate(settings: EvalSettings, notify: Notify = silent) -> dict[str, Any]:
         HardenError: See harden.errors for which and the exit codes.
     """
     require(settings, "profile", "data")
-    conditions = open_conditions(settings)
+    conditions = open_conditions(settings.profile, settings.at)
     model = open_model(settings.model, weights=settings.weights, pretrained=settings.pretrained)
     data = Dataset.open(settings.data, open_preprocess(model, settings), limit=settings.limit)
     threads = thread_count(settings)

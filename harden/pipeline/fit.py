@@ -28,8 +28,9 @@ from harden.pipeline.reporting import read_record, write_report
 from harden.pipeline.severity import severity_curve
 from harden.pipeline.verification import save_verified
 from harden.settings import FitSettings, to_toml
-from harden.store import RunFolder, read_lines, write_atomic
-from harden.training.loop import TrainingPlan, train
+from harden.store import RunFolder, append_line, read_lines, write_atomic
+from harden.training.loop import train
+from harden.training.plan import TrainingPlan
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class _Prepared:
     method: str
     model: Model
     conditions: tuple[Condition, ...]
+    noise: tuple[Condition, ...]  # what it is trained with
     training: Dataset
     validation: Dataset
     test: Dataset
@@ -108,7 +110,8 @@ def run_folder(settings: FitSettings) -> Path:
 
 def _prepare(settings: FitSettings) -> _Prepared:
     methods.load(settings.method, settings.options)
-    conditions = open_conditions(settings)
+    conditions = open_conditions(settings.profile, settings.at)
+    noise = open_conditions(settings.train_profile, ()) or conditions
     model = open_model(settings.model, weights=settings.weights, pretrained=settings.pretrained)
     preprocess = open_preprocess(model, settings)
     training, validation, test = open_training_data(settings, preprocess)
@@ -117,6 +120,7 @@ def _prepare(settings: FitSettings) -> _Prepared:
         method=methods.resolve(settings.method),
         model=model.with_metadata({"harden.preprocess": preprocess.to_json()}),
         conditions=conditions,
+        noise=noise,
         training=training,
         validation=validation,
         test=test or validation,
@@ -146,14 +150,18 @@ def _train(prepared: _Prepared, folder: Path, notify: Notify) -> tuple[Model, di
     record = folder / "training.json"
     if record.exists() and (folder / "model.onnx").exists():
         return Model.load(folder / "model.onnx"), json.loads(record.read_text(encoding="utf-8"))
+    log = folder / "train.jsonl"
     trained = train(
         prepared.model,
         prepared.training,
         prepared.validation,
         _plan(prepared),
-        folder=folder,
-        on_progress=lambda done, total: notify("training", done, total),
+        on_step=lambda record: append_line(log, record),
+        on_progress=lambda done, total, _: notify("training", done, total),
+        checkpoint=folder / "checkpoint.safetensors",
     )
+    # A resumed or rolled-back run logged some steps twice; what counts is the history of the weights.
+    write_atomic(log, "".join(json.dumps(record) + "\n" for record in trained.history))
     hardened = trained.model.with_metadata(_metadata(prepared))
     check = save_verified(hardened, prepared.test, folder, digital=prepared.settings.digital)
     training = {
@@ -174,14 +182,17 @@ def _plan(prepared: _Prepared) -> TrainingPlan:
     return TrainingPlan(
         method=settings.method,
         options=settings.options,
-        profiles=tuple((condition.profile, condition.at_s) for condition in prepared.conditions),
+        profiles=tuple((condition.profile, condition.at_s) for condition in prepared.noise),
         epochs=settings.epochs,
         batch_size=settings.batch_size or 128,
         optimizer=settings.optimizer,
         lr=settings.lr,
-        clip=settings.clip,
+        clip=None if settings.clip == "none" else settings.clip,
         batch_norm_reestimation=settings.batch_norm_reestimation,
         augment=settings.augment,
+        teacher=settings.teacher,
+        objective=settings.objective,
+        train_sigma_scale=settings.train_sigma_scale,
         digital=settings.digital,
         seed=settings.seed,
         threads=prepared.threads,
@@ -209,7 +220,7 @@ def _document(
     training: dict[str, Any],
 ) -> dict[str, Any]:
     settings = prepared.settings
-    names = ("model.onnx", "model.safetensors", "report.html", "report.json", "README.md", "trials.jsonl")
+    names = ("model.onnx", "model.safetensors", "trials.jsonl")
     steps = list(read_lines(folder / "train.jsonl"))
     return {
         "schema": "harden.fit/1",
@@ -221,7 +232,7 @@ def _document(
         "after": after,
         "severity": severity,
         "reported_on": "test" if settings.test else "validation",
-        "artifacts": {name: str(folder / name) for name in names},
+        "artifacts": {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names},
         "training": {**training, "history": steps},
         "settings": settings.model_dump(mode="json", exclude_none=True),
         "command": _command(settings),
@@ -230,9 +241,9 @@ def _document(
 
 
 def _command(settings: FitSettings) -> str:
-    """The command line that repeats this run."""
+    """The command line that repeats this run, without its folder."""
     words = ["harden", "fit", settings.model]
-    for name in sorted(settings.model_fields_set - {"model"}):
+    for name in sorted(settings.model_fields_set - {"model", "out"}):
         value = getattr(settings, name)
         flag = "--" + name.replace("_", "-")
         if name == "options":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -53,15 +53,23 @@ def open_preprocess(model: Model, settings: Settings) -> Preprocess:
     return resolve_preprocess(model.preprocess, mean=settings.mean, std=settings.std, input_size=settings.input_size)
 
 
-def open_conditions(settings: Settings) -> tuple[Condition, ...]:
-    """Every profile at every time, in the order asked for; all problems at once."""
+def open_conditions(profiles: Sequence[str], times_s: Sequence[float]) -> tuple[Condition, ...]:
+    """Every profile at every time, in the order asked for; all problems at once.
+
+    Args:
+        profiles: ``NAME[:key=value,...]``.
+        times_s: Seconds since programming; none means each profile's first valid time.
+
+    Raises:
+        HardenError: A profile is unknown or malformed, or not valid at a time.
+    """
     found: list[Condition] = []
     failures: list[HardenError] = []
-    for text in settings.profile:
+    for text in profiles:
         profile = _collect(lambda text=text: Profile.parse(text), failures)
         if profile is None:
             continue
-        for at_s in settings.at or (profile.default_at_s,):
+        for at_s in times_s or (profile.default_at_s,):
             time = _collect(lambda profile=profile, at_s=at_s: profile.check_time(at_s), failures)
             if time is not None:
                 found.append(Condition(profile, time))
