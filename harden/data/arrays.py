@@ -41,7 +41,7 @@ def check(values: np.ndarray, images: bool, record: Preprocess, where: str) -> n
     Raises:
         DataError: There is no example, a number is not finite, or the values do not fit the preprocessing.
     """
-    if values.size == 0:
+    if values.ndim == 0 or values.size == 0:
         raise DataError("the data set is empty", where=where, fix="Give at least one example")
     if values.dtype.kind not in "uif":
         raise DataError(f"values are of type {values.dtype}", where=where, fix="Give uint8 images or numbers")

@@ -110,7 +110,8 @@ def numbers(column: pa.Array, where: str, first: int) -> np.ndarray:
         row = first + int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
         raise DataError(f"row {row} is empty", where=where, fix="Remove the row or fill it")
     if not _is_list(column.type):
-        return column.to_numpy(zero_copy_only=False)
+        found = column.to_numpy(zero_copy_only=False)
+        return found.astype(np.int8) if found.dtype == np.bool_ else found
     lengths = pc.call_function("list_value_length", [column]).to_numpy(zero_copy_only=False)
     if len(lengths) and (lengths != lengths[0]).any():
         row = int(np.argmax(lengths != lengths[0]))

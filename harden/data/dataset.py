@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Sequence
 
@@ -150,20 +151,54 @@ class Dataset:
 
     def subset(self, index: Index) -> Dataset:
         """Some of the examples, in the order of ``index``; the decoded values are shared, not copied."""
-        rows = np.arange(self.examples)[np.asarray(index) if not isinstance(index, slice) else index]
+        rows = np.arange(self.examples)[index if isinstance(index, slice) or len(index) else slice(0)]
         if len(rows) == 0:
             raise DataError("no examples left", where=self.source, fix="Choose at least one")
+        labels = None if self.labels is None else self.labels[rows]
+        return self._like(self._values, labels, rows if self._rows is None else self._rows[rows])
+
+    def _like(self, values: np.ndarray, labels: np.ndarray | None, rows: np.ndarray | None) -> Dataset:
         return Dataset(
-            self._values,
-            None if self.labels is None else self.labels[rows],
+            values,
+            labels,
             self.preprocess,
             images=self.images,
             source=self.source,
             sha256=self.sha256,
             class_names=self.class_names,
             classes=self.classes,
-            rows=rows if self._rows is None else self._rows[rows],
+            rows=rows,
         )
+
+    def matching(self, shape: Sequence[int | str | None], model: str) -> Dataset:
+        """This data set for a model's input, with axes of length 1 added or taken away where that is all it needs.
+
+        Args:
+            shape: The model's input without the batch; names and ``None`` fit any length.
+            model: What messages call the model.
+
+        Raises:
+            DataError: The shapes differ in more than that.
+
+        Example:
+            >>> data = Dataset.from_arrays(np.zeros((4, 128), np.float32), None, Preprocess((0,), (1,)))
+            >>> data.matching((1, 128), "net.onnx").input_shape
+            (1, 128)
+        """
+        wanted = [side if isinstance(side, int) else None for side in shape]
+        if _fits(self.input_shape, wanted):
+            return self
+        if not self.images:
+            found = iter(side for side in self.input_shape if side != 1)
+            reshaped = tuple(1 if side == 1 else next(found, 0) for side in wanted)
+            same = math.prod(reshaped) == math.prod(self.input_shape)
+            if same and _fits(reshaped, wanted) and self.preprocess.channels in (1, reshaped[0]):
+                return self._like(self._values.reshape(-1, *reshaped), self.labels, self._rows)
+        what = f"examples are {list(self.input_shape)}, and {model} wants {list(shape)}"
+        fix = (
+            "Give --mean and --std with one value per channel, and --input-size H,W" if self.images else "Reshape them"
+        )
+        raise DataError(what, where=self.source, fix=fix)
 
     def split(self, fraction: float, rng: np.random.Generator) -> tuple[Dataset, Dataset]:
         """Set a share of the examples aside, of each class the same share as near as whole numbers allow.
@@ -188,6 +223,10 @@ class Dataset:
         for indices, count in zip(members, _shares([len(one) for one in members], total), strict=True):
             held[rng.permutation(indices)[:count]] = True
         return self.subset(np.flatnonzero(~held)), self.subset(np.flatnonzero(held))
+
+
+def _fits(shape: Sequence[int], wanted: Sequence[int | None]) -> bool:
+    return len(shape) == len(wanted) and all(b is None or a == b for a, b in zip(shape, wanted, strict=True))
 
 
 def _shares(sizes: list[int], total: int) -> list[int]:

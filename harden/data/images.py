@@ -49,9 +49,7 @@ def decode_all(items: Iterable[Item], count: int, record: Preprocess, progress: 
     Raises:
         DataError: An image cannot be read, or its size differs from the others' and no input size is known.
     """
-    if record.channels not in MODES:
-        what = f"images have 1, 3 or 4 channels, and the preprocessing has {record.channels}"
-        raise DataError(what, fix="Give --mean and --std with one value per channel of the images")
+    _check_channels(record)
     stream, pixels, done = iter(items), None, 0
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         for block in iter(lambda: list(islice(stream, BLOCK)), []):
@@ -69,6 +67,12 @@ def decode_all(items: Iterable[Item], count: int, record: Preprocess, progress: 
     if pixels is None or done != count:
         raise DataError(f"{count} images announced, {done} found", fix="Write the data set again")
     return pixels
+
+
+def _check_channels(record: Preprocess) -> None:
+    if record.channels not in MODES:
+        what = f"image files have 1, 3 or 4 channels, and mean and std have {record.channels} values"
+        raise DataError(what, fix="Give --mean and --std with one value per channel of the images")
 
 
 def _chain(runs: Iterable[list[np.ndarray]]) -> Iterator[np.ndarray]:
@@ -112,8 +116,9 @@ def _size(image: Image.Image, record: Preprocess) -> tuple[int, int]:
 
 def resize_all(pixels: np.ndarray, record: Preprocess) -> np.ndarray:
     """Resize decoded images, uint8 [B, H, W, C], as ``decode`` would have."""
-    if record.input_size is None or record.input_size == pixels.shape[1:3]:
+    if record.input_size is None or (record.input_size == pixels.shape[1:3] and record.crop_pct == 1):
         return pixels
+    _check_channels(record)
     fitted = allocate((len(pixels), *record.input_size, pixels.shape[3]), np.uint8)
     for row, image in enumerate(pixels):
         squeezed = image[..., 0] if image.shape[2] == 1 else image

@@ -35,33 +35,43 @@ def encode(
         >>> encode(["cat", "ant", "cat"], "labels")
         (array([1, 0, 1]), ('ant', 'cat'))
     """
-    values = np.asarray(found)
+    try:
+        values = np.asarray(found)
+    except ValueError as error:
+        raise DataError(
+            "labels are lists of different lengths, not one number per example", where=where, fix=FIX
+        ) from error
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
     if values.ndim != 1:
         raise DataError(f"labels have shape {list(values.shape)}, not one number per example", where=where, fix=FIX)
     if values.dtype.kind == "O":
         values = _unbox(values, where)
-    if values.dtype.kind in "US":
-        return _from_names([str(value) for value in values.astype("U")], where, names)
+    if values.dtype.kind == "S":
+        values = np.char.decode(values, "utf-8", "replace")
+    if values.dtype.kind == "U":
+        return _from_names(values.tolist(), where, names)
     if values.dtype.kind not in "biuf":
         raise DataError(f"labels are of type {values.dtype}", where=where, fix=FIX)
     return _from_numbers(values, where, names), tuple(names) if names else None
 
 
 def _unbox(values: np.ndarray, where: str) -> np.ndarray:
+    """An array of Python objects as one of numbers or of strings."""
+    kinds = set()
     for row, value in enumerate(values):
         if value is None:
             raise DataError(f"the label of row {row} is missing", where=where, fix="Remove the row or label it")
-        if isinstance(value, float) and value != value:
-            raise DataError(f"the label of row {row} is NaN", where=where, fix="Remove the row or label it")
-    kinds = {str if isinstance(value, (str, bytes)) else float if isinstance(value, float) else int for value in values}
+        kind = next((kind for kind in (str, int, float) if isinstance(value, kind)), None)
+        if kind is None and not isinstance(value, (np.integer, np.floating)):
+            raise DataError(f"the label of row {row} is a {type(value).__name__}", where=where, fix=FIX)
+        kinds.add(kind)
     if str in kinds and len(kinds) > 1:
         raise DataError("labels are numbers in some rows and names in others", where=where, fix=FIX)
     try:
-        return np.asarray(values.tolist(), dtype=None if str in kinds else float if float in kinds else np.int64)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise DataError(f"labels are neither numbers nor names: {error}", where=where, fix=FIX) from error
+        return np.asarray(values.tolist(), dtype=np.str_ if str in kinds else np.float64)
+    except OverflowError as error:
+        raise DataError("a label is too large for a class number", where=where, fix=FIX) from error
 
 
 def _from_names(values: list[str], where: str, names: Sequence[str] | None) -> tuple[np.ndarray, tuple[str, ...]]:

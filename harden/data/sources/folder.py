@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 from harden.data.images import Item, decode_all
@@ -44,7 +45,7 @@ def read(source: str, request: Request) -> Examples:
         what = "images without labels: no sub-folder is a class" if loose else f"no images in it ({kinds})"
         raise DataError(what, where=source, fix="Put the images of each class into a sub-folder of its own")
     count = request.count(len(files))
-    files = files[:count]
+    files = _first(files, count)
     pixels = decode_all((Item(str(path), path) for path, _ in files), count, request.preprocess, request.progress)
     names = ((path.relative_to(folder).as_posix(), digest_file(path)) for path, _ in files)
     return Examples(
@@ -55,6 +56,16 @@ def read(source: str, request: Request) -> Examples:
         class_names=classes if request.labelled else None,
         images=True,
     )
+
+
+def _first(files: list[tuple[Path, int]], count: int) -> list[tuple[Path, int]]:
+    """The first images of each class in turn: the first ``count`` of a sorted folder would all be of one class."""
+    seen: Counter[int] = Counter()
+    ranked = []
+    for at, (_, label) in enumerate(files):
+        ranked.append((seen[label], at))
+        seen[label] += 1
+    return [files[at] for at in sorted(at for _, at in sorted(ranked)[:count])]
 
 
 def _images(folder: Path) -> list[Path]:

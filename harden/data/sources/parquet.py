@@ -16,7 +16,7 @@ import numpy as np
 from harden.data.columns import Columns, choose, numbers
 from harden.data.images import Item, decode_all
 from harden.data.sources.base import Examples, Request, digest_file, digest_files
-from harden.errors import DataError
+from harden.errors import DataError, HardenError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,7 +41,7 @@ def read(source: str, request: Request) -> Examples:
     shards = [path] if path.is_file() else sorted(path.glob("*.parquet"))
     try:
         return _read(source, shards, request)
-    except DataError:
+    except HardenError:
         raise
     except Exception as error:  # pyarrow raises ArrowException, OSError, ValueError, ... on broken bytes
         what = f"unreadable parquet: {' '.join(str(error).split()) or type(error).__name__}"
@@ -130,7 +130,8 @@ def _values(files: list[pq.ParquetFile], columns: Columns, count: int, source: s
     blocks, done = [], 0
     for _, _, batch in _batches(files, names, count):
         parts = [numbers(batch.column(name), f"{source}, column '{name}'", done) for name in names]
-        blocks.append(parts[0] if columns.listed else np.stack(parts, axis=1))
+        # Single numbers become floats: a column that happens to be of type uint8 is no pixel.
+        blocks.append(parts[0] if columns.listed else np.stack(parts, axis=1, dtype=np.float32, casting="unsafe"))
         if blocks[-1].shape[1:] != blocks[0].shape[1:]:
             what = f"lists of {blocks[-1].shape[1:]} numbers from row {done} on, and of {blocks[0].shape[1:]} before"
             raise DataError(what, where=f"{source}, column '{names[0]}'", fix="All examples need one shape")
