@@ -73,7 +73,8 @@ def _is_image(kind: pa.DataType) -> bool:
     import pyarrow as pa
 
     if pa.types.is_struct(kind):
-        return any(field.name == "bytes" and _is_image(field.type) for field in kind)
+        # A column of structs none of which holds bytes has the type null; their paths may still name files.
+        return any(field.name == "bytes" and (_is_image(field.type) or pa.types.is_null(field.type)) for field in kind)
     return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
 
 

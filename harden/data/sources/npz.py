@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,9 @@ def read(source: str, request: Request) -> Examples:
         DataError: The file is no archive of arrays, an array is missing, or they do not belong together.
     """
     try:
-        with np.load(source, allow_pickle=False) as archive:
+        with Path(source).open("rb") as file, zipfile.ZipFile(file):
+            file.seek(0)
+            archive = np.load(file, allow_pickle=False)
             names = list(archive.files)
             values = _pick(archive, names, VALUES, source)
             labels = _pick(archive, names, LABELS, source) if request.labelled else None
@@ -35,8 +38,8 @@ def read(source: str, request: Request) -> Examples:
     except Exception as error:  # zipfile, zlib and numpy raise whatever the broken bytes lead them to
         what = f"unreadable .npz: {' '.join(str(error).split()) or type(error).__name__}"
         raise DataError(what, where=source, fix="Write it with numpy.savez(file, x=..., y=...)") from error
-    if labels is not None and labels.shape[:1] != values.shape[:1]:
-        what = f"{values.shape[0]} examples and labels of shape {list(labels.shape)}"
+    if labels is not None and len(labels) != len(values):
+        what = f"{len(values)} examples and {len(labels)} labels"
         raise DataError(what, where=source, fix="x and y need the same length")
     count = request.count(len(values))
     return Examples(
