@@ -1,0 +1,12 @@
+"""Where pure functions run: in this process, or on its threads.
+
+An engine maps a function over tasks and hands the results back in the order of the tasks, so that logs and sums do not
+depend on which worker was faster.
+"""
+
+from __future__ import annotations
+
+from harden.engines.base import Engine
+from harden.engines.local import LocalEngine
+
+__all__ = ["Engine", "LocalEngine"]

@@ -1,0 +1,109 @@
+"""A model on the test bench: copied for ONNX Runtime, checked, its clean outputs scored."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from harden.errors import ModelError
+from harden.evaluation.custom import Metric
+from harden.evaluation.feed import Feed
+from harden.evaluation.fidelity import FidelityScorer
+from harden.evaluation.layout import available_cores
+from harden.evaluation.outputs import kind_of_output
+from harden.evaluation.scores import ClassScorer, Reference
+from harden.graph.analog import AnalogWeight
+from harden.runtime.canary import Canary, check_noise
+from harden.runtime.copy import RuntimeCopy
+
+if TYPE_CHECKING:
+    from harden.data.dataset import Dataset
+    from harden.graph.file import Model
+
+_CHECKED_IMAGES = 4
+_CLEAN = ("accuracy", "loss", "confidence", "ece", "top5", "balanced_accuracy", "f1", "auroc", "metrics")
+
+
+@dataclass
+class Bench:
+    """A model on the test bench: copied, checked, its clean outputs scored."""
+
+    copy: RuntimeCopy
+    weights: dict[str, AnalogWeight]
+    feed: Feed
+    scorer: ClassScorer | FidelityScorer
+    clean: dict[str, Any]
+    canary: Canary
+    identity: dict[str, Any]
+    classes: int
+
+
+def open_bench(
+    model: Model,
+    data: Dataset,
+    folder: Path,
+    *,
+    batch_size: int | None = None,
+    digital: tuple[str, ...] = (),
+    custom: Mapping[str, Metric] | None = None,
+) -> Bench:
+    """Copy a model for ONNX Runtime, check that noise arrives, and score the clean network.
+
+    Raises:
+        ModelError: No weight is on a crossbar.
+    """
+    weights = model.analog_weights(digital)
+    if not weights:
+        raise ModelError(
+            "no weight of the model is on a crossbar, so there is nothing to perturb",
+            where=model.source,
+            fix="Check --digital" if digital else "Run harden inspect on it",
+        )
+    feed = Feed(model, data, batch_size)
+    copy = RuntimeCopy.build(model, folder, digital)
+    head = feed.head(_CHECKED_IMAGES)
+    copy.check(head)
+    found = check_noise(copy, model.module(), (head,))
+    scorer, clean = _score_clean(model, data, feed, copy, folder, dict(custom or {}))
+    identity = {
+        "model": model.sha256,
+        "data": data.sha256,
+        "examples": len(data),
+        "metrics": sorted(custom or {}),
+    }
+    return Bench(copy, weights, feed, scorer, clean, found, identity, data.classes)
+
+
+def _score_clean(
+    model: Model, data: Dataset, feed: Feed, copy: RuntimeCopy, folder: Path, custom: dict[str, Metric]
+) -> tuple[ClassScorer | FidelityScorer, dict[str, Any]]:
+    session = copy.clean_session(threads=available_cores())
+    first = session.run(feed.head(feed.batch))
+    if data.labels is None:
+        distant = FidelityScorer(first, feed.batch, feed.examples, folder, str(model.source))
+        for batch, count in feed:
+            distant.remember([output[:count] for output in session.run(batch)])
+        return distant, {"accuracy": None, "loss": None, "confidence": None, "ece": None}
+    reference = Reference(data.labels, kind_of_output(model, data, first[0]))
+    tally = ClassScorer(reference, custom).tally()
+    for batch, count in feed:
+        tally.add([output[:count] for output in session.run(batch)])
+    scores = tally.result()
+    clean = {key: scores.values[key] for key in _CLEAN if key in scores.values}
+    return ClassScorer(replace(reference, clean=scores.predicted), custom), clean
+
+
+@contextlib.contextmanager
+def single_threaded_torch() -> Iterator[None]:
+    """Torch on one thread while chips are drawn: the cores belong to ONNX Runtime, and sums keep their order."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

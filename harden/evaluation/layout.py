@@ -1,0 +1,113 @@
+"""How many sessions run side by side, with how many threads each: measured, not guessed."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from harden.errors import SettingsError
+from harden.runtime.copy import RuntimeCopy
+from harden.runtime.sessions import Session
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Sessions side by side, and threads within each.
+
+    The choice changes speed only: which worker runs a chip decides no number.
+    """
+
+    workers: int
+    threads: int
+
+    def __str__(self) -> str:
+        return f"{self.workers}x{self.threads}"
+
+    @classmethod
+    def parse(cls, text: str) -> Layout:
+        """Read ``2x1``.
+
+        Raises:
+            SettingsError: The text is no layout.
+        """
+        workers, _, threads = text.partition("x")
+        if not (workers.isdigit() and threads.isdigit() and int(workers) > 0 and int(threads) > 0):
+            raise SettingsError(f"'{text}' is no layout", fix="Write workers x threads, such as 2x1")
+        return cls(int(workers), int(threads))
+
+
+def available_cores() -> int:
+    """The cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def candidates(cores: int) -> list[Layout]:
+    """Layouts that use all cores: one thread a session first, then 2, 4, ..., all.
+
+    Example:
+        >>> [str(layout) for layout in candidates(4)]
+        ['4x1', '2x2', '1x4']
+    """
+    threads = [t for t in (2**k for k in range(cores.bit_length())) if t <= cores]
+    if cores not in threads:
+        threads.append(cores)
+    return [Layout(max(1, cores // t), t) for t in threads]
+
+
+def choose_layout(copy: RuntimeCopy, batches: Sequence[np.ndarray], cores: int, seconds: float) -> Layout:
+    """The layout in which the clean model is fastest.
+
+    Args:
+        copy: The model.
+        batches: Batches to run, over and over.
+        cores: How many threads may be busy at a time.
+        seconds: How long each layout is measured.
+    """
+    found = candidates(cores)
+    if len(found) == 1:
+        return found[0]
+    rates = [clean_rate(copy, batches, layout, seconds) for layout in found]
+    return found[int(np.argmax(rates))]
+
+
+def clean_rate(copy: RuntimeCopy, batches: Sequence[np.ndarray], layout: Layout, seconds: float) -> float:
+    """Images a second of the clean model in a layout; nothing but running is timed.
+
+    Args:
+        copy: The model.
+        batches: Batches to run, over and over.
+        layout: Sessions and threads.
+        seconds: How long to measure. Each session runs at least one batch, after one that is not counted.
+    """
+    sessions = [copy.clean_session(threads=layout.threads) for _ in range(layout.workers)]
+    counts = [0] * layout.workers
+    ready = threading.Barrier(layout.workers + 1)
+    started = [0.0]
+
+    def work(number: int, session: Session) -> float:
+        session.run(batches[number % len(batches)])
+        ready.wait()
+        ready.wait()  # released once the clock is read
+        for batch in itertools.islice(itertools.cycle(batches), number, None):
+            session.run(batch)
+            counts[number] += len(batch)
+            now = time.perf_counter()
+            if now - started[0] >= seconds:
+                return now
+        return 0.0
+
+    with ThreadPoolExecutor(layout.workers) as pool:
+        running = [pool.submit(work, number, session) for number, session in enumerate(sessions)]
+        ready.wait()
+        started[0] = time.perf_counter()
+        ready.wait()
+        finished = [future.result() for future in running]
+    # Each worker is timed by itself: one that finished early must not count as idle.
+    return sum(count / (end - started[0]) for count, end in zip(counts, finished, strict=True))

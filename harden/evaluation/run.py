@@ -1,0 +1,147 @@
+"""The trials of a plan, run where they are fastest and resumed where they ended."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from harden.engines import LocalEngine
+from harden.evaluation.bench import Bench
+from harden.evaluation.layout import Layout, choose_layout, clean_rate
+from harden.evaluation.log import TrialLog
+from harden.evaluation.plan import Plan
+from harden.evaluation.scores import ChipScores, ClassScorer
+from harden.evaluation.sums import Sums, spread, sums_path
+from harden.evaluation.trials import Trial, TrialRunner, draw_chip
+
+_COMMIT_EVERY = 16  # trials between two writes of the sums over chips; a kill costs at most so many trials
+_SUMMED_NUMBERS = 2**22  # int64 probabilities kept for the metrics over chips
+_PROBE_SHARE, _PROBE_SECONDS = 0.03, 1.5  # of the expected time of the trials, and at most
+
+
+class Run:
+    """All trials of a plan on one bench.
+
+    Args:
+        bench: The model and its data.
+        plan: Conditions and chips.
+        trials: The log on disk; None for none.
+        cores: How many threads may be busy at a time.
+        layout: Sessions and threads; None measures.
+
+    Attributes:
+        log: The trials, finished ones of earlier processes included.
+        sums: Sums over chips; None for data without classes.
+    """
+
+    def __init__(self, bench: Bench, plan: Plan, trials: Path | None, cores: int, layout: Layout | None) -> None:
+        self.bench, self.plan, self.cores = bench, plan, cores
+        self.log = TrialLog(trials, plan)
+        self.sums = None
+        self._identity = plan.digest(**bench.identity)
+        self._path = None if trials is None else sums_path(trials)
+        earlier = None
+        if isinstance(bench.scorer, ClassScorer):
+            classes = bench.classes
+            images = spread(bench.feed.examples, classes, len(plan.conditions), _SUMMED_NUMBERS)
+            bench.scorer = bench.scorer.over(images)
+            count = bench.feed.examples if images is None else len(images)
+            self.sums = Sums(len(plan.conditions), count, bench.feed.examples, classes)
+            earlier = self.sums.load(self._path, self._identity) if self._path is not None else None
+        self._batches = bench.feed.some_batches()
+        self._layout = layout or (Layout.parse(earlier) if earlier else None)
+        self._clean_rates: list[float] = []
+        self._images, self._seconds = 0, 0.0
+
+    def finish(self, progress: Callable[[int, int], None] | None = None) -> None:
+        """Run every trial that is not in the log yet (and those after the last written sums, for the sums)."""
+        start = min(len(self.log.records), self.sums.done if self.sums is not None else len(self.plan))
+        if start == len(self.plan):
+            return
+        layout = self._layout = self._layout or self._probe(len(self.plan) - start)
+        spare = 1 if layout.threads > 1 else 0  # draws the next chip while all slots run
+        runner = TrialRunner(
+            self.bench.copy,
+            self.bench.weights,
+            self.bench.feed,
+            self.bench.scorer,
+            self.plan,
+            threads=layout.threads,
+            running=layout.workers,
+        )
+        seconds = self._measuring(len(self.plan) - start)
+        self._clean_rates.append(clean_rate(self.bench.copy, self._batches, layout, seconds))
+        began = time.perf_counter()
+        results = LocalEngine(layout.workers + spare).run(runner, self.plan.tasks(start))
+        try:
+            with contextlib.closing(results):
+                for number, trial in enumerate(results, start):
+                    self._take(number, trial)
+                    if progress is not None:
+                        progress(number + 1, len(self.plan))
+        except BaseException:
+            runner.cancelled.set()
+            raise
+        self._seconds = time.perf_counter() - began
+        self._images = (len(self.plan) - start) * self.bench.feed.examples
+        self._commit()
+        self._clean_rates.append(clean_rate(self.bench.copy, self._batches, layout, seconds))
+
+    def speed(self) -> dict[str, Any]:
+        """Rates of the trials that this process ran; None where it ran none."""
+        layout = self._layout
+        clean = sum(self._clean_rates) / len(self._clean_rates) if self._clean_rates else None
+        return {
+            "images_per_second": self._images / self._seconds if self._images else None,
+            "clean_images_per_second": clean,
+            "workers": layout.workers if layout else None,
+            "threads_per_worker": layout.threads if layout else None,
+            "batch_size": self.bench.feed.batch,
+            "engine": LocalEngine.name,
+        }
+
+    def perturbed(self) -> list[dict[str, Any]]:
+        """The analog weights, and how strongly chip 0 of the first condition perturbs each."""
+        weights = self.bench.weights
+        chip = draw_chip(self.plan.conditions[0], weights, seed=self.plan.seed, index=0)
+        return [
+            {
+                "key": key,
+                "node": w.node,
+                "op": w.op,
+                "shape": list(w.tensor.shape),
+                "rms_noise_relative": _ratio(chip[key] - w.tensor.detach(), w.tensor.detach()),
+            }
+            for key, w in weights.items()
+        ]
+
+    def _take(self, number: int, trial: Trial) -> None:
+        self.log.add(number, trial.record)
+        if self.sums is not None and isinstance(trial.scores, ChipScores):
+            self.sums.add(trial.task.condition, trial.scores)
+            if self.sums.done % _COMMIT_EVERY == 0:
+                self._commit()
+
+    def _commit(self) -> None:
+        if self.sums is not None and self._path is not None:
+            self.sums.save(self._path, self._identity, str(self._layout))
+
+    def _probe(self, trials: int) -> Layout:
+        return choose_layout(self.bench.copy, self._batches, self.cores, self._measuring(trials))
+
+    def _measuring(self, trials: int) -> float:
+        """Seconds to spend on one measurement, from a first rough rate."""
+        if not hasattr(self, "_rough"):
+            self._rough = clean_rate(self.bench.copy, self._batches, Layout(1, self.cores), 0.0)
+        expected = trials * self.bench.feed.examples / self._rough
+        return min(_PROBE_SECONDS, _PROBE_SHARE * expected)
+
+
+def _ratio(deviation: torch.Tensor, weight: torch.Tensor) -> float:
+    size = float(torch.linalg.vector_norm(weight))
+    return float(torch.linalg.vector_norm(deviation)) / size if size else 0.0

@@ -1,0 +1,99 @@
+"""Sums over chips that survive a kill: probabilities and hits of each image.
+
+Probabilities are added as integers of 2^-32, so the sums do not depend on the order of the chips, nor on where a run
+was interrupted.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from harden.errors import RunFolderError
+from harden.evaluation.scores import UNIT, ChipScores
+from harden.store import write_atomic
+
+
+class Sums:
+    """Running sums of every condition.
+
+    Args:
+        conditions: How many.
+        images: M, the images whose probabilities are summed.
+        examples: N, all images.
+        classes: C.
+
+    Attributes:
+        done: How many trials of the plan are in the sums, from its beginning.
+    """
+
+    def __init__(self, conditions: int, images: int, examples: int, classes: int) -> None:
+        self.mass = np.zeros((conditions, images, classes), np.int64)
+        self.hits = np.zeros((conditions, examples), np.int32)
+        self.done = 0
+
+    def add(self, condition: int, scores: ChipScores) -> None:
+        """Take the plan's next trial."""
+        self.mass[condition] += scores.mass
+        self.hits[condition] += scores.correct
+        self.done += 1
+
+    def mean_probabilities(self, condition: int, chips: int) -> np.ndarray:
+        """[M, C] float64."""
+        return self.mass[condition] / (UNIT * chips)
+
+    def save(self, path: Path, identity: str, layout: str) -> None:
+        """Write atomically, with what identifies the run."""
+        metadata = {"identity": identity, "done": str(self.done), "layout": layout}
+        write_atomic(path, save({"mass": self.mass, "hits": self.hits}, metadata=metadata))
+
+    def load(self, path: Path, identity: str) -> str | None:
+        """Take up an earlier process's sums.
+
+        Returns:
+            That process's layout; None where there is no file.
+
+        Raises:
+            RunFolderError: The file belongs to another run, or is damaged.
+        """
+        if not path.exists():
+            return None
+        fix = "Name another --out, or remove the file to compute its sums again"
+        try:
+            with safe_open(path, framework="numpy") as file:
+                metadata = file.metadata() or {}
+                mass, hits = file.get_tensor("mass"), file.get_tensor("hits")
+        except (SafetensorError, OSError) as error:
+            raise RunFolderError("the sums over chips are damaged", where=str(path), fix=fix) from error
+        if metadata.get("identity") != identity or mass.shape != self.mass.shape or hits.shape != self.hits.shape:
+            raise RunFolderError("the sums over chips are of another run", where=str(path), fix=fix)
+        self.mass, self.hits, self.done = mass, hits, int(metadata["done"])
+        return metadata["layout"]
+
+
+def sums_path(trials: Path) -> Path:
+    """The file of sums that belongs to a log of trials.
+
+    Example:
+        >>> sums_path(Path("run/trials.before.jsonl")).name
+        'probabilities.before.safetensors'
+    """
+    stem = trials.name.removesuffix(".jsonl")
+    rest = stem.removeprefix("trials")
+    return trials.with_name(f"probabilities{rest if rest != stem else '.' + stem}.safetensors")
+
+
+def spread(examples: int, classes: int, conditions: int, budget: int) -> np.ndarray | None:
+    """Indices of the images whose probabilities are summed: all (None), or evenly spread ones that fit the budget.
+
+    Args:
+        examples: N.
+        classes: C.
+        conditions: How many tables are kept.
+        budget: Most numbers in all tables together.
+    """
+    room = max(1, budget // max(1, classes * conditions))
+    return None if examples <= room else (np.arange(room) * examples) // room

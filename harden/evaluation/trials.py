@@ -1,0 +1,137 @@
+"""One trial: draw a chip, open its session, run the data, score it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from harden.errors import HardenError
+from harden.evaluation.feed import Feed
+from harden.evaluation.plan import Condition, Plan, Task
+from harden.graph.analog import AnalogWeight
+from harden.runtime.copy import RuntimeCopy
+
+
+class Scores(Protocol):
+    """What a tally hands back."""
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """Numbers by metric."""
+        ...
+
+
+class Tally(Protocol):
+    """Sums of one chip over the images."""
+
+    def add(self, outputs: list[np.ndarray]) -> None:
+        """Take the next images' outputs."""
+        ...
+
+    def result(self) -> Any:
+        """The chip's scores."""
+        ...
+
+
+class Scorer(Protocol):
+    """Makes a fresh tally for each chip."""
+
+    def tally(self) -> Tally:
+        """An empty tally."""
+        ...
+
+
+class CancelledError(HardenError):
+    """The run was interrupted while this trial was under way."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One chip's outcome.
+
+    Attributes:
+        task: Which chip under which condition.
+        record: The line for ``trials.jsonl``: no time and no path in it.
+        scores: What the sums over chips need beyond the line.
+    """
+
+    task: Task
+    record: dict[str, Any]
+    scores: Any
+
+
+class TrialRunner:
+    """The function that an engine maps over tasks.
+
+    Args:
+        copy: The runtime copy.
+        weights: Analog weights by key.
+        feed: The data.
+        scorer: How outputs become scores.
+        plan: Conditions and seeds.
+        threads: Threads within a session.
+        running: How many sessions may run at a time. A worker that has no slot draws its next chip and waits.
+    """
+
+    def __init__(
+        self,
+        copy: RuntimeCopy,
+        weights: Mapping[str, AnalogWeight],
+        feed: Feed,
+        scorer: Scorer,
+        plan: Plan,
+        *,
+        threads: int,
+        running: int,
+    ) -> None:
+        self._copy = copy
+        self._weights = weights
+        self._feed = feed
+        self._scorer = scorer
+        self._plan = plan
+        self._threads = threads
+        self._slots = threading.Semaphore(running)
+        self.cancelled = threading.Event()
+
+    def __call__(self, task: Task) -> Trial:
+        """Run one trial."""
+        condition = self._plan.conditions[task.condition]
+        chip = draw_chip(condition, self._weights, seed=self._plan.seed, index=task.chip)
+        session = self._copy.session(chip, threads=self._threads)
+        noise = relative_noise(self._weights, chip)
+        tally = self._scorer.tally()
+        with self._slots:
+            for batch, count in self._feed:
+                if self.cancelled.is_set():
+                    raise CancelledError("interrupted")
+                tally.add([output[:count] for output in session.run(batch)])
+        scores = tally.result()
+        record = {
+            "condition": task.condition,
+            "profile": condition.profile.name,
+            "at_s": condition.time,
+            "chip": task.chip,
+            "accuracy": None,
+            **scores.values,
+            "rms_noise_relative": noise,
+        }
+        return Trial(task, record, scores)
+
+
+def draw_chip(
+    condition: Condition, weights: Mapping[str, AnalogWeight], *, seed: int, index: int
+) -> dict[str, torch.Tensor]:
+    """The weights of virtual chip ``index`` under a condition."""
+    return condition.profile.chip(weights, seed=seed, index=index, at_s=condition.time)
+
+
+def relative_noise(weights: Mapping[str, AnalogWeight], chip: Mapping[str, torch.Tensor]) -> float:
+    """sqrt(sum of squared deviations / sum of squared weights) over all analog weights of a chip; 0 for no weights."""
+    deviation = sum(float(torch.linalg.vector_norm(chip[k] - w.tensor.detach())) ** 2 for k, w in weights.items())
+    size = sum(float(torch.linalg.vector_norm(w.tensor.detach())) ** 2 for w in weights.values())
+    return float(np.sqrt(deviation / size)) if size else 0.0

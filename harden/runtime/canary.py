@@ -1,0 +1,194 @@
+"""The canary: proof that noise on every analog tensor reaches ONNX Runtime.
+
+Noise that never arrives looks like perfect robustness, and some ways of replacing weights are ignored without a word
+as soon as an optimiser has rewritten the tensor. Before any trial one strongly perturbed chip runs in ONNX Runtime and
+in the torch module, with the same weights. If the outputs differ, the tensors are bisected and the guilty ones named.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import torch
+
+from harden.errors import CanaryError
+from harden.graph.analog import AnalogWeight
+from harden.runtime.copy import RuntimeCopy
+from harden.runtime.parity import difference, run_torch
+from harden.runtime.sessions import Session
+from harden.streams import generator
+
+if TYPE_CHECKING:
+    from harden.graph.file import Model
+
+STRENGTH = 0.3  # standard deviation of the noise over the tensor's root mean square
+_SILENT_TENSOR = 0.1  # the same for a tensor that is all zeros
+_NAMED = 5
+
+
+class Replaceable(Protocol):
+    """What the canary needs of a runtime copy."""
+
+    @property
+    def uses(self) -> Mapping[str, AnalogWeight]:
+        """The analog uses by key."""
+        ...
+
+    def session(self, values: Mapping[str, Any] | None = None, *, threads: int = 1) -> Session:
+        """A session with these weights replaced."""
+        ...
+
+
+@dataclass(frozen=True)
+class Canary:
+    """What the canary found.
+
+    Attributes:
+        tensors: How many analog tensors were perturbed together.
+        inert: Keys of tensors that change no output on the inputs given, in either runtime: a dead channel, a gain of
+            zero behind them. Noise on them is harmless, and worth a warning.
+        max_abs_error: The largest difference between the two runtimes on the perturbed chip.
+    """
+
+    tensors: int
+    inert: tuple[str, ...]
+    max_abs_error: float
+
+
+def canary(model: Model, inputs: Sequence[np.ndarray], *, digital: tuple[str, ...] = (), seed: int = 0) -> Canary:
+    """Check a model: its runtime copy computes what the file computes, and a perturbed chip what torch computes.
+
+    Args:
+        model: The model.
+        inputs: One small batch of real inputs.
+        digital: Globs of tensors and nodes that are not on a crossbar.
+        seed: Root of the stream the noise is drawn from.
+
+    Returns:
+        What was found.
+
+    Raises:
+        CanaryError: The noise on some tensors does not arrive; they are named.
+        VerificationError: The copy's clean outputs are not the file's.
+    """
+    with tempfile.TemporaryDirectory(prefix="harden-") as folder:
+        copy = RuntimeCopy.build(model, folder, digital)
+        copy.check(*inputs)
+        return check_noise(copy, model.module(), inputs, seed=seed)
+
+
+def check_noise(copy: Replaceable, module: torch.nn.Module, inputs: Sequence[np.ndarray], *, seed: int = 0) -> Canary:
+    """Check that ONNX Runtime computes a strongly perturbed chip as torch does.
+
+    Each analog tensor gets Gaussian noise of 0.3 times its root mean square, all of them at once.
+
+    Args:
+        copy: The runtime copy whose sessions the trials will use.
+        module: The same model as a torch module that takes ``weights`` by analog key.
+        inputs: One small batch of real inputs.
+        seed: Root of the stream the noise is drawn from.
+
+    Returns:
+        What was found.
+
+    Raises:
+        CanaryError: The noise on some tensors does not arrive; they are named.
+    """
+    weights = {key: use.tensor.detach() for key, use in copy.uses.items()}
+    noisy = {key: _perturbed(weight, seed, key) for key, weight in weights.items()}
+
+    def gap(keys: Iterable[str]) -> tuple[bool, float]:
+        # Only the suspects are noisy; all tensors are replaced, because that is how the trials run.
+        chip = {**weights, **{key: noisy[key] for key in keys}}
+        pairs = list(zip(run_torch(module, tuple(inputs), chip), copy.session(chip).run(*inputs), strict=True))
+        found = [difference(want, got) for want, got in pairs]
+        return all(f.passed for f in found), max((f.max_abs_error for f in found), default=0.0)
+
+    passed, error = gap(noisy)
+    if not passed:
+        raise _guilty(list(noisy), lambda keys: gap(keys)[0], error)
+    return Canary(len(noisy), _inert(copy, module, tuple(inputs), weights, noisy), error)
+
+
+def _perturbed(weight: torch.Tensor, seed: int, key: str) -> torch.Tensor:
+    scale = float(weight.float().square().mean().sqrt()) * STRENGTH or _SILENT_TENSOR
+    noise = torch.empty(weight.shape, dtype=torch.float32).normal_(0, scale, generator=generator(seed, "canary", key))
+    return weight + noise.to(weight.dtype)
+
+
+def _guilty(keys: list[str], agrees: Callable[[Iterable[str]], bool], error: float) -> CanaryError:
+    if not agrees(()):
+        return CanaryError(
+            f"ONNX Runtime and the torch module disagree with no noise at all (a noisy chip differs by {error:.3g})",
+            fix="Run harden inspect on the model: its parity section shows the difference",
+        )
+    found = _bisect(keys, agrees)
+    names = ", ".join(found[:_NAMED]) + (f" and {len(found) - _NAMED} more" if len(found) > _NAMED else "")
+    return CanaryError(
+        f"noise does not reach ONNX Runtime as it reaches torch (outputs differ by {error:.3g})",
+        where=names or "several tensors together",
+        fix="No figure from this model could be trusted. Exclude these with --digital, and please report the model",
+    )
+
+
+def _bisect(keys: list[str], agrees: Callable[[Iterable[str]], bool]) -> list[str]:
+    """The single tensors on which the runtimes disagree."""
+    if not keys or agrees(keys):
+        return []
+    if len(keys) == 1:
+        return keys
+    half = len(keys) // 2
+    return _bisect(keys[:half], agrees) + _bisect(keys[half:], agrees)
+
+
+def _inert(
+    copy: Replaceable,
+    module: torch.nn.Module,
+    inputs: tuple[np.ndarray, ...],
+    weights: Mapping[str, torch.Tensor],
+    noisy: Mapping[str, torch.Tensor],
+) -> tuple[str, ...]:
+    """Tensors that move no output, each on its own; gradients say which are worth the two runs."""
+    suspects = _without_gradient(module, inputs, weights)
+    clean_torch = run_torch(module, inputs, weights)
+    clean_ort = copy.session(weights).run(*inputs) if suspects else []
+    found = []
+    for key in suspects:
+        chip = {**weights, key: noisy[key]}
+        still = _equal(clean_torch, run_torch(module, inputs, chip))
+        if still and all(
+            difference(a, b).passed for a, b in zip(clean_ort, copy.session(chip).run(*inputs), strict=True)
+        ):
+            found.append(key)
+    return tuple(found)
+
+
+def _without_gradient(
+    module: torch.nn.Module, inputs: tuple[np.ndarray, ...], weights: Mapping[str, torch.Tensor]
+) -> list[str]:
+    leaves = {k: w.clone().requires_grad_() for k, w in weights.items() if w.is_floating_point()}
+    training = module.training
+    module.eval()
+    try:
+        result = module(*(torch.from_numpy(np.ascontiguousarray(x)) for x in inputs), weights=leaves)
+        outputs = [t for t in (result if isinstance(result, tuple) else (result,)) if t.requires_grad]
+        # A sum alone would vanish behind a softmax; squares with fixed weights do not.
+        total = sum(
+            (t.flatten().double() * torch.linspace(0.5, 1.5, t.numel(), dtype=torch.float64)).sum() for t in outputs
+        )
+        gradients = (
+            torch.autograd.grad(total, list(leaves.values()), allow_unused=True)
+            if isinstance(total, torch.Tensor)
+            else [None] * len(leaves)
+        )
+    finally:
+        module.train(training)
+    return [k for k, g in zip(leaves, gradients, strict=True) if g is None or not bool(g.any())]
+
+
+def _equal(a: Sequence[np.ndarray], b: Sequence[np.ndarray]) -> bool:
+    return all(np.array_equal(x, y, equal_nan=True) for x, y in zip(a, b, strict=True))

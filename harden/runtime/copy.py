@@ -1,0 +1,158 @@
+"""The runtime copy: the exported file in a form whose weights ONNX Runtime lets us replace.
+
+Every analog use gets an initializer of its own, stored as external data in a temporary folder. A session is then opened
+with other values for them, through ``SessionOptions.add_external_initializers``. ONNX Runtime optimises the replaced
+weights like the file's own, so a chip runs at the clean model's speed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+import torch
+from onnx import numpy_helper
+
+from harden.errors import VerificationError
+from harden.graph.analog import AnalogWeight
+from harden.runtime.parity import ABSOLUTE, RELATIVE, difference
+from harden.runtime.rewrite import Rewritten, split_uses
+from harden.runtime.sessions import Session
+
+if TYPE_CHECKING:
+    from harden.graph.file import Model
+
+_DATA = "weights.data"
+_ALIGNMENT = 64
+
+
+class RuntimeCopy:
+    """A model on disk whose analog weights a session replaces by key.
+
+    Attributes:
+        uses: The analog uses by key.
+        exact: Clean outputs must equal the file's bit for bit.
+        original: The file as it is, serialised.
+    """
+
+    def __init__(self, path: Path, original: bytes, uses: Mapping[str, AnalogWeight], rewritten: Rewritten) -> None:
+        self.path = path
+        self.original = original
+        self.uses = dict(uses)
+        self.exact = rewritten.exact
+        self._initializers = rewritten.initializers
+
+    @classmethod
+    def build(cls, model: Model, folder: Path | str, digital: tuple[str, ...] = ()) -> RuntimeCopy:
+        """Write the runtime copy of a model.
+
+        Args:
+            model: The model; not modified.
+            folder: An existing, empty folder that outlives the copy's sessions.
+            digital: Globs of tensors and nodes that are not on a crossbar.
+
+        Returns:
+            The copy.
+        """
+        uses = model.analog_weights(digital)
+        return cls.from_proto(model.proto, uses, folder, original=model.serialize())
+
+    @classmethod
+    def from_proto(
+        cls, proto: onnx.ModelProto, uses: Mapping[str, AnalogWeight], folder: Path | str, original: bytes | None = None
+    ) -> RuntimeCopy:
+        """The same from a ``ModelProto`` and its analog uses."""
+        rewritten = split_uses(proto, uses)
+        path = Path(folder) / "model.onnx"
+        _save(rewritten, path)
+        return cls(path, original or proto.SerializeToString(), uses, rewritten)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The analog keys, in the graph's order."""
+        return tuple(self._initializers)
+
+    def session(self, values: Mapping[str, Any] | None = None, *, threads: int = 1) -> Session:
+        """A session of the copy with some weights replaced.
+
+        Args:
+            values: Arrays or tensors by analog key; absent keys keep the model's weights.
+            threads: Threads within an operator.
+
+        Returns:
+            The session.
+
+        Raises:
+            VerificationError: A key, a shape or a type is not the model's.
+        """
+        replaced = {self._initializers[k]: self._checked(k, v) for k, v in self._known(values or {}).items()}
+        return Session(self.path, replaced, threads=threads)
+
+    def clean_session(self, *, threads: int = 1) -> Session:
+        """A session of the file as it is."""
+        return Session(self.original, threads=threads)
+
+    def check(self, *inputs: np.ndarray, threads: int = 1) -> None:
+        """Hold the copy's clean outputs to the file's.
+
+        Args:
+            inputs: One batch of real inputs.
+            threads: Threads within an operator.
+
+        Raises:
+            VerificationError: They differ; bit for bit where no weight was re-expressed, else beyond rounding.
+        """
+        expected = self.clean_session(threads=threads).run(*inputs)
+        replaced = self.session({k: use.tensor for k, use in self.uses.items()}, threads=threads).run(*inputs)
+        for want, got in zip(expected, replaced, strict=True):
+            same = np.array_equal(want, got, equal_nan=True) if self.exact else difference(want, got).passed
+            if not same:
+                worst = difference(want, got)
+                raise VerificationError(
+                    f"the runtime copy of the model does not compute what the file computes (largest difference "
+                    f"{worst.max_abs_error:.3g}; allowed: {'none' if self.exact else f'{ABSOLUTE:g} + {RELATIVE:g}'})",
+                    fix="Please report this model: harden misread how its weights reach their nodes",
+                )
+
+    def _known(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        unknown = sorted(set(values) - set(self._initializers))
+        if unknown:
+            raise VerificationError(f"no analog weight is called {', '.join(map(repr, unknown[:5]))}")
+        return values
+
+    def _checked(self, key: str, value: Any) -> np.ndarray:
+        array = value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
+        own = self.uses[key].tensor
+        if tuple(array.shape) != tuple(own.shape) or array.dtype != own.detach().cpu().numpy().dtype:
+            raise VerificationError(
+                f"the value has {array.dtype}{list(array.shape)}, the model {own.dtype}{list(own.shape)}", where=key
+            )
+        return array
+
+
+def _save(rewritten: Rewritten, path: Path) -> None:
+    """Write the analog initializers to the side file, all else inline.
+
+    Only what is replaced needs to be external; shapes and other small constants stay where the optimiser reads them.
+    """
+    proto, analog = rewritten.proto, set(rewritten.initializers.values())
+    with (path.parent / _DATA).open("wb") as data:
+        for tensor in proto.graph.initializer:
+            if tensor.name not in analog:
+                continue
+            raw = numpy_helper.to_array(tensor).tobytes()
+            data.write(b"\0" * (-data.tell() % _ALIGNMENT))
+            _point_outside(tensor, data.tell(), len(raw))
+            data.write(raw)
+    path.write_bytes(proto.SerializeToString())
+
+
+def _point_outside(tensor: onnx.TensorProto, offset: int, length: int) -> None:
+    kept = onnx.TensorProto(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
+    kept.data_location = onnx.TensorProto.EXTERNAL
+    for key, value in (("location", _DATA), ("offset", str(offset)), ("length", str(length))):
+        kept.external_data.add(key=key, value=value)
+    tensor.CopyFrom(kept)

@@ -1,0 +1,122 @@
+"""Do ONNX Runtime and the torch module compute the same?
+
+|a - b| <= 1e-4 max|b| + 1e-3 |b|, element by element. The absolute part is needed because ONNX Runtime approximates
+some functions (its Sigmoid has a large relative error at outputs near zero).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from harden.errors import VerificationError
+from harden.runtime.sessions import Session
+
+if TYPE_CHECKING:
+    from harden.graph.file import Model
+
+ABSOLUTE = 1e-4  # of the largest |b|
+RELATIVE = 1e-3  # of each |b|
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How far two computations of the same outputs are apart.
+
+    Attributes:
+        max_abs_error: The largest |a - b|.
+        max_rel_error: The largest |a - b| over max|b|, so that a near-zero output does not decide.
+        passed: Every element is within 1e-4 max|b| + 1e-3 |b|.
+        inputs: Shapes of the inputs both were given.
+    """
+
+    max_abs_error: float
+    max_rel_error: float
+    passed: bool
+    inputs: tuple[tuple[int, ...], ...] = ()
+
+
+def difference(expected: np.ndarray, got: np.ndarray) -> Parity:
+    """Compare two arrays by the rule of this module.
+
+    Args:
+        expected: b, the reference.
+        got: a.
+
+    Returns:
+        The verdict. Different shapes, or infinities and NaN at different places, never pass. Integers and booleans must
+        be equal.
+
+    Example:
+        >>> difference(np.array([1.0, 2.0]), np.array([1.0, 2.001])).passed
+        True
+        >>> difference(np.array([1.0, 2.0]), np.array([1.0, 2.1])).passed
+        False
+    """
+    if expected.shape != got.shape:
+        return Parity(float("inf"), float("inf"), False)
+    if expected.dtype.kind not in "fc":
+        error = float(np.max(expected != got, initial=0))
+        return Parity(error, error, error == 0)
+    b, a = expected.astype(np.float64), got.astype(np.float64)
+    usual = np.isfinite(b) & np.isfinite(a)
+    if not np.array_equal(b[~usual], a[~usual], equal_nan=True):
+        return Parity(float("inf"), float("inf"), False)
+    gap, size = np.abs(a - b, where=usual, out=np.zeros_like(b)), np.abs(b, where=usual, out=np.zeros_like(b))
+    scale = float(size.max(initial=0))
+    worst = float(gap.max(initial=0))
+    passed = bool((gap <= ABSOLUTE * scale + RELATIVE * size).all())
+    return Parity(worst, worst / scale if scale else worst, passed)
+
+
+def parity(model: Model, inputs: tuple[np.ndarray, ...], *, threads: int = 1) -> Parity:
+    """Run a model in ONNX Runtime and in torch on the same inputs.
+
+    Args:
+        model: The model; ONNX Runtime gets the bytes that would be saved.
+        inputs: One array a true input of the graph.
+        threads: Threads within an operator of ONNX Runtime.
+
+    Returns:
+        The worst output's errors, and whether all pass.
+    """
+    expected = Session(model.serialize(), threads=threads).run(*inputs)
+    found = [difference(b, a) for b, a in zip(expected, run_torch(model.module(), inputs), strict=True)]
+    return Parity(
+        max((p.max_abs_error for p in found), default=0.0),
+        max((p.max_rel_error for p in found), default=0.0),
+        all(p.passed for p in found),
+        tuple(tuple(x.shape) for x in inputs),
+    )
+
+
+def require_parity(model: Model, inputs: tuple[np.ndarray, ...]) -> Parity:
+    """The same as a gate.
+
+    Raises:
+        VerificationError: The two disagree.
+    """
+    found = parity(model, inputs)
+    if not found.passed:
+        raise VerificationError(
+            f"torch and ONNX Runtime disagree on the same inputs (largest difference {found.max_abs_error:.3g}, "
+            f"{found.max_rel_error:.1%} of the largest output)",
+            where=model.source,
+            fix="Run harden inspect on the original model; if it disagrees too, please report it",
+        )
+    return found
+
+
+def run_torch(module: Any, inputs: tuple[np.ndarray, ...], weights: Any = None) -> list[np.ndarray]:
+    """A graph module's outputs as arrays, in evaluation mode and without gradients."""
+    training = module.training
+    module.eval()
+    try:
+        with torch.no_grad():
+            result = module(*(torch.from_numpy(np.ascontiguousarray(x)) for x in inputs), weights=weights)
+    finally:
+        module.train(training)
+    return [t.cpu().numpy() for t in (result if isinstance(result, tuple) else (result,))]

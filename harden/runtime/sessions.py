@@ -1,0 +1,89 @@
+"""How harden opens an ONNX Runtime session: one place for the options."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnxruntime as ort
+
+from harden.errors import ModelError
+
+if TYPE_CHECKING:
+    from harden.graph.file import Model
+
+_ERRORS_ONLY = 3
+
+
+class Session:
+    """An ONNX Runtime session on the CPU, and the values it was given.
+
+    Args:
+        source: A model file, or its bytes.
+        values: Arrays by initializer name that replace what the file holds. The initializers must be stored as external
+            data: only then does ONNX Runtime treat the value as part of the model (it optimises, fuses and lays out the
+            replacement itself), and only then does it refuse a name it cannot replace.
+        threads: Threads within an operator.
+
+    Attributes:
+        session: ONNX Runtime's own object.
+        inputs: Its descriptions of the inputs.
+        outputs: The same of the outputs.
+
+    Raises:
+        ModelError: ONNX Runtime does not accept the model.
+    """
+
+    def __init__(
+        self, source: Path | bytes, values: Mapping[str, np.ndarray] | None = None, *, threads: int = 1
+    ) -> None:
+        options = ort.SessionOptions()  # all optimisations: a lower level loses the blocked layout and half the speed
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = _ERRORS_ONLY
+        values = values or {}
+        # ONNX Runtime reads these buffers for as long as the session lives, and does not own them.
+        self._values = [ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(v)) for v in values.values()]
+        if values:
+            options.add_external_initializers(list(values), self._values)
+        try:
+            self.session = ort.InferenceSession(
+                source if isinstance(source, bytes) else str(source), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime raises a family of unrelated C++ exceptions
+            raise ModelError(
+                f"ONNX Runtime does not accept the model ({_first_line(error)})",
+                where=None if isinstance(source, bytes) else str(source),
+                fix="Check the file with onnx.checker, or export it again",
+            ) from error
+        self.inputs = list(self.session.get_inputs())
+        self.outputs = list(self.session.get_outputs())
+
+    def run(self, *inputs: np.ndarray, outputs: Sequence[str] | None = None) -> list[np.ndarray]:
+        """The outputs for one batch, in the file's order.
+
+        Raises:
+            ModelError: ONNX Runtime refuses these inputs, or fails on them.
+        """
+        feed = {spec.name: value for spec, value in zip(self.inputs, inputs, strict=True)}
+        try:
+            found: Any = self.session.run(outputs, feed)
+        except Exception as error:  # as above
+            shapes = ", ".join(f"{name} {value.dtype}{list(value.shape)}" for name, value in feed.items())
+            raise ModelError(f"ONNX Runtime fails on {shapes} ({_first_line(error)})") from error
+        return found
+
+
+def plain_session(model: Model, *, threads: int = 1) -> ort.InferenceSession:
+    """ONNX Runtime's own session of a model as it would be saved.
+
+    Raises:
+        ModelError: ONNX Runtime does not accept the model.
+    """
+    return Session(model.serialize(), threads=threads).session
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
