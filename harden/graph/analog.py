@@ -1,0 +1,175 @@
+"""Which weights sit on crossbars: once for each use of a tensor by Conv, Gemm, MatMul and their like.
+
+A use is an operand that no graph input feeds (a tensor of the file, perhaps transposed, reshaped, cast or standardised on the
+way) beside an operand that is fed. The noise belongs to the use, not to the tensor: a tensor that exporters have shared between
+two layers is programmed twice.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+
+import torch
+
+from harden.errors import UnsupportedError
+from harden.graph.program import Node, Program
+from harden.graph.roles import Role, Roles
+
+
+@dataclass(frozen=True)
+class Use:
+    """One operand of one node that sits on a crossbar.
+
+    Attributes:
+        key: The tensor's name; ``name@node`` where the tensor has other uses too.
+        name: The tensor's name.
+        node: The node's label.
+        op: The node's type.
+        position: Which of the node's inputs it is.
+        value: The number of the value at the node.
+        groups: The node's groups.
+        chained: Whether anything is computed between the tensor and the node.
+    """
+
+    key: str
+    name: str
+    node: str
+    op: str
+    position: int
+    value: int
+    groups: int
+    chained: bool
+    transposed: bool = False
+
+    def output_axis(self, rank: int) -> int:
+        """The axis of the weight that runs over the outputs, for a weight of ``rank`` axes at the node."""
+        if self.op == "ConvTranspose":
+            return 1
+        if self.op == "Gemm":
+            by_position = 0 if self.position == 0 else 1
+            return 1 - by_position if self.transposed else by_position
+        if self.op in ("MatMul", "FusedMatMul"):
+            last = rank - 1
+            first = max(rank - 2, 0)
+            return first if (self.position == 0) != self.transposed else last
+        return 1 if self.op in ("LSTM", "GRU", "RNN") else 0
+
+
+@dataclass(frozen=True)
+class AnalogWeight:
+    """One use of a tensor on a crossbar.
+
+    Attributes:
+        key: The tensor's name; ``name@node`` where the tensor is used more than once.
+        name: The name of the tensor in the file.
+        node: The label of the node that multiplies with it.
+        op: That node's type.
+        tensor: The weight as the node sees it, after any Transpose, Reshape, Cast and the like.
+        output_axis: The axis that runs over the node's outputs (the crossbar's columns).
+        groups: The node's groups (1 but for grouped convolutions).
+    """
+
+    key: str
+    name: str
+    node: str
+    op: str
+    tensor: torch.Tensor
+    output_axis: int
+    groups: int
+
+
+def find_uses(program: Program, roles: Roles) -> list[Use]:
+    """Every use of a weight on a crossbar, in the order of the nodes.
+
+    Raises:
+        UnsupportedError: A Conv, Gemm, MatMul or recurrent weight would not become a parameter; all of them are named.
+    """
+    found: list[Use] = []
+    lost: list[str] = []
+    for node in program.walk():
+        for position in _crossbars(node, roles):
+            value = node.inputs[position]
+            parameters = [root for root in roles.roots.get(value, ()) if _is_parameter(program, roles, root)]
+            if not parameters:
+                lost.append(f"{node.op} '{node.label}' ({program.names[value] or 'input ' + str(position)})")
+                continue
+            root = max(parameters, key=lambda item: program.stored[item].size)
+            name = program.stored[root].name
+            transposed = bool(node.get({0: "transA", 1: "transB"}.get(position, ""), 0))
+            found.append(
+                Use(
+                    name,
+                    name,
+                    node.label,
+                    node.op,
+                    position,
+                    value,
+                    int(node.get("group", 1)),
+                    value != root,
+                    transposed,
+                )
+            )
+    if lost:
+        raise UnsupportedError(
+            f"the weights of {len(lost)} nodes are not tensors that the file stores as numbers: " + "; ".join(lost),
+            fix="Export the model with floating-point weights",
+        )
+    return _keyed(found, _terminals(program, roles))
+
+
+def select(uses: Iterable[Use], digital: Sequence[str]) -> list[Use]:
+    """The uses that no glob of ``digital`` names, by tensor or by node."""
+    return [use for use in uses if not is_digital(use, digital)]
+
+
+def is_digital(use: Use, digital: Sequence[str]) -> bool:
+    """Whether a glob names the use's tensor, node or key."""
+    return any(fnmatchcase(text, glob) for glob in digital for text in (use.name, use.node, use.key))
+
+
+def analog_weight(use: Use, tensor: torch.Tensor) -> AnalogWeight:
+    """The record of a use and its present tensor."""
+    return AnalogWeight(use.key, use.name, use.node, use.op, tensor, use.output_axis(tensor.dim()), use.groups)
+
+
+def _is_parameter(program: Program, roles: Roles, value: int) -> bool:
+    return roles.of[program.stored[value].name] is Role.PARAMETER
+
+
+def _crossbars(node: Node, roles: Roles) -> list[int]:
+    """Positions of a node's operands that are weights while another operand is fed."""
+    if node.operator is None or not node.operator.analog:
+        return []
+    analog = [p for p in node.operator.analog if p < len(node.inputs) and node.inputs[p]]
+    if not any(roles.fed[value] for value in node.inputs if value):
+        return []
+    return [position for position in analog if not roles.fed[node.inputs[position]]]
+
+
+def _terminals(program: Program, roles: Roles) -> dict[str, int]:
+    """How often each tensor, or what is computed from it alone, meets a node that inputs feed."""
+    edges: defaultdict[str, int] = defaultdict(int)
+    for node in program.walk():
+        if node.operator is not None and node.operator.shape_only:
+            continue
+        if any(roles.fed[value] for value in node.outputs):
+            for value in node.inputs:
+                if value and not roles.fed[value]:
+                    for root in roles.roots.get(value, ()):
+                        edges[program.stored[root].name] += 1
+    return edges
+
+
+def _keyed(uses: list[Use], terminals: dict[str, int]) -> list[Use]:
+    keys: set[str] = set()
+    found = []
+    for use in uses:
+        key = use.name if terminals[use.name] <= 1 else f"{use.name}@{use.node}"
+        while key in keys:
+            key += "+"
+        keys.add(key)
+        found.append(replace(use, key=key))
+    return found

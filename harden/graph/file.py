@@ -1,0 +1,234 @@
+"""An ONNX file as a frozen model: read, inspected, and written with other numbers in the very same graph."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from onnx import ModelProto
+
+from harden.errors import ModelError
+from harden.graph.build import build, normal_domain
+from harden.graph.loading import check, read
+from harden.graph.storage import slots
+from harden.graph.tensors import FLOATS, numpy_type
+from harden.graph.writeback import replaced
+
+if TYPE_CHECKING:
+    import torch
+
+    from harden.data.preprocess import Preprocess
+    from harden.graph.analog import AnalogWeight
+    from harden.graph.module import GraphModule
+    from harden.graph.program import Program
+
+PREPROCESS_KEY = "harden.preprocess"
+BATCH_NORM_KEY = "harden.batch_norm"
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """An input or output of a model: a name, a numpy type, and a shape in which strings and None stand for open sizes."""
+
+    name: str
+    dtype: np.dtype
+    shape: tuple[int | str | None, ...]
+
+
+class Model:
+    """One ONNX model. Nothing changes it: what differs is another Model.
+
+    Args:
+        proto: The model; taken as it is, never written to.
+        source: Where it comes from, for messages.
+        data: The bytes it was read from, where serialising it would give others.
+    """
+
+    def __init__(self, proto: ModelProto, source: str = "<memory>", data: bytes | None = None) -> None:
+        self.proto = proto
+        self.source = source
+        self._data = data
+
+    @classmethod
+    def load(cls, path: str | Path) -> Model:
+        """Read a file.
+
+        Raises:
+            ModelError: The file is missing, unreadable, truncated, malformed or no ONNX model.
+        """
+        path = Path(path)
+        proto, data = read(path)
+        model = cls(proto, str(path), data)
+        return model
+
+    @classmethod
+    def from_proto(cls, proto: ModelProto, source: str = "<memory>") -> Model:
+        """Take a model that is in memory; the proto is copied.
+
+        Raises:
+            ModelError: It is malformed.
+        """
+        check(proto, source)
+        copy = ModelProto()
+        copy.CopyFrom(proto)
+        return cls(copy, source)
+
+    @property
+    def opset(self) -> int:
+        """The version of ONNX's own operators."""
+        return max((item.version for item in self.proto.opset_import if normal_domain(item.domain) == ""), default=0)
+
+    @property
+    def producer(self) -> str:
+        """What wrote the file."""
+        return " ".join(part for part in (self.proto.producer_name, self.proto.producer_version) if part)
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """The inputs that a caller has to give: those without an initializer."""
+        held = {tensor.name for tensor in self.proto.graph.initializer}
+        return tuple(_spec(item) for item in self.proto.graph.input if item.name not in held)
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        """The outputs."""
+        return tuple(_spec(item) for item in self.proto.graph.output)
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """The file's metadata."""
+        return {item.key: item.value for item in self.proto.metadata_props}
+
+    @property
+    def preprocess(self) -> Preprocess | None:
+        """How an image becomes the model's input, if the file says so."""
+        from harden.data.preprocess import Preprocess
+
+        text = self.metadata.get(PREPROCESS_KEY)
+        return None if text is None else Preprocess.from_json(text)
+
+    @property
+    def batch_norm(self) -> str:
+        """``kept``: batch norms are in the graph. ``folded``: they are in the convolutions' weights. ``none``: there never were any.
+
+        Folding leaves no trace but convolutions with biases in a graph that normalises nothing; where the file does not say, that
+        is what ``folded`` goes by.
+        """
+        from harden.graph.inspection import batch_norm_state
+
+        return batch_norm_state(self.program, self.metadata.get(BATCH_NORM_KEY))
+
+    @property
+    def parameters(self) -> int:
+        """The number of trainable numbers."""
+        from harden.graph.roles import Role, assign_roles
+
+        roles = assign_roles(self.program)
+        return sum(roles.slots[name].size for name, role in roles.of.items() if role is Role.PARAMETER)
+
+    @cached_property
+    def sha256(self) -> str:
+        """The digest of :meth:`serialize`."""
+        return hashlib.sha256(self.serialize()).hexdigest()
+
+    @cached_property
+    def program(self) -> Program:
+        """The graph, checked and flattened."""
+        try:
+            return build(self.proto)
+        except ModelError as error:
+            error.where = error.where or self.source
+            raise
+
+    def serialize(self) -> bytes:
+        """The file's bytes; of an untouched model exactly those that were read."""
+        return self._data if self._data is not None else self.proto.SerializeToString()
+
+    def save(self, path: str | Path) -> Path:
+        """Write the model, all of it or nothing.
+
+        Returns:
+            The path.
+        """
+        from harden.store import write_atomic
+
+        path = Path(path)
+        write_atomic(path, self.serialize())
+        return path
+
+    def module(self) -> GraphModule:
+        """The graph as a torch module with parameters of its own.
+
+        Raises:
+            UnsupportedError: Operators are missing, or a weight cannot be trained.
+        """
+        from harden.graph.module import GraphModule
+
+        return GraphModule(self.program)
+
+    def analog_weights(self, digital: Sequence[str] = ()) -> dict[str, AnalogWeight]:
+        """The weights that sit on crossbars, by key.
+
+        Args:
+            digital: Globs over tensor or node names to leave out.
+        """
+        import torch
+
+        with torch.no_grad():
+            return self.module().analog_weights(digital)
+
+    def with_weights(self, values: Mapping[str, torch.Tensor | np.ndarray]) -> Model:
+        """The same graph with other numbers.
+
+        Args:
+            values: New numbers by tensor name. They are rounded to the tensor's own type; a tensor whose numbers stay the same
+                stays as it is, byte for byte.
+
+        Raises:
+            ModelError: A name is unknown, or a shape differs; all of them are named.
+        """
+        proto = replaced(self.proto, values)
+        return self if proto is None else Model(proto, self.source)
+
+    def with_metadata(self, items: Mapping[str, str]) -> Model:
+        """The same model with metadata added or replaced; other keys stay as they are."""
+        metadata = self.metadata
+        if all(metadata.get(key) == value for key, value in items.items()):
+            return self
+        proto = ModelProto()
+        proto.CopyFrom(self.proto)
+        for key, value in items.items():
+            entry = next((item for item in proto.metadata_props if item.key == key), None)
+            if entry is None:
+                entry = proto.metadata_props.add()
+                entry.key = key
+            entry.value = value
+        return Model(proto, self.source)
+
+    def tensors(self) -> dict[str, np.ndarray]:
+        """Every floating-point tensor of the file by name."""
+        return {slot.name: slot.array() for slot in slots(self.proto) if slot.data_type in FLOATS}
+
+    def __repr__(self) -> str:
+        return f"Model({self.source!r}, opset {self.opset})"
+
+
+def _spec(item: object) -> TensorSpec:
+    tensor = item.type.tensor_type  # type: ignore[attr-defined]
+    name = item.name  # type: ignore[attr-defined]
+    if not item.type.HasField("tensor_type"):  # type: ignore[attr-defined]
+        raise ModelError(f"'{name}' is not a tensor", fix="Only models on tensors can be hardened")
+    if not tensor.elem_type:
+        raise ModelError(f"'{name}' has no type")
+    sizes: list[int | str | None] = []
+    for dim in tensor.shape.dim:
+        if dim.HasField("dim_value"):
+            sizes.append(dim.dim_value if dim.dim_value >= 0 else None)
+        else:
+            sizes.append(dim.dim_param or None)
+    return TensorSpec(name, numpy_type(tensor.elem_type), tuple(sizes))

@@ -1,0 +1,97 @@
+"""What a model is made of: its weights, which of them sit on crossbars, and what cannot be trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from harden.graph.analog import find_uses, is_digital
+from harden.graph.program import Node, Program
+from harden.graph.roles import Role, assign_roles
+from harden.graph.tensors import FLOATS
+from harden.graph.unsupported import missing_operators
+
+if TYPE_CHECKING:
+    from harden.graph.file import Model
+
+_NORMALISING = ("InstanceNormalization", "LayerNormalization", "GroupNormalization", "RMSNormalization", "LRN")
+
+
+def unsupported(model: Model) -> list[dict[str, Any]]:
+    """Every operator that harden does not know: ``op``, ``domain``, ``count`` and the labels of its ``nodes``."""
+    return missing_operators(model.program)
+
+
+def weights_table(model: Model, digital: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """Every floating-point tensor of the file, one row a use on a crossbar and one for each tensor that has none.
+
+    Returns:
+        Rows of ``name``, ``shape``, ``op``, ``node``, ``analog``, ``digital_reason`` (None where analog), ``key`` and ``trainable``.
+    """
+    program = model.program
+    roles = assign_roles(program)
+    uses = find_uses(program, roles)
+    by_name: dict[str, list[Any]] = {}
+    for use in uses:
+        by_name.setdefault(use.name, []).append(use)
+    readers = _readers(program)
+    rows: list[dict[str, Any]] = []
+    for value, slot in program.stored.items():
+        if slot.data_type not in FLOATS:
+            continue
+        trainable = roles.of[slot.name] is Role.PARAMETER
+        row = {"name": slot.name, "shape": list(slot.shape), "trainable": trainable}
+        for use in by_name.get(slot.name, ()):
+            left_out = is_digital(use, digital)
+            reason = "left digital by --digital" if left_out else None
+            rows.append(
+                {
+                    **row,
+                    "op": use.op,
+                    "node": use.node,
+                    "analog": not left_out,
+                    "digital_reason": reason,
+                    "key": use.key,
+                }
+            )
+        if slot.name not in by_name:
+            node, position = readers.get(value, (None, 0))
+            reason = _reason(node, position) if trainable else roles.reason[slot.name]
+            op, label = (node.op, node.label) if node else (None, None)
+            rows.append({**row, "op": op, "node": label, "analog": False, "digital_reason": reason, "key": None})
+    return rows
+
+
+def batch_norm_state(program: Program, declared: str | None) -> str:
+    """``kept``, ``folded`` or ``none``."""
+    operations = [node for node in program.walk()]
+    if any(node.op == "BatchNormalization" for node in operations):
+        return "kept"
+    if declared in ("folded", "none"):
+        return declared
+    convolutions = [node for node in operations if node.op in ("Conv", "ConvTranspose")]
+    biased = [node for node in convolutions if len(node.inputs) > 2 and node.inputs[2]]
+    normalises = any(node.op in _NORMALISING for node in operations)
+    return "folded" if biased and not normalises else "none"
+
+
+def _readers(program: Program) -> dict[int, tuple[Node, int]]:
+    found: dict[int, tuple[Node, int]] = {}
+    for node in program.walk():
+        for position, value in enumerate(node.inputs):
+            found.setdefault(value, (node, position))
+    return found
+
+
+def _reason(node: Node | None, position: int) -> str:
+    if node is None:
+        return "an output of the graph"
+    if node.op == "BatchNormalization":
+        return "a batch norm's scale" if position == 1 else "a batch norm's bias"
+    if node.op.endswith("Normalization"):
+        return "a norm's scale" if position == 1 else "a norm's bias"
+    if node.op == "Gather":
+        return "an embedding"
+    if node.operator is not None and position in node.operator.learned:
+        return "a bias" if position >= 2 else "a weight beside no input"
+    return "an element-wise constant or bias"

@@ -1,0 +1,217 @@
+"""The graph as a torch module: its parameters are the file's own tensors, under the file's own names."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from harden.errors import ModelError
+from harden.graph.analog import AnalogWeight, Use, analog_weight, find_uses, select
+from harden.graph.plan import NO_OVERRIDES, Frame, Observer, Plan, Tracer
+from harden.graph.program import Node, Program
+from harden.graph.roles import Role, Roles, assign_roles
+from harden.graph.tensors import to_torch
+from harden.graph.unsupported import raise_unsupported
+
+_PLANS_KEPT = 16
+
+
+class GraphModule(nn.Module):
+    """Runs a program in torch, differentiably.
+
+    Parameters are called exactly as the file calls its tensors, dots included; running statistics of batch norms are buffers under
+    their own names. Half-precision tensors have single-precision parameters, rounded on the way into the graph, so that small
+    updates are not lost.
+
+    In ``train()`` batch norms use the batch's statistics, and move the running ones only if asked to; Dropout is what the file says
+    it is, the identity. In ``eval()`` the module computes what ONNX Runtime computes.
+
+    Args:
+        program: The flattened graph.
+
+    Raises:
+        UnsupportedError: Operators are missing, or a weight cannot be trained; all of them are named.
+        ModelError: A weight holds NaN.
+    """
+
+    def __init__(self, program: Program) -> None:
+        super().__init__()
+        raise_unsupported(program)
+        self.program = program
+        self.roles: Roles = assign_roles(program)
+        self.uses: tuple[Use, ...] = tuple(find_uses(program, self.roles))
+        self.input_names = tuple(program.names[value] for value in program.inputs)
+        self.output_names = tuple(program.names[value] for value in program.outputs)
+        self._constants: dict[int, torch.Tensor] = {}
+        self._tied: dict[int, tuple[str, torch.dtype]] = {}
+        for value, slot in program.stored.items():
+            role = self.roles.of[slot.name]
+            if role is Role.CONSTANT:
+                self._constants[value] = to_torch(slot.array())
+                continue
+            known = self._parameters if role is Role.PARAMETER else self._buffers
+            if slot.name not in known:
+                tensor = to_torch(slot.array())
+                dtype = tensor.dtype
+                master = tensor.float() if dtype in (torch.float16, torch.bfloat16) else tensor
+                known[slot.name] = nn.Parameter(master) if role is Role.PARAMETER else master
+            self._tied[value] = (slot.name, to_torch_dtype(slot.data_type))
+        self._labels = {node.label: node for node in program.walk()}
+        self._by_node = _by_node(self.uses, self._labels)
+        self._keys = frozenset(use.key for use in self.uses)
+        self._plans: OrderedDict[tuple[Any, ...], Plan] = OrderedDict()
+
+    def forward(
+        self,
+        *inputs: torch.Tensor,
+        weights: Mapping[str, torch.Tensor] | None = None,
+        taps: Sequence[str] = (),
+        update_statistics: bool = False,
+    ) -> Any:
+        """Run the graph.
+
+        Args:
+            inputs: One tensor for each of ``input_names``.
+            weights: Tensors to compute with in place of the module's own: by the key of an analog use, at that use; by the name
+                of a parameter or statistic, everywhere it is read.
+            taps: Names of values to return as well.
+            update_statistics: Whether batch norms move their running statistics (in ``train()`` only).
+
+        Returns:
+            The output, or a tuple of several. With ``taps``: that, and a dict of the tapped values.
+
+        Raises:
+            ModelError: The inputs, weights or taps do not fit the graph.
+        """
+        signature = (tuple((i.shape, i.dtype, i.device) for i in inputs), tuple(taps))
+        plan = self._plans.get(signature)
+        frame = self._frame(inputs, weights or NO_OVERRIDES, update_statistics)
+        outputs = self.program.outputs
+        tapped = [self._value(name) for name in taps]
+        if plan is None:
+            plan = self._trace(frame, {*outputs, *tapped})
+            self._plans[signature] = plan
+            if len(self._plans) > _PLANS_KEPT:
+                self._plans.popitem(last=False)
+        else:
+            plan.run(frame)
+        results = tuple(frame.values[value] for value in outputs)
+        result = results[0] if len(results) == 1 else results
+        return (result, {name: frame.values[v] for name, v in zip(taps, tapped, strict=True)}) if taps else result
+
+    def observe(self, observer: Observer, *inputs: torch.Tensor) -> None:
+        """Run the graph and call ``observer(node, arguments, outputs)`` for each node that is not folded away."""
+        self._trace(self._frame(inputs, NO_OVERRIDES, False), set(), observer)
+
+    def analog_weights(self, digital: Sequence[str] = ()) -> dict[str, AnalogWeight]:
+        """The weights on crossbars by key; their tensors carry gradients to the parameters.
+
+        Args:
+            digital: Globs over tensor or node names to leave out.
+        """
+        frame = self._frame((), NO_OVERRIDES, False, partial=True)
+        chosen = select(self.uses, digital)
+        self._compute_chains(frame, [use for use in chosen if use.chained])
+        return {use.key: analog_weight(use, frame.values[use.value]) for use in chosen}
+
+    def export_weights(self) -> dict[str, torch.Tensor]:
+        """Every parameter and running statistic by tensor name, detached, for ``Model.with_weights``."""
+        return {
+            name: tensor.detach()
+            for name, tensor in (*self._parameters.items(), *self._buffers.items())
+            if tensor is not None
+        }
+
+    def _frame(
+        self, inputs: tuple[torch.Tensor, ...], weights: Mapping[str, torch.Tensor], update: bool, partial: bool = False
+    ) -> Frame:
+        if not partial:
+            self._check(inputs, weights)
+        values: list[Any] = [None] * len(self.program.names)
+        frozen: set[int] = set()
+        for value, (name, dtype) in self._tied.items():
+            if weights and name in weights and name not in self._keys:
+                tensor = weights[name]
+                frozen.add(value)
+            else:
+                tensor = self._parameters[name] if name in self._parameters else self._buffers[name]
+            assert tensor is not None
+            values[value] = tensor if tensor.dtype == dtype else tensor.to(dtype)
+        for value, tensor in zip(self.program.inputs, inputs, strict=False):
+            values[value] = tensor
+        device = inputs[0].device if inputs else torch.device("cpu")
+        return Frame(values, self.training, update, self._by_node, weights, device, frozenset(frozen))
+
+    def _check(self, inputs: tuple[torch.Tensor, ...], weights: Mapping[str, torch.Tensor]) -> None:
+        if len(inputs) != len(self.program.inputs):
+            raise ModelError(
+                f"the model takes {len(self.program.inputs)} inputs ({', '.join(self.input_names)}), {len(inputs)} were given"
+            )
+        for name in weights:
+            if name not in self._keys and name not in self._parameters and name not in self._buffers:
+                raise ModelError(f"the model has no weight called '{name}'")
+
+    def _value(self, name: str) -> int:
+        try:
+            return self.program.names.index(name, 1)
+        except ValueError:
+            raise ModelError(f"the graph has no value called '{name}'") from None
+
+    def _trace(self, frame: Frame, keep: set[int], observer: Observer | None = None) -> Plan:
+        frame.values = [self._constants.get(i, v) for i, v in enumerate(frame.values)]
+        static = set(self._constants)
+        shaped = {*static, *self._tied, *self.program.inputs}
+        tracer = Tracer(frame, static, shaped, observer)
+        tracer.run(self.program.nodes)
+        return tracer.plan(keep, len(self.program.names))
+
+    def _compute_chains(self, frame: Frame, uses: list[Use]) -> None:
+        if not uses:
+            return
+        for value, tensor in self._constants.items():
+            frame.values[value] = tensor
+        makers = self._makers()
+        for use in uses:
+            for node in _ancestors(use.value, makers, frame):
+                frame.call(node)
+
+    def _makers(self) -> dict[int, Node]:
+        return {value: node for node in self.program.walk() for value in node.outputs if value}
+
+
+def _ancestors(value: int, makers: Mapping[int, Node], frame: Frame) -> list[Node]:
+    """The nodes that make a value from what is there already, in order."""
+    order: list[Node] = []
+    seen: set[int] = set()
+    stack: list[tuple[int, bool]] = [(value, False)]
+    while stack:
+        current, done = stack.pop()
+        node = makers.get(current)
+        if node is None or frame.values[current] is not None:
+            continue
+        if done:
+            order.append(node)
+        elif id(node) not in seen:
+            seen.add(id(node))
+            stack.append((current, True))
+            stack.extend((source, False) for source in (*node.inputs, *node.captured) if source)
+    return order
+
+
+def _by_node(uses: Sequence[Use], labels: Mapping[str, Node]) -> dict[int, tuple[tuple[int, str], ...]]:
+    found: dict[int, tuple[tuple[int, str], ...]] = {}
+    for use in uses:
+        node = id(labels[use.node])
+        found[node] = (*found.get(node, ()), (use.position, use.key))
+    return found
+
+
+def to_torch_dtype(data_type: int) -> torch.dtype:
+    """The type a stored float enters the graph with."""
+    from harden.graph.tensors import torch_type
+
+    return torch_type(data_type)

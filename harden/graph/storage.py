@@ -1,0 +1,154 @@
+"""Where a file keeps its tensors: initializers, Constant nodes, nested graphs, local functions.
+
+The same walk finds the same tensors in a copy of the file, which is how tuned numbers go back to where they came from.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto
+
+from harden.errors import ModelError
+from harden.graph.tensors import elements, numpy_type, to_numpy
+
+Scope = tuple[str, ...]
+DEEPEST = 16
+"""Graphs nested deeper than this are refused."""
+
+
+@dataclass(eq=False)
+class Slot:
+    """One tensor that the file holds.
+
+    Attributes:
+        name: Its name, unique in the file.
+        scope: The nested graph or function it is in; empty for the main graph.
+        local: Its name there.
+        place: The message that holds the numbers.
+        kind: ``"initializer"`` or ``"constant"`` (a Constant node's value).
+    """
+
+    name: str
+    scope: Scope
+    local: str
+    place: TensorProto | AttributeProto
+    kind: str
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The tensor's shape."""
+        if isinstance(self.place, TensorProto):
+            return tuple(self.place.dims)
+        return {AttributeProto.FLOATS: (len(self.place.floats),), AttributeProto.INTS: (len(self.place.ints),)}.get(
+            self.place.type, ()
+        )
+
+    @property
+    def data_type(self) -> int:
+        """The tensor's ONNX type."""
+        if isinstance(self.place, TensorProto):
+            return self.place.data_type
+        return (
+            TensorProto.FLOAT if self.place.type in (AttributeProto.FLOAT, AttributeProto.FLOATS) else TensorProto.INT64
+        )
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return elements(self.shape)
+
+    def array(self) -> np.ndarray:
+        """The numbers, in the file's own type."""
+        if isinstance(self.place, TensorProto):
+            return to_numpy(self.place, f"tensor '{self.name}'")
+        value = onnx.helper.get_attribute_value(self.place)
+        return np.asarray(value, dtype=numpy_type(self.data_type))
+
+    def write(self, array: np.ndarray) -> None:
+        """Replace the numbers; type, shape and place stay.
+
+        Args:
+            array: The numbers, of the slot's own type and shape.
+        """
+        if isinstance(self.place, AttributeProto):
+            self._write_attribute(array)
+            return
+        data = np.ascontiguousarray(array)
+        if data.dtype.byteorder == ">":
+            data = data.astype(data.dtype.newbyteorder("<"))
+        raw = onnx.numpy_helper.from_array(data).raw_data
+        for name in ("float_data", "double_data", "int32_data", "int64_data", "uint64_data"):
+            self.place.ClearField(name)
+        self.place.raw_data = raw
+
+    def _write_attribute(self, array: np.ndarray) -> None:
+        values = array.reshape(-1).tolist()
+        field = {AttributeProto.FLOATS: "floats", AttributeProto.INTS: "ints"}.get(self.place.type)
+        if field:
+            del getattr(self.place, field)[:]
+            getattr(self.place, field).extend(values)
+        elif self.place.type == AttributeProto.FLOAT:
+            self.place.f = values[0]
+        else:
+            self.place.i = values[0]
+
+
+def node_label(node: NodeProto, index: int) -> str:
+    """A node's name, or its type and position where it has none."""
+    return node.name or f"{node.op_type}_{index}"
+
+
+def constant_place(node: NodeProto) -> TensorProto | AttributeProto | None:
+    """The message that holds a Constant node's value; None for strings and sparse values."""
+    if len(node.attribute) != 1 or node.attribute[0].ref_attr_name:
+        return None
+    attribute = node.attribute[0]
+    if attribute.type == AttributeProto.TENSOR:
+        return attribute.t
+    numbers = (AttributeProto.FLOAT, AttributeProto.FLOATS, AttributeProto.INT, AttributeProto.INTS)
+    return attribute if attribute.type in numbers else None
+
+
+def slots(proto: ModelProto) -> list[Slot]:
+    """Every tensor that the file holds, in file order, with a name that is unique in the file.
+
+    A tensor of a nested graph keeps its own name unless another tensor has it too; then the names of the nodes it is
+    nested in are put before it.
+    """
+    found = [*_of_graph(proto.graph, (), 0)]
+    for function in proto.functions:
+        scope = (function_key(function.domain, function.name, function.overload),)
+        found += _of_nodes(function.node, scope, 0)
+    counts = Counter(slot.local for slot in found)
+    for slot in found:
+        slot.name = slot.local if counts[slot.local] == 1 or not slot.scope else "/".join((*slot.scope, slot.local))
+    return found
+
+
+def function_key(domain: str, name: str, overload: str) -> str:
+    """The scope of a local function's body."""
+    return ":".join(part for part in (domain, name, overload) if part)
+
+
+def _of_graph(graph: GraphProto, scope: Scope, depth: int) -> Iterator[Slot]:
+    if depth > DEEPEST:
+        raise ModelError(f"graphs are nested more than {DEEPEST} deep", where="/".join(scope))
+    for tensor in graph.initializer:
+        yield Slot(tensor.name, scope, tensor.name, tensor, "initializer")
+    yield from _of_nodes(graph.node, scope, depth)
+
+
+def _of_nodes(nodes: object, scope: Scope, depth: int) -> Iterator[Slot]:
+    for index, node in enumerate(nodes):  # type: ignore[arg-type]
+        if node.op_type == "Constant" and node.domain in ("", "ai.onnx") and node.output:
+            place = constant_place(node)
+            if place is not None:
+                yield Slot(node.output[0], scope, node.output[0], place, "constant")
+        for attribute in node.attribute:
+            if attribute.type == AttributeProto.GRAPH:
+                yield from _of_graph(attribute.g, (*scope, node_label(node, index), attribute.name), depth + 1)

@@ -1,0 +1,42 @@
+"""What stands between a file and training: every missing operator at once, with the nodes that need it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harden.errors import UnsupportedError
+from harden.graph.program import Program
+
+_SHOWN = 3
+
+
+def missing_operators(program: Program) -> list[dict[str, Any]]:
+    """Every operator that has no implementation: ``op``, ``domain``, ``count`` and the labels of its ``nodes``."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for node in program.walk():
+        if node.operator is None:
+            found.setdefault((node.domain, node.op), []).append(node.label)
+    return [
+        {"op": op, "domain": domain, "count": len(nodes), "nodes": nodes}
+        for (domain, op), nodes in sorted(found.items())
+    ]
+
+
+def raise_unsupported(program: Program) -> None:
+    """Raise if an operator is missing.
+
+    Raises:
+        UnsupportedError: Names all of them, with counts and the first nodes.
+    """
+    missing = missing_operators(program)
+    if not missing:
+        return
+    parts = []
+    for entry in missing:
+        name = f"{entry['domain']}.{entry['op']}" if entry["domain"] else entry["op"]
+        nodes = ", ".join(entry["nodes"][:_SHOWN]) + (", ..." if entry["count"] > _SHOWN else "")
+        parts.append(f"{name} ({entry['count']}: {nodes})")
+    raise UnsupportedError(
+        f"{len(missing)} operators are not supported: " + "; ".join(parts),
+        fix="docs/operators.md lists the supported ones; export the model without these, or add them under harden/graph/ops",
+    )

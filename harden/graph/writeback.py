@@ -1,0 +1,52 @@
+"""Tuned numbers back into the file, each to the place it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from onnx import ModelProto
+
+from harden.errors import ModelError
+from harden.graph.storage import Slot, slots
+from harden.graph.tensors import from_torch, numpy_type
+
+_SHOWN = 5
+
+
+def replaced(proto: ModelProto, values: Mapping[str, torch.Tensor | np.ndarray]) -> ModelProto | None:
+    """A copy with other numbers; None where every number stays the same.
+
+    Raises:
+        ModelError: Names that the file does not hold, or shapes that differ.
+    """
+    known = {slot.name: slot for slot in slots(proto)}
+    arrays = {name: from_torch(value) for name, value in values.items()}
+    problems = [f"the file holds no tensor '{name}'" for name in arrays if name not in known]
+    problems += [
+        f"'{name}' has shape {list(known[name].shape)}, {list(array.shape)} was given"
+        for name, array in arrays.items()
+        if name in known and tuple(array.shape) != known[name].shape
+    ]
+    if problems:
+        more = f" (and {len(problems) - _SHOWN} more)" if len(problems) > _SHOWN else ""
+        raise ModelError("weights do not fit the file: " + "; ".join(problems[:_SHOWN]) + more)
+    changed = {}
+    for name, array in arrays.items():
+        new = _converted(array, known[name])
+        if new.tobytes() != known[name].array().tobytes():
+            changed[name] = new
+    if not changed:
+        return None
+    copy = ModelProto()
+    copy.CopyFrom(proto)
+    for slot in slots(copy):
+        if slot.name in changed:
+            slot.write(changed[slot.name])
+    return copy
+
+
+def _converted(array: np.ndarray, slot: Slot) -> np.ndarray:
+    dtype = numpy_type(slot.data_type)
+    return np.ascontiguousarray(array if array.dtype == dtype else array.astype(dtype))
