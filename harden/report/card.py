@@ -1,0 +1,146 @@
+"""The model card: README.md with the Hugging Face model-index header, from the document alone.
+
+Names of files only, never their folders: a card is meant to be published.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from harden.report.blocks import Bullets, Table
+from harden.report.document import Document, Reading, Trials
+from harden.report.sections import limits, summary
+from harden.report.verdict import verdict
+from harden.report.words import clean, known
+
+
+def markdown(document: Document) -> str:
+    """The card as Markdown text.
+
+    Args:
+        document: A report document.
+
+    Returns:
+        YAML header and Markdown body; the same document gives the same text.
+    """
+    reading = Reading(document)
+    parts = [
+        "---",
+        *_yaml(_header(reading)),
+        "---",
+        "",
+        f"# {_text(reading.model_name)}",
+        "",
+        _text(verdict(document)),
+        "",
+    ]
+    if summary.applies(document):
+        parts += ["## Results", ""]
+        for block in summary.build(document).blocks:
+            parts += _table(block) if isinstance(block, Table) else [_text(getattr(block, "text", ""))]
+            parts.append("")
+    parts += ["## Use", "", *_use(reading), ""]
+    parts += [f"## {limits.TITLE}", ""]
+    for block in limits.build(document).blocks:
+        if isinstance(block, Bullets):
+            parts += [f"- {_text(item)}" for item in block.items]
+    parts += ["", "## How it was made", "", *_made(reading), ""]
+    return "\n".join(parts)
+
+
+def _header(reading: Reading) -> dict[str, Any]:
+    header: dict[str, Any] = {"library_name": "onnx"}
+    if reading.measure == "accuracy" and reading.conditions:
+        header["pipeline_tag"] = "image-classification"
+    header["tags"] = ["onnx", "harden", "compute-in-memory", "noise-robustness"]
+    results = [r for condition in reading.conditions for r in _results(reading, condition.label, condition.last)]
+    if results:
+        header["metrics"] = [reading.measure]
+        header["model-index"] = [{"name": _stem(reading.model_name), "results": results}]
+    return header
+
+
+def _results(reading: Reading, label: str, trials: Trials) -> list[dict[str, Any]]:
+    data = reading.data
+    source = _base(data.get("source") or "unknown")
+    spread = trials.spread
+    values = [
+        (f"{reading.measure} without noise", trials.clean.get(reading.measure)),
+        (f"mean {reading.measure} over {trials.chips} chips, {label}", spread.get("mean")),
+        (f"standard deviation over {trials.chips} chips, {label}", spread.get("std")),
+        (f"worst of {trials.chips} chips, {label}", spread.get("min")),
+    ]
+    metrics = [{"type": reading.measure, "name": name, "value": value} for name, value in values if known(value)]
+    task = {"type": "image-classification", "name": "classification under hardware weight noise"}
+    return [{"task": task, "dataset": {"type": _stem(source), "name": source}, "metrics": metrics}] if metrics else []
+
+
+def _use(reading: Reading) -> list[str]:
+    artifacts = reading.part("artifacts")
+    file = _base(artifacts.get("model") or reading.model_name)
+    file = file if file.endswith(".onnx") else "model.onnx"
+    return [
+        "The graph, its inputs and its outputs are those of the original file; only numbers changed.",
+        "",
+        "```python",
+        "import onnxruntime",
+        "",
+        f"session = onnxruntime.InferenceSession({json.dumps(file)})",
+        "```",
+    ]
+
+
+def _made(reading: Reading) -> list[str]:
+    rows = [("method", reading.method), ("noise profile", reading.profile), ("seed", reading.seed)]
+    for role, evaluation in reading.evaluations:
+        sha = (evaluation.get("model") or {}).get("sha256")
+        rows.append(("sha256" if role == "network" else f"sha256, {role}", sha))
+    rows.append(("test data, sha256", reading.data.get("sha256")))
+    for condition in reading.conditions:
+        rows.append((f"profile digest, {condition.label}", condition.last.entry.get("digest")))
+    shown = [[clean(name), clean(value)] for name, value in dict(rows).items() if value is not None]
+    return _table(Table(["what", "value"], shown, "ll"))
+
+
+def _table(table: Table) -> list[str]:
+    marks = ["---:" if a == "r" else "---" for a in table.align]
+    rows = [table.head, marks, *table.rows]
+    return [f"| {' | '.join(cell if row is marks else _text(cell) for cell in row)} |" for row in rows]
+
+
+def _yaml(value: Mapping[str, Any] | list[Any], indent: int = 0) -> list[str]:
+    """YAML in block style; scalars as JSON, which YAML includes."""
+    pad = "  " * indent
+    lines: list[str] = []
+    items = value.items() if isinstance(value, Mapping) else ((None, item) for item in value)
+    for key, item in items:
+        head = f"{pad}- " if key is None else f"{pad}{key}:"
+        if isinstance(item, (Mapping, list)):
+            inner = _yaml(item, indent + 1)
+            if key is None:
+                inner[0] = head + inner[0].lstrip()
+                lines += inner
+            else:
+                lines += [head, *inner]
+        else:
+            scalar = json.dumps(item, ensure_ascii=True)
+            lines.append(f"{head}{scalar}" if key is None else f"{head} {scalar}")
+    return lines
+
+
+def _text(text: object) -> str:
+    """Text in which Markdown and HTML mean nothing."""
+    escaped = clean(text).replace("\\", "\\\\").replace("\n", " ")
+    for mark in "`*_[]<>|#":
+        escaped = escaped.replace(mark, f"\\{mark}")
+    return escaped
+
+
+def _base(path: object) -> str:
+    return clean(path).replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
+
+
+def _stem(name: str) -> str:
+    return name.rsplit(".", 1)[0] or name

@@ -1,0 +1,68 @@
+"""The chips themselves: histogram and strip of every network, under the hardest condition."""
+
+from __future__ import annotations
+
+from harden.report.blocks import Block, Details, Section, Table
+from harden.report.charts.distribution import Row, distribution
+from harden.report.document import Condition, Document, Reading, Trials
+from harden.report.plots import colour
+from harden.report.words import clean, known, percent, plural
+
+ORDER = 20
+TITLE = "Every chip"
+
+
+def applies(document: Document) -> bool:
+    """Where the document keeps the measure of each chip."""
+    return bool(_conditions(Reading(document)))
+
+
+def build(document: Document) -> Section:
+    """Draw the hardest condition, and list the chips of all."""
+    reading = Reading(document)
+    conditions = _conditions(reading)
+    condition = min(conditions, key=lambda c: c.last.spread["mean"])
+    trials = [t for t in condition.trials if t.values]
+    rows = [_row(t, i, reading) for i, t in enumerate(trials)]
+    text = "; ".join(_words(t) for t in trials)
+    figure = distribution(
+        "chips",
+        rows,
+        measure=reading.measure,
+        threshold=condition.last.threshold,
+        alt=f"Histogram of the {reading.measure} of each chip under {condition.label}: {text}.",
+        caption=f"Chips under {condition.label}. Bars count chips; below them, each dot is one chip.",
+    )
+    blocks: list[Block] = [figure]
+    blocks += [Details(f"Every chip under {c.label}", [_table(c)]) for c in conditions]
+    return Section(TITLE, blocks)
+
+
+def _conditions(reading: Reading) -> list[Condition]:
+    return [c for c in reading.conditions if c.last.values]
+
+
+def _row(trials: Trials, position: int, reading: Reading) -> Row:
+    level = trials.clean.get(reading.measure)
+    name = reading.model_name if trials.role == "network" else trials.role
+    title = (
+        f"{clean(name).capitalize() if trials.role in ('before', 'after') else clean(name)[:40]}: {_numbers(trials)}"
+    )
+    return Row(title, colour(trials.role, position), trials.values, float(level) if known(level) else None)
+
+
+def _numbers(trials: Trials) -> str:
+    return f"mean {percent(trials.spread.get('mean'))}, worst {percent(trials.spread.get('min'))}"
+
+
+def _words(trials: Trials) -> str:
+    role = "" if trials.role == "network" else f"{clean(trials.role)} "
+    return f"{role}{_numbers(trials)}, best {percent(trials.spread.get('max'))} of {plural(trials.chips, 'chip')}"
+
+
+def _table(condition: Condition) -> Table:
+    columns = [t.values for t in condition.trials]
+    count = max(len(c) for c in columns)
+    rows = [[str(i), *(percent(c[i] if i < len(c) else None, 2) for c in columns)] for i in range(count)]
+    heads = ["accuracy" if t.role == "network" else clean(t.role) for t in condition.trials]
+    return Table(["chip", *heads], rows, "r" * (len(columns) + 1))

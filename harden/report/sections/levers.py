@@ -1,0 +1,94 @@
+"""What each lever did, and what the controls show without it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from harden.report.blocks import Block, Figure, Paragraph, Section, Table
+from harden.report.charts.bars import Bar, bars
+from harden.report.document import Document, Reading
+from harden.report.words import MISSING, clean, known, label, percent, points, shown
+
+ORDER = 70
+TITLE = "What helped"
+
+
+def applies(document: Document) -> bool:
+    """Where levers or controls are recorded."""
+    reading = Reading(document)
+    return bool(reading.part("levers") or _controls(reading))
+
+
+def build(document: Document) -> Section:
+    """The controls as bars, and what each lever did in words."""
+    reading = Reading(document)
+    blocks: list[Block] = []
+    controls = _controls(reading)
+    if controls:
+        blocks.append(_bars(reading, controls))
+    rows = [[label(name), *_lever(value)] for name, value in reading.part("levers").items()]
+    if rows:
+        blocks.append(Table(["lever", "state", "what it did", "points"], rows, "lllr"))
+    if not controls:
+        blocks.append(
+            Paragraph(
+                "No controls were run, so the gain is not split between the method and the levers. "
+                "Run --method none with the same levers to see what the method itself adds.",
+                tone="note",
+            )
+        )
+    return Section(TITLE, blocks)
+
+
+def _controls(reading: Reading) -> list[tuple[str, float]]:
+    found = []
+    for name, value in reading.part("controls").items():
+        mean = _mean(value)
+        if mean is not None:
+            title = value.get("label") if isinstance(value, Mapping) else None
+            found.append((clean(title or label(name)), mean))
+    return found
+
+
+def _mean(value: Any) -> float | None:
+    if known(value):
+        return float(value)
+    if isinstance(value, Mapping):
+        for key in ("mean", "accuracy", "mean_accuracy"):
+            if (found := _mean(value.get(key))) is not None:
+                return found
+    return None
+
+
+def _bars(reading: Reading, controls: list[tuple[str, float]]) -> Figure:
+    items = []
+    condition = reading.hardest
+    before = condition.of("before") if condition else None
+    if before:
+        items.append(Bar("before", before.spread["mean"], percent(before.spread["mean"]), "before"))
+    items += [Bar(name, mean, percent(mean), "series-4") for name, mean in controls]
+    if condition:
+        mean = condition.last.spread["mean"]
+        items.append(Bar(reading.method or "after", mean, percent(mean), "after"))
+    text = ", ".join(f"{item.label} {item.text}" for item in items)
+    return bars(
+        "controls",
+        items,
+        alt=f"Mean {reading.measure} over chips: {text}.",
+        caption=f"Mean {reading.measure} over chips with and without the parts. Bars start at zero.",
+    )
+
+
+def _lever(value: Any) -> list[str]:
+    if not isinstance(value, Mapping):
+        return [shown(value), "", ""]
+    rest = dict(value)
+    state = next((shown(rest.pop(key)) for key in ("state", "kept", "used", "enabled", "on") if key in rest), MISSING)
+    gain = next((rest.pop(key) for key in ("gain", "contribution") if known(rest.get(key))), None)
+    before, after = rest.get("before"), rest.get("after")
+    if gain is None and known(before) and known(after):
+        gain = after - before
+        rest = {k: v for k, v in rest.items() if k not in ("before", "after")}
+        rest["accuracy"] = f"{percent(before)} to {percent(after)}"
+    return [state, shown(rest) if rest else "", points(gain) if gain is not None else ""]

@@ -1,0 +1,79 @@
+"""What the report does not prove, in plain words."""
+
+from __future__ import annotations
+
+from harden.report.blocks import Bullets, Section
+from harden.report.document import Document, Reading
+from harden.report.measures import tolerance_needs, upper_bound
+from harden.report.words import clean, known, percent, plural
+
+ORDER = 110
+TITLE = "What this does not prove"
+
+
+def applies(document: Document) -> bool:
+    """Always: no report goes without its limits."""
+    return bool(Reading(document).kind)
+
+
+def build(document: Document) -> Section:
+    """Assumptions, sample sizes and gaps of this very run."""
+    reading = Reading(document)
+    profile = (
+        f"The chips are simulated. The noise is what the profile ({reading.profile}) says; whether it describes your "
+        "devices is your assumption, and nothing here tests it."
+    )
+    items = [profile]
+    items += _sample(reading)
+    items += _coverage(reading)
+    items.append(
+        "Only what the profile models is simulated. Unless it says otherwise: no quantisation by converters "
+        "(ADC, DAC), no voltage drop along wires, no noise on activations, no faults of the digital part, "
+        "no temperature."
+    )
+    if any(known(c.at_s) and c.at_s for c in reading.conditions):
+        items.append("Ageing is shown at the times that were asked for; between and beyond them nothing was tried.")
+    elif reading.conditions:
+        items.append("One point in time was tried; nothing is said about ageing.")
+    items.append("Noise is drawn at random. An adversary, or a systematic defect, can be worse than every chip shown.")
+    items += _hints(reading)
+    return Section(TITLE, [Bullets(items)])
+
+
+def _sample(reading: Reading) -> list[str]:
+    data = reading.data
+    if not known(data.get("examples")):
+        return ["Without labelled data nothing is known of the accuracy."] if reading.kind == "fit" else []
+    source = clean(str(data.get("source") or "the test data")).replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
+    text = (
+        f"Accuracy was measured on {plural(int(data['examples']), 'example')} of {source}, a sample. Data of another "
+        "distribution (other cameras, other users) can behave differently, with and without noise."
+    )
+    return [text]
+
+
+def _coverage(reading: Reading) -> list[str]:
+    condition = reading.hardest
+    if condition is None:
+        return ["No chips were tried: the file is known to compute the same as before, nothing more."]
+    chips = condition.last.chips
+    text = (
+        f"{plural(chips, 'chip')} cannot show rare failures: even if none of them fails, up to "
+        f"{percent(upper_bound(0, chips))} of all chips may (95% confidence)."
+    )
+    if chips < tolerance_needs(0.99, 0.95):
+        text += f" A statement about 99% of chips needs {tolerance_needs(0.99, 0.95)}."
+    return [text]
+
+
+def _hints(reading: Reading) -> list[str]:
+    items = []
+    if reading.part("settings").get("test", True) is None:
+        items.append(
+            "No test data was given: the figures are from the validation split that also chose the checkpoint."
+        )
+    if any(row for row in reading.rows("not_perturbed")):
+        items.append("The tensors listed as not perturbed are taken to be stored without error.")
+    if reading.kind == "fit":
+        items.append("One training run, one seed: another seed gives another network. --seeds N shows how much.")
+    return items

@@ -1,0 +1,50 @@
+"""Which layers the noise hurts most."""
+
+from __future__ import annotations
+
+from harden.report.blocks import Block, Details, Paragraph, Section, Table
+from harden.report.charts.bars import Bar, bars
+from harden.report.document import Document, Reading
+from harden.report.words import clean, known, number, percent, points
+
+ORDER = 90
+TITLE = "Which layers matter"
+SHOWN = 15
+
+
+def applies(document: Document) -> bool:
+    """Where the run ranked its layers."""
+    return bool(_rows(document))
+
+
+def build(document: Document) -> Section:
+    """Bars of the most sensitive layers, all of them in the table."""
+    reading = Reading(document)
+    rows = _rows(document)
+    key = "share" if any(known(r.get("share")) for r in rows) else "drop"
+    ranked = sorted(rows, key=lambda r: -(r[key] if known(r.get(key)) else 0.0))
+    top = [r for r in ranked if known(r.get(key))][:SHOWN]
+    write = percent if key == "share" else points
+    items = [Bar(clean(r.get("key", "")), float(r[key]), write(r[key])) for r in top]
+    what = "Share of the loss's variance under noise" if key == "share" else "Accuracy lost, in points"
+    blocks: list[Block] = []
+    if items:
+        first = ", ".join(f"{item.label} {item.text}" for item in items[:5])
+        more = f" The {len(items)} largest of {len(rows)}." if len(rows) > len(items) else ""
+        blocks.append(bars("sensitivity", items, alt=f"{what} by layer: {first}.", caption=f"{what}, by layer.{more}"))
+    r2 = reading.document.get("sensitivity_r2")
+    if known(r2):
+        blocks.append(
+            Paragraph(
+                f"The linear model behind the shares explains {percent(r2, 0)} of the variance (R² {number(r2, 2)})."
+            )
+        )
+    cells = [[clean(r.get("key", "")), percent(r.get("share")), points(r.get("drop"))] for r in ranked]
+    table = Table(["tensor", "share", "accuracy lost, points"], cells, "lrr")
+    blocks.append(Details("All layers", [table]))
+    return Section(TITLE, blocks)
+
+
+def _rows(document: Document) -> list[dict]:
+    rows = Reading(document).rows("sensitivity")
+    return [dict(r) for r in rows if known(r.get("share")) or known(r.get("drop"))]

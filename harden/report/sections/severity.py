@@ -1,0 +1,60 @@
+"""Accuracy against the strength of the noise."""
+
+from __future__ import annotations
+
+from harden.report.blocks import Columns, Paragraph, Section, Table
+from harden.report.charts.curves import Level, Line, curves
+from harden.report.document import Document, Reading, name_of
+from harden.report.words import known, number, percent, plural
+
+ORDER = 35
+TITLE = "Weaker and stronger noise"
+
+
+def applies(document: Document) -> bool:
+    """Where the run tried several strengths."""
+    return len(_points(document)) > 1
+
+
+def build(document: Document) -> Section:
+    """A curve a network, and its table."""
+    reading = Reading(document)
+    severity = reading.part("severity")
+    points = _points(document)
+    roles = [role for role in ("before", "after") if any(known(p[role]) for p in points)]
+    lines = [
+        Line(role, role, [p["scale"] for p in points if known(p[role])], [p[role] for p in points if known(p[role])])
+        for role in roles
+    ]
+    rows = [[number(p["scale"]), *(percent(p[role]) for role in roles)] for p in points]
+    ends = "; ".join(
+        f"{line.label} {percent(line.y[0])} at {number(line.x[0])} to {percent(line.y[-1])} at {number(line.x[-1])}"
+        for line in lines
+    )
+    chips = f" over {plural(int(severity['chips']), 'chip')}" if known(severity.get("chips")) else " over chips"
+    figure = curves(
+        "severity",
+        lines,
+        x_label="noise strength (1 = the device)",
+        y_label=f"mean {reading.measure}{chips}",
+        alt=f"Mean {reading.measure} against noise strength: {ends}.",
+        caption=f"Every noise of {name_of(severity.get('profile')) or reading.profile}, scaled together.",
+        levels=[Level("the device", x=1.0, colour="muted")],
+        x_limits=(0.0, 1.04 * max(p["scale"] for p in points)),
+    )
+    text = Paragraph(
+        "At 0 there is no noise; at 1 it is what the profile says; beyond, it is what remains if the devices turn out "
+        "worse than the profile. A flat curve to the right of 1 is margin."
+    )
+    table = Table(["strength", *roles], rows, "r" * (1 + len(roles)), caption=f"Mean {reading.measure}{chips}.")
+    return Section(TITLE, [Columns([figure], [text, table])])
+
+
+def _points(document: Document) -> list[dict[str, float]]:
+    severity = Reading(document).part("severity")
+    scale = severity.get("scale") or []
+    columns = {role: severity.get(role) or [] for role in ("before", "after")}
+    points = [
+        {"scale": s, **{role: c[i] if i < len(c) else None for role, c in columns.items()}} for i, s in enumerate(scale)
+    ]
+    return [p for p in points if known(p["scale"]) and (known(p["before"]) or known(p["after"]))]

@@ -1,0 +1,96 @@
+"""How training went: loss, validation accuracy, and which step was kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from harden.report.blocks import Block, Columns, Details, Facts, Figure, Section, Table
+from harden.report.charts.curves import Level, Line, curves
+from harden.report.document import Document, Reading
+from harden.report.words import duration, known, label, number, percent, shown
+
+ORDER = 80
+TITLE = "Training"
+POINTS = 200
+
+
+def applies(document: Document) -> bool:
+    """Where something was trained."""
+    return bool(Reading(document).part("training"))
+
+
+def build(document: Document) -> Section:
+    """Loss and validation curves, and the facts of the training."""
+    reading = Reading(document)
+    training = reading.part("training")
+    selected = training.get("selected_step")
+    levels = [Level(f"kept: step {number(selected)}", x=float(selected), colour="muted")] if known(selected) else []
+    blocks: list[Block] = []
+    history = _series(training.get("history"), "loss")
+    validation = _series(training.get("validation"), "accuracy")
+    figures = [f for f in (_loss(history, levels), _validation(validation, levels)) if f]
+    if len(figures) == 2:
+        blocks.append(Columns([figures[0]], [figures[1]]))
+    else:
+        blocks += figures
+    facts = [
+        ("took", duration(value)) if key == "seconds" else (label(key), shown(value))
+        for key, value in training.items()
+        if not isinstance(value, (list, dict)) and value is not None
+    ]
+    facts += [(label(key), shown(value)) for key, value in training.items() if isinstance(value, dict) and value]
+    if facts:
+        blocks.append(Facts(facts))
+    if validation:
+        rows = [[number(step), percent(value)] for step, value in validation]
+        blocks.append(Details("Every validation", [Table(["step", "validation accuracy"], rows, "rr")]))
+    return Section(TITLE, blocks)
+
+
+def _series(rows: Any, key: str) -> list[tuple[float, float]]:
+    rows = rows if isinstance(rows, list) else []
+    return [(float(r["step"]), float(r[key])) for r in rows if known(r.get("step")) and known(r.get(key))]
+
+
+def _loss(series: Sequence[tuple[float, float]], levels: list[Level]) -> Figure | None:
+    if len(series) < 2:
+        return None
+    x, y = _thin(series)
+    window = max(1, len(y) // 20)
+    smooth = [float(np.mean(y[max(0, i - window) : i + window + 1])) for i in range(len(y))]
+    lines = [Line("", "after", x, y, markers=False, faint=True), Line("", "after", x, smooth, markers=False)]
+    return curves(
+        "loss",
+        lines,
+        x_label="step",
+        y_label="training loss",
+        alt=f"Training loss from {number(smooth[0])} to {number(smooth[-1])} in {number(series[-1][0])} steps.",
+        caption="Loss on the training batches (thin) and its moving average.",
+        levels=levels,
+        y_limits=None,
+    )
+
+
+def _validation(series: Sequence[tuple[float, float]], levels: list[Level]) -> Figure | None:
+    if len(series) < 2:
+        return None
+    x, y = [s for s, _ in series], [v for _, v in series]
+    return curves(
+        "validation",
+        [Line("", "after", x, y, markers=len(series) <= 40)],
+        x_label="step",
+        y_label="accuracy on validation data, under noise",
+        alt=f"Noisy validation accuracy from {percent(y[0])} to {percent(y[-1])}, at best {percent(max(y))}.",
+        caption="Decides which step is kept. It is not the result: that is measured on other chips and other data.",
+        levels=levels,
+    )
+
+
+def _thin(series: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:
+    """At most POINTS points, each the mean of its neighbours."""
+    parts = np.array_split(np.asarray(series, float), min(POINTS, len(series)))
+    means = np.array([part.mean(axis=0) for part in parts])
+    return means[:, 0].tolist(), means[:, 1].tolist()

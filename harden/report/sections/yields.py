@@ -1,0 +1,106 @@
+"""Which share of chips reaches which accuracy, with exact bounds."""
+
+from __future__ import annotations
+
+from harden.report.blocks import Block, Columns, Paragraph, Section, Table
+from harden.report.charts.curves import Level, Line, curves
+from harden.report.document import Document, Reading, Trials
+from harden.report.measures import exact_interval, survival, upper_bound
+from harden.report.plots import colour
+from harden.report.words import clean, percent, plural, rate, span
+
+ORDER = 50
+TITLE = "Yield"
+
+
+def applies(document: Document) -> bool:
+    """Where the measure of each chip is known."""
+    return bool(_trials(Reading(document)))
+
+
+def build(document: Document) -> Section:
+    """The yield curve of each network under the hardest condition, and its table."""
+    reading = Reading(document)
+    trials = _trials(reading)
+    threshold = trials[-1].threshold
+    lines = [_line(t, i) for i, t in enumerate(trials)]
+    levels = [Level(f"required {rate(threshold)}", x=threshold, colour="limit")] if threshold is not None else []
+    at = f" At the required {rate(threshold)}: {_at(trials, threshold)}." if threshold is not None else ""
+    condition = reading.hardest
+    figure = curves(
+        "yield",
+        lines,
+        x_label=f"{reading.measure} required of a chip",
+        y_label="share of chips that reach it",
+        alt=f"Share of chips that reach a required {reading.measure}, with 95% bounds.{at}",
+        caption=f"{condition.label if condition else ''}; band: 95% Clopper-Pearson interval, point by point.",
+        levels=levels,
+        x_limits=(0.0, 1.0),
+        x_rate=True,
+    )
+    blocks: list[Block] = [
+        _table(trials, threshold, reading.measure),
+        Paragraph(_meaning(trials[-1], threshold), tone="note"),
+    ]
+    return Section(TITLE, [Columns([figure], blocks)])
+
+
+def _trials(reading: Reading) -> list[Trials]:
+    return [t for t in reading.hardest.trials if t.values] if reading.hardest else []
+
+
+def _line(trials: Trials, position: int) -> Line:
+    x, share, low, high = survival(trials.values)
+    # Left of the worst chip all of them pass; each step down stands just right of a chip's own value.
+    edge = float(exact_interval(len(trials.values), len(trials.values))[0])
+    return Line(
+        "chips" if trials.role == "network" else clean(trials.role),
+        colour(trials.role, position),
+        [0.0, *x.tolist(), 1.0],
+        [1.0, *share[1:].tolist(), 0.0, 0.0],
+        [edge, *low[1:].tolist(), 0.0, 0.0],
+        [1.0, *high[1:].tolist(), *[float(exact_interval(0, len(trials.values))[1])] * 2],
+        steps=True,
+        markers=False,
+    )
+
+
+def _at(trials: list[Trials], threshold: float) -> str:
+    return ", ".join(
+        f"{'' if t.role == 'network' else clean(t.role) + ' '}{percent(_reach(t, threshold) / len(t.values))}"
+        for t in trials
+    )
+
+
+def _reach(trials: Trials, threshold: float) -> int:
+    return sum(v >= threshold for v in trials.values)
+
+
+def _table(trials: list[Trials], threshold: float | None, measure: str) -> Table:
+    last = sorted(trials[-1].values)
+    marks = {last[int(q * (len(last) - 1))] for q in (0.0, 0.05, 0.25, 0.5)}
+    levels = sorted(marks | ({threshold} if threshold is not None else set()))
+    rows = []
+    for level in levels:
+        reached = [_reach(t, level) for t in trials]
+        rows.append([percent(level), *map(str, reached), span(exact_interval(reached[-1], len(last)))])
+    heads = ["chips" if t.role == "network" else clean(t.role) for t in trials]
+    which = "" if len(trials) == 1 else f", {clean(trials[-1].role)}"
+    strong = (levels.index(threshold),) if threshold is not None else ()
+    caption = f"Chips, of {len(last):,}, with at least this {measure}; interval: of the yield{which}."
+    return Table(["at least", *heads, "95% interval"], rows, "r" * (len(heads) + 2), caption=caption, strong=strong)
+
+
+def _meaning(trials: Trials, threshold: float | None) -> str:
+    chips = len(trials.values)
+    if threshold is None:
+        return (
+            "No accuracy was required; the levels are the worst chip, the 5th and 25th percentile and the median. "
+            "Ask for one with --threshold."
+        )
+    failures = chips - _reach(trials, threshold)
+    bound = percent(upper_bound(failures, chips))
+    return (
+        f"{plural(failures, 'chip')} of {chips:,} failed. With 95% confidence, at most {bound} of all chips of this "
+        "profile do (one-sided). Fewer chips than that may fail; these chips cannot tell."
+    )

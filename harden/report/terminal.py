@@ -1,0 +1,106 @@
+"""A report in a few lines of plain ASCII text, for standard output: safe in a pipe, a log and any terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from harden.report.document import Document, Reading, Trials
+from harden.report.verdict import verdict
+from harden.report.words import clean, duration, interval, known, percent, plural, points, rate
+
+_ASCII = str.maketrans({"−": "-", "–": "-", "±": "+-", "×": "x", "…": "...", "µ": "u"})
+MOST = 12
+
+
+def summary(document: Document) -> str:
+    """What a reader in a hurry needs, in about five lines; longer only with several conditions.
+
+    Args:
+        document: A ``harden.eval/1``, ``harden.fit/1`` or ``harden.compare/1`` document.
+
+    Returns:
+        Plain text without colours or a final newline.
+    """
+    reading = Reading(document)
+    condition = reading.hardest
+    if condition is None:
+        return verdict(document).translate(_ASCII)
+    several = len(reading.conditions) > 1
+    lines = [_title(reading, condition.described if not several else reading.profile)]
+    if several:
+        lines += [*_conditions(reading), f"hardest: {condition.label}"]
+    lines += _table(reading, condition.trials)
+    lines += _requirements(reading)
+    return "\n".join(lines).translate(_ASCII)
+
+
+def _title(reading: Reading, noise: str) -> str:
+    what = (
+        ", ".join(p for p in (reading.model_name, reading.method) if p) if reading.kind != "compare" else "comparison"
+    )
+    chips = plural(reading.conditions[0].last.chips, "chip")
+    examples = reading.data.get("examples")
+    images = f" x {examples:,} examples" if known(examples) else ""
+    return f"{what}, noise {noise}: {chips}{images}, in ONNX Runtime"
+
+
+def _table(reading: Reading, trials: Sequence[Trials]) -> list[str]:
+    measure, threshold = reading.measure, trials[-1].threshold
+    keys: list[tuple[str, Callable[[Trials], Any]]] = [
+        (f"mean {measure} over chips", lambda t: t.spread.get("mean")),
+        ("worst chip", lambda t: t.spread.get("min")),
+        (f"{measure} without noise", lambda t: t.clean.get(measure)),
+    ]
+    if threshold is not None:
+        keys.append((f"chips with at least {rate(threshold)}", lambda t: t.yields.get("value")))
+    change = reading.kind == "fit" and len(trials) == 2
+    rows = []
+    for title, key in keys:
+        values = [key(t) for t in trials]
+        row = [title, *map(percent, values)]
+        if change:
+            row.append(f"{points(values[1] - values[0])} points" if all(map(known, values)) else "")
+        rows.append(row)
+    heads = ["", *(clean(t.role) for t in trials), *(["change"] if change else [])]
+    lines = _grid([] if reading.kind == "eval" else heads, rows)
+    if reading.kind == "eval":
+        lines[0] += f"  (95% interval over chips: {interval(trials[0].spread.get('ci95'))})"
+    if threshold is not None and reading.kind != "compare":
+        lines[-1] += f"  (95% interval: {interval(trials[-1].yields.get('ci95'))})"
+    return lines
+
+
+def _conditions(reading: Reading) -> list[str]:
+    rows = []
+    for condition in reading.conditions[:MOST]:
+        cells = [t.spread if (t := condition.of(role)) else {} for role in reading.roles]
+        rows.append([condition.label, *(percent(c.get("mean")) for c in cells)])
+    heads = ["mean"] if reading.kind == "eval" else [f"mean, {clean(role)}" for role in reading.roles]
+    left = len(reading.conditions) - MOST
+    more = [f"  ... and {left} more conditions"] if left > 0 else []
+    return _grid(["condition", *heads], rows) + more
+
+
+def _requirements(reading: Reading) -> list[str]:
+    lines = []
+    for item in reading.requirements:
+        state = "met" if item.get("met") else "NOT met"
+        lines.append(f"require {clean(item.get('expression') or item.get('expr') or '')}: {state}")
+    seconds = reading.part("training").get("seconds")
+    if known(seconds):
+        lines.append(f"trained in {duration(round(seconds))}")
+    return lines
+
+
+def _grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Columns aligned: names left, numbers right."""
+    table = [head, *rows] if head else list(rows)
+    widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
+    return [
+        (
+            "  "
+            + "  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True)))
+        ).rstrip()
+        for row in table
+    ]

@@ -1,0 +1,92 @@
+"""The verdict: one sentence with the numbers that decide, taken from the hardest condition."""
+
+from __future__ import annotations
+
+from harden.report.document import Condition, Document, Reading, Trials
+from harden.report.measures import paired_difference
+from harden.report.words import MISSING, interval, known, percent, plural, points, rate
+
+
+def verdict(document: Document) -> str:
+    """Say in one sentence what the run showed.
+
+    The numbers are those of the hardest condition (the lowest mean over chips). A change is called one only where its
+    95% interval over paired chips leaves zero out.
+
+    Args:
+        document: A ``harden.eval/1``, ``harden.fit/1`` or ``harden.compare/1`` document.
+
+    Returns:
+        One sentence, ending in a full stop.
+    """
+    reading = Reading(document)
+    condition = reading.hardest
+    if condition is None:
+        method = f" with {reading.method}" if reading.method else ""
+        name = reading.model_name
+        return f"{name} was processed{method}, and no chips were tried, so nothing is known of its robustness."
+    count = len(reading.conditions)
+    where = f"Under {condition.noise}" + (f", the hardest of {count} conditions," if count > 1 else ",")
+    if reading.kind == "compare":
+        return f"{where} {_ranking(reading, condition)}."
+    before = condition.of("before")
+    body = (
+        _change(reading, before, condition.last)
+        if before and reading.kind == "fit"
+        else _alone(reading, condition.last)
+    )
+    return f"{where} {body}{_spec(condition.last, reading.measure)}."
+
+
+def _alone(reading: Reading, trials: Trials) -> str:
+    clean = trials.clean.get(reading.measure)
+    without = f", {percent(clean)} without noise" if known(clean) else ""
+    return (
+        f"{reading.model_name} has a mean {reading.measure} of {percent(trials.spread['mean'])} over "
+        f"{plural(trials.chips, 'chip')} ({_worst(trials)}{without})"
+    )
+
+
+def _change(reading: Reading, before: Trials, after: Trials) -> str:
+    old, new = before.spread["mean"], after.spread["mean"]
+    same = reading.evaluations[0][1].get("seed") == reading.evaluations[-1][1].get("seed")
+    difference = paired_difference(before.values, after.values) if same else None
+    verb = "raises" if new > old else "lowers"
+    if difference and difference[1] <= 0 <= difference[2]:
+        change, low, high = map(points, difference)
+        verb = f"makes no clear difference ({change} points, 95% interval over chips {low} to {high}) to"
+    clean = ""
+    if known(before.clean.get(reading.measure)) and known(after.clean.get(reading.measure)):
+        pair = percent(before.clean[reading.measure]), percent(after.clean[reading.measure])
+        clean = f"; without noise it has {pair[1]}, before {pair[0]}"
+    return (
+        f"{reading.method or 'hardening'} {verb} the mean {reading.measure} of {plural(after.chips, 'chip')} from "
+        f"{percent(old)} to {percent(new)}, the worst chip from {percent(before.spread.get('min'))} to "
+        f"{percent(after.spread.get('min'))}{clean}"
+    )
+
+
+def _ranking(reading: Reading, condition: Condition) -> str:
+    order = sorted(condition.trials, key=lambda t: -t.spread["mean"])
+    best = order[0]
+    text = (
+        f"{best.role} has the highest mean {reading.measure} of {plural(len(order), 'model')}: "
+        f"{percent(best.spread['mean'])} over {plural(best.chips, 'chip')} ({_worst(best)})"
+    )
+    if len(order) > 1:
+        text += f", then {order[1].role} with {percent(order[1].spread['mean'])} ({_worst(order[1])})"
+    return text
+
+
+def _worst(trials: Trials) -> str:
+    return f"worst chip {percent(trials.spread.get('min'))}"
+
+
+def _spec(trials: Trials, measure: str) -> str:
+    if not trials.yields:
+        return ""
+    reached = round(trials.yields["value"] * trials.chips)
+    found = interval(trials.yields.get("ci95"))
+    bounds = f" (95% interval of the yield: {found})" if found != MISSING else ""
+    chips = f"{reached:,} of {plural(trials.chips, 'chip')}"
+    return f"; {chips} reach the required {measure} of {rate(trials.threshold)}{bounds}"
