@@ -1,8 +1,8 @@
 """Which weights sit on crossbars: once for each use of a tensor by Conv, Gemm, MatMul and their like.
 
-A use is an operand that no graph input feeds (a tensor of the file, perhaps transposed, reshaped, cast or standardised on the
-way) beside an operand that is fed. The noise belongs to the use, not to the tensor: a tensor that exporters have shared between
-two layers is programmed twice.
+A use is an operand that no graph input feeds (a tensor of the file, perhaps transposed, reshaped, cast or
+standardised on the way) beside an operand that is fed. The noise belongs to the use, not to the tensor: a tensor that
+exporters have shared between two layers is programmed twice.
 """
 
 from __future__ import annotations

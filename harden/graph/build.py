@@ -21,7 +21,8 @@ def build(proto: ModelProto) -> Program:
     """Check and flatten a model's graph.
 
     Raises:
-        ModelError: A value is used before it is made (a cycle, or a missing input), made twice, or a tensor is malformed.
+        ModelError: A value is used before it is made (a cycle, or a missing input), made twice, or a tensor is
+            malformed.
     """
     return _Builder(proto).program()
 

@@ -33,7 +33,7 @@ BATCH_NORM_KEY = "harden.batch_norm"
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """An input or output of a model: a name, a numpy type, and a shape in which strings and None stand for open sizes."""
+    """An input or output of a model: name, numpy type, and a shape in which strings and None are open sizes."""
 
     name: str
     dtype: np.dtype
@@ -63,8 +63,7 @@ class Model:
         """
         path = Path(path)
         proto, data = read(path)
-        model = cls(proto, str(path), data)
-        return model
+        return cls(proto, str(path), data)
 
     @classmethod
     def from_proto(cls, proto: ModelProto, source: str = "<memory>") -> Model:
@@ -114,10 +113,10 @@ class Model:
 
     @property
     def batch_norm(self) -> str:
-        """``kept``: batch norms are in the graph. ``folded``: they are in the convolutions' weights. ``none``: there never were any.
+        """Whether batch norms are ``kept`` in the graph, ``folded`` into the weights, or there were ``none``.
 
-        Folding leaves no trace but convolutions with biases in a graph that normalises nothing; where the file does not say, that
-        is what ``folded`` goes by.
+        Folding leaves no trace but convolutions with biases in a graph that normalises nothing; where the file does
+        not say, that is what ``folded`` goes by.
         """
         from harden.graph.inspection import batch_norm_state
 
@@ -186,8 +185,8 @@ class Model:
         """The same graph with other numbers.
 
         Args:
-            values: New numbers by tensor name. They are rounded to the tensor's own type; a tensor whose numbers stay the same
-                stays as it is, byte for byte.
+            values: New numbers by tensor name. They are rounded to the tensor's own type; a tensor whose numbers stay
+                the same stays as it is, byte for byte.
 
         Raises:
             ModelError: A name is unknown, or a shape differs; all of them are named.

@@ -26,7 +26,8 @@ def weights_table(model: Model, digital: Sequence[str] = ()) -> list[dict[str, A
     """Every floating-point tensor of the file, one row a use on a crossbar and one for each tensor that has none.
 
     Returns:
-        Rows of ``name``, ``shape``, ``op``, ``node``, ``analog``, ``digital_reason`` (None where analog), ``key`` and ``trainable``.
+        Rows of ``name``, ``shape``, ``op``, ``node``, ``analog``, ``digital_reason`` (None where analog), ``key`` and
+        ``trainable``.
     """
     program = model.program
     roles = assign_roles(program)
@@ -64,7 +65,7 @@ def weights_table(model: Model, digital: Sequence[str] = ()) -> list[dict[str, A
 
 def batch_norm_state(program: Program, declared: str | None) -> str:
     """``kept``, ``folded`` or ``none``."""
-    operations = [node for node in program.walk()]
+    operations = list(program.walk())
     if any(node.op == "BatchNormalization" for node in operations):
         return "kept"
     if declared in ("folded", "none"):

@@ -14,7 +14,8 @@ from harden.graph.analog import AnalogWeight, Use, analog_weight, find_uses, sel
 from harden.graph.plan import NO_OVERRIDES, Frame, Observer, Plan, Tracer
 from harden.graph.program import Node, Program
 from harden.graph.roles import Role, Roles, assign_roles
-from harden.graph.tensors import to_torch
+from harden.graph.storage import Slot
+from harden.graph.tensors import to_torch, torch_type
 from harden.graph.unsupported import raise_unsupported
 
 _PLANS_KEPT = 16
@@ -23,12 +24,12 @@ _PLANS_KEPT = 16
 class GraphModule(nn.Module):
     """Runs a program in torch, differentiably.
 
-    Parameters are called exactly as the file calls its tensors, dots included; running statistics of batch norms are buffers under
-    their own names. Half-precision tensors have single-precision parameters, rounded on the way into the graph, so that small
-    updates are not lost.
+    Parameters are called exactly as the file calls its tensors, dots included; running statistics of batch norms are
+    buffers under their own names. Half-precision tensors have single-precision parameters, rounded on the way into
+    the graph, so that small updates are not lost.
 
-    In ``train()`` batch norms use the batch's statistics, and move the running ones only if asked to; Dropout is what the file says
-    it is, the identity. In ``eval()`` the module computes what ONNX Runtime computes.
+    In ``train()`` batch norms use the batch's statistics, and move the running ones only if asked to; Dropout is what
+    the file says it is, the identity. In ``eval()`` the module computes what ONNX Runtime computes.
 
     Args:
         program: The flattened graph.
@@ -53,13 +54,8 @@ class GraphModule(nn.Module):
             if role is Role.CONSTANT:
                 self._constants[value] = to_torch(slot.array())
                 continue
-            known = self._parameters if role is Role.PARAMETER else self._buffers
-            if slot.name not in known:
-                tensor = to_torch(slot.array())
-                dtype = tensor.dtype
-                master = tensor.float() if dtype in (torch.float16, torch.bfloat16) else tensor
-                known[slot.name] = nn.Parameter(master) if role is Role.PARAMETER else master
-            self._tied[value] = (slot.name, to_torch_dtype(slot.data_type))
+            self._own(slot, role)
+            self._tied[value] = (slot.name, torch_type(slot.data_type))
         self._labels = {node.label: node for node in program.walk()}
         self._by_node = _by_node(self.uses, self._labels)
         self._keys = frozenset(use.key for use in self.uses)
@@ -76,8 +72,8 @@ class GraphModule(nn.Module):
 
         Args:
             inputs: One tensor for each of ``input_names``.
-            weights: Tensors to compute with in place of the module's own: by the key of an analog use, at that use; by the name
-                of a parameter or statistic, everywhere it is read.
+            weights: Tensors to compute with in place of the module's own: by the key of an analog use, at that use;
+                by the name of a parameter or statistic, everywhere it is read.
             taps: Names of values to return as well.
             update_statistics: Whether batch norms move their running statistics (in ``train()`` only).
 
@@ -126,6 +122,17 @@ class GraphModule(nn.Module):
             if tensor is not None
         }
 
+    def _own(self, slot: Slot, role: Role) -> None:
+        """Take a stored tensor in, in single precision at least; names with dots rule ``register_parameter`` out."""
+        if slot.name in self._parameters or slot.name in self._buffers:
+            return
+        tensor = to_torch(slot.array())
+        master = tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
+        if role is Role.PARAMETER:
+            self._parameters[slot.name] = nn.Parameter(master)
+        else:
+            self._buffers[slot.name] = master
+
     def _frame(
         self, inputs: tuple[torch.Tensor, ...], weights: Mapping[str, torch.Tensor], update: bool, partial: bool = False
     ) -> Frame:
@@ -139,8 +146,7 @@ class GraphModule(nn.Module):
                 frozen.add(value)
             else:
                 tensor = self._parameters[name] if name in self._parameters else self._buffers[name]
-            assert tensor is not None
-            values[value] = tensor if tensor.dtype == dtype else tensor.to(dtype)
+            values[value] = tensor if tensor is None or tensor.dtype == dtype else tensor.to(dtype)
         for value, tensor in zip(self.program.inputs, inputs, strict=False):
             values[value] = tensor
         device = inputs[0].device if inputs else torch.device("cpu")
@@ -148,9 +154,8 @@ class GraphModule(nn.Module):
 
     def _check(self, inputs: tuple[torch.Tensor, ...], weights: Mapping[str, torch.Tensor]) -> None:
         if len(inputs) != len(self.program.inputs):
-            raise ModelError(
-                f"the model takes {len(self.program.inputs)} inputs ({', '.join(self.input_names)}), {len(inputs)} were given"
-            )
+            takes = f"{len(self.program.inputs)} inputs ({', '.join(self.input_names)})"
+            raise ModelError(f"the model takes {takes}, {len(inputs)} were given")
         for name in weights:
             if name not in self._keys and name not in self._parameters and name not in self._buffers:
                 raise ModelError(f"the model has no weight called '{name}'")
@@ -208,10 +213,3 @@ def _by_node(uses: Sequence[Use], labels: Mapping[str, Node]) -> dict[int, tuple
         node = id(labels[use.node])
         found[node] = (*found.get(node, ()), (use.position, use.key))
     return found
-
-
-def to_torch_dtype(data_type: int) -> torch.dtype:
-    """The type a stored float enters the graph with."""
-    from harden.graph.tensors import torch_type
-
-    return torch_type(data_type)

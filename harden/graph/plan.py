@@ -1,8 +1,11 @@
-"""How a program runs on inputs of one shape: what depends on shapes alone is computed once, the rest is a list of steps.
+"""How a program runs on inputs of one shape: what depends on shapes alone is computed once, the rest is a list of
+steps.
 
-Running a program for the first time on a shape traces it. A value is *static* if it follows from the input's shape and from
-constants: the arithmetic that exporters emit around Reshape, Slice and Pad. Static values are kept, their nodes dropped. A value whose
-very shape depends on numbers (NonZero, a data-dependent slice) never counts as static, nor does its Shape.
+Running a program for the first time on a shape traces it. A value is *static* if it follows from the input's shape
+and from
+constants: the arithmetic that exporters emit around Reshape, Slice and Pad. Static values are kept, their nodes
+    dropped. A value whose very shape depends on numbers (NonZero, a data-dependent slice) never counts as static, nor
+    does its Shape.
 """
 
 from __future__ import annotations
@@ -119,9 +122,8 @@ def override(arguments: list[Any], uses: tuple[tuple[int, str], ...], overrides:
         if key in overrides:
             given = overrides[key]
             if given.shape != arguments[position].shape:
-                raise ModelError(
-                    f"the weight given for '{key}' has shape {list(given.shape)}, the node takes {list(arguments[position].shape)}"
-                )
+                takes = list(arguments[position].shape)
+                raise ModelError(f"the weight given for '{key}' has shape {list(given.shape)}, its node takes {takes}")
             arguments[position] = given
 
 
@@ -230,8 +232,7 @@ class Tracer:
             self.observer(node, arguments, outputs)
 
     def _is_static(self, node: Node) -> bool:
-        assert node.operator is not None
-        if node.operator.shape_only:
+        if node.operator is not None and node.operator.shape_only:
             return all(value in self.shaped for value in node.inputs if value)
         return all(value in self.static for value in node.inputs if value)
 

@@ -1,7 +1,7 @@
 """A model's graph, checked and flattened: numbered values, nodes in order, and where each stored tensor lives.
 
-Every value of the graph, of nested graphs and of inlined local functions has a number of its own, so one list holds a whole
-run. Number 0 stands for an input that is left out.
+Every value of the graph, of nested graphs and of inlined local functions has a number of its own, so one list holds a
+whole run. Number 0 stands for an input that is left out.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """What each stored tensor is: a trainable parameter, a batch norm's running statistic, or a constant of the graph.
 
 A floating-point tensor is a parameter if gradients from an output reach it, except for what is no weight:
-constants of a single element that enter plain arithmetic (the 3 of a hard swish, the epsilon of a hand-written norm), masks,
-and scales of quantisation. A single-element tensor under a checkpoint's kind of name (``blocks.0.gain``), or in a place that always
-holds weights (a bias, a norm's scale), is a parameter all the same.
+constants of a single element that enter plain arithmetic (the 3 of a hard swish, the epsilon of a hand-written norm),
+masks, and scales of quantisation. A single-element tensor under a checkpoint's kind of name (``blocks.0.gain``), or
+in a place that always holds weights (a bias, a norm's scale), is a parameter all the same.
 """
 
 from __future__ import annotations

@@ -44,9 +44,8 @@ class Slot:
         """The tensor's shape."""
         if isinstance(self.place, TensorProto):
             return tuple(self.place.dims)
-        return {AttributeProto.FLOATS: (len(self.place.floats),), AttributeProto.INTS: (len(self.place.ints),)}.get(
-            self.place.type, ()
-        )
+        lengths = {AttributeProto.FLOATS: len(self.place.floats), AttributeProto.INTS: len(self.place.ints)}
+        return (lengths[self.place.type],) if self.place.type in lengths else ()
 
     @property
     def data_type(self) -> int:
@@ -76,7 +75,7 @@ class Slot:
             array: The numbers, of the slot's own type and shape.
         """
         if isinstance(self.place, AttributeProto):
-            self._write_attribute(array)
+            _write_attribute(self.place, array)
             return
         data = np.ascontiguousarray(array)
         if data.dtype.byteorder == ">":
@@ -86,16 +85,17 @@ class Slot:
             self.place.ClearField(name)
         self.place.raw_data = raw
 
-    def _write_attribute(self, array: np.ndarray) -> None:
-        values = array.reshape(-1).tolist()
-        field = {AttributeProto.FLOATS: "floats", AttributeProto.INTS: "ints"}.get(self.place.type)
-        if field:
-            del getattr(self.place, field)[:]
-            getattr(self.place, field).extend(values)
-        elif self.place.type == AttributeProto.FLOAT:
-            self.place.f = values[0]
-        else:
-            self.place.i = values[0]
+
+def _write_attribute(place: AttributeProto, array: np.ndarray) -> None:
+    values = array.reshape(-1).tolist()
+    field = {AttributeProto.FLOATS: "floats", AttributeProto.INTS: "ints"}.get(place.type)
+    if field:
+        del getattr(place, field)[:]
+        getattr(place, field).extend(values)
+    elif place.type == AttributeProto.FLOAT:
+        place.f = values[0]
+    else:
+        place.i = values[0]
 
 
 def node_label(node: NodeProto, index: int) -> str:

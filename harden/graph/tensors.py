@@ -49,14 +49,14 @@ QUANTIZED = frozenset(
 LARGEST = 2**31
 """No tensor that a graph computes from its own constants may have more elements than this."""
 
-_BITS = {
+_BITS: dict[int, int] = {
     TensorProto.INT4: 4,
     TensorProto.UINT4: 4,
     TensorProto.FLOAT4E2M1: 4,
     TensorProto.UINT2: 2,
     TensorProto.INT2: 2,
 }
-_FIELDS = {
+_FIELDS: dict[int, str] = {
     TensorProto.FLOAT: "float_data",
     TensorProto.COMPLEX64: "float_data",
     TensorProto.DOUBLE: "double_data",
@@ -76,7 +76,7 @@ def elements(shape: Sequence[int]) -> int:
 def type_name(data_type: int) -> str:
     """The ONNX name of a tensor type, ``"FLOAT"`` for 1."""
     try:
-        return TensorProto.DataType.Name(data_type)
+        return TensorProto.DataType.Name(data_type)  # type: ignore[arg-type]
     except ValueError:
         return f"type {data_type}"
 

@@ -38,5 +38,5 @@ def raise_unsupported(program: Program) -> None:
         parts.append(f"{name} ({entry['count']}: {nodes})")
     raise UnsupportedError(
         f"{len(missing)} operators are not supported: " + "; ".join(parts),
-        fix="docs/operators.md lists the supported ones; export the model without these, or add them under harden/graph/ops",
+        fix="docs/operators.md lists the supported ones; export without these, or add them to harden/graph/ops",
     )

@@ -1,7 +1,7 @@
 """ONNX operators in torch: one file a family, one function an operator (and a set of versions).
 
-A function takes the node and its inputs (None where one is left out) and returns the output, or a tuple of them. What the
-rest of harden must know about an operator is said where it is registered, by :func:`operator`.
+A function takes the node and its inputs (None where one is left out) and returns the output, or a tuple of them. What
+the rest of harden must know about an operator is said where it is registered, by :func:`operator`.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
+from torch.nn import functional
 
 from harden.graph.ops import MICROSOFT, operator
 from harden.graph.program import Node
@@ -38,7 +38,7 @@ def softplus(node: Node, x: Tensor) -> Tensor:
 @operator("Softsign")
 def softsign(node: Node, x: Tensor) -> Tensor:
     """``x / (1 + |x|)``."""
-    return F.softsign(x)
+    return functional.softsign(x)
 
 
 @operator("HardSigmoid")
@@ -50,25 +50,25 @@ def hard_sigmoid(node: Node, x: Tensor) -> Tensor:
 @operator("HardSwish")
 def hard_swish(node: Node, x: Tensor) -> Tensor:
     """``x clip(x / 6 + 1/2, 0, 1)``."""
-    return F.hardswish(x)
+    return functional.hardswish(x)
 
 
 @operator("LeakyRelu")
 def leaky_relu(node: Node, x: Tensor) -> Tensor:
     """``x``, or ``alpha x`` below zero."""
-    return F.leaky_relu(x, node.get("alpha", 0.01))
+    return functional.leaky_relu(x, node.get("alpha", 0.01))
 
 
 @operator("Elu")
 def elu(node: Node, x: Tensor) -> Tensor:
     """``x``, or ``alpha (exp(x) - 1)`` below zero."""
-    return F.elu(x, node.get("alpha", 1.0))
+    return functional.elu(x, node.get("alpha", 1.0))
 
 
 @operator("Celu")
 def celu(node: Node, x: Tensor) -> Tensor:
     """``max(0, x) + min(0, alpha (exp(x / alpha) - 1))``."""
-    return F.celu(x, node.get("alpha", 1.0))
+    return functional.celu(x, node.get("alpha", 1.0))
 
 
 @operator("Selu")
@@ -101,13 +101,13 @@ def prelu(node: Node, x: Tensor, slope: Tensor) -> Tensor:
 @operator("Gelu")
 def gelu(node: Node, x: Tensor) -> Tensor:
     """``x`` times the normal distribution function of ``x``, or its tanh approximation."""
-    return F.gelu(x, approximate=node.get("approximate", "none"))
+    return functional.gelu(x, approximate=node.get("approximate", "none"))
 
 
 @operator("Mish")
 def mish(node: Node, x: Tensor) -> Tensor:
     """``x tanh(softplus(x))``."""
-    return F.mish(x)
+    return functional.mish(x)
 
 
 @operator("Swish")
@@ -119,13 +119,13 @@ def swish(node: Node, x: Tensor) -> Tensor:
 @operator("Softmax", since=13)
 def softmax(node: Node, x: Tensor) -> Tensor:
     """``exp(x)`` normalised along one axis, the last by default."""
-    return F.softmax(x, node.get("axis", -1))
+    return functional.softmax(x, node.get("axis", -1))
 
 
 @operator("LogSoftmax", since=13)
 def log_softmax(node: Node, x: Tensor) -> Tensor:
     """The logarithm of the softmax along one axis, the last by default."""
-    return F.log_softmax(x, node.get("axis", -1))
+    return functional.log_softmax(x, node.get("axis", -1))
 
 
 @operator("Hardmax", since=13, gradient=False)
@@ -138,13 +138,13 @@ def hardmax(node: Node, x: Tensor) -> Tensor:
 def flat_softmax(node: Node, x: Tensor) -> Tensor:
     """Softmax over all axes from ``axis`` on, taken as one (opsets before 13)."""
     rows = _rows(node, x)
-    return F.softmax(rows, -1).reshape(x.shape)
+    return functional.softmax(rows, -1).reshape(x.shape)
 
 
 @operator("LogSoftmax", since=1)
 def flat_log_softmax(node: Node, x: Tensor) -> Tensor:
     """Log-softmax over all axes from ``axis`` on, taken as one (opsets before 13)."""
-    return F.log_softmax(_rows(node, x), -1).reshape(x.shape)
+    return functional.log_softmax(_rows(node, x), -1).reshape(x.shape)
 
 
 @operator("Hardmax", since=1, gradient=False)
@@ -156,19 +156,19 @@ def flat_hardmax(node: Node, x: Tensor) -> Tensor:
 @operator("Gelu", domain=MICROSOFT)
 def microsoft_gelu(node: Node, x: Tensor) -> Tensor:
     """The exact GELU."""
-    return F.gelu(x)
+    return functional.gelu(x)
 
 
 @operator("FastGelu", domain=MICROSOFT, learned=(1,))
 def fast_gelu(node: Node, x: Tensor, bias: Tensor | None = None) -> Tensor:
     """GELU by tanh, after adding a bias."""
-    return F.gelu(x if bias is None else x + bias, approximate="tanh")
+    return functional.gelu(x if bias is None else x + bias, approximate="tanh")
 
 
 @operator("BiasGelu", domain=MICROSOFT, learned=(1,))
 def bias_gelu(node: Node, x: Tensor, bias: Tensor) -> Tensor:
     """The exact GELU after adding a bias."""
-    return F.gelu(x + bias)
+    return functional.gelu(x + bias)
 
 
 @operator("QuickGelu", domain=MICROSOFT)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
+from torch.nn import functional
 
 from harden.errors import ModelError
 from harden.graph.ops import operator
@@ -11,8 +11,8 @@ from harden.graph.ops._help import is_symmetric, torch_padding, window_padding
 from harden.graph.program import Node
 
 Tensor = torch.Tensor
-_CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
-_TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
+_CONV = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}
+_TRANSPOSED = {1: functional.conv_transpose1d, 2: functional.conv_transpose2d, 3: functional.conv_transpose3d}
 
 
 @operator("Conv", learned=(1, 2), analog=(1,))
@@ -22,7 +22,7 @@ def conv(node: Node, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> T
     strides, dilations = node.get("strides", [1] * rank), node.get("dilations", [1] * rank)
     pads = window_padding(node, x.shape[2:], weight.shape[2:], strides, dilations)
     if not is_symmetric(pads):
-        x, pads = F.pad(x, torch_padding(pads)), [0] * (2 * rank)
+        x, pads = functional.pad(x, torch_padding(pads)), [0] * (2 * rank)
     return _CONV[rank](x, weight, bias, strides, pads[:rank], dilations, node.get("group", 1))
 
 
@@ -40,7 +40,7 @@ def conv_transpose(node: Node, x: Tensor, weight: Tensor, bias: Tensor | None = 
     crop = [-pad for pad in pads]
     for axis in range(rank):
         crop[rank + axis] += extra[axis]
-    result = F.pad(full, torch_padding(crop))
+    result = functional.pad(full, torch_padding(crop))
     return result if bias is None else result + bias.reshape(-1, *[1] * rank)
 
 

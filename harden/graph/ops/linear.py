@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
+from torch.nn import functional
 
 from harden.graph.ops import MICROSOFT, every_position, operator
 from harden.graph.program import Node
@@ -23,7 +23,7 @@ def gemm(node: Node, a: Tensor, b: Tensor, c: Tensor | None = None) -> Tensor:
     alpha, beta = node.get("alpha", 1.0), node.get("beta", 1.0)
     a = a.t() if node.get("transA", 0) else a
     if alpha == 1 and beta == 1 and (c is None or c.dim() == 1):
-        return F.linear(a, b if node.get("transB", 0) else b.t(), c)
+        return functional.linear(a, b if node.get("transB", 0) else b.t(), c)
     product = a @ (b.t() if node.get("transB", 0) else b)
     product = product if alpha == 1 else product * alpha
     if c is None:

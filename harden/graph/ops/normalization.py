@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F
+from torch.nn import functional
 
 from harden.graph.ops import MICROSOFT, operator
 from harden.graph.plan import Frame
@@ -20,23 +20,24 @@ def batch_norm(
 ) -> Tensor | tuple[Tensor, ...]:
     """Normalise each channel by running statistics, or, in training, by the batch's.
 
-    The running statistics move as torch moves them: by 1 - ``momentum``, with the unbiased variance. ``training_mode=1`` means
-    what ONNX says: the batch's statistics always, and moved statistics (with the biased variance) as further outputs.
+    The running statistics move as torch moves them: by 1 - ``momentum``, with the unbiased variance.
+    ``training_mode=1`` means what ONNX says: the batch's statistics always, and moved statistics (with the biased
+    variance) as further outputs.
     """
     epsilon, momentum = node.get("epsilon", 1e-5), node.get("momentum", 0.9)
     if node.get("training_mode", 0):
         axes = [axis for axis in range(x.dim()) if axis != 1]
-        result = F.batch_norm(x, None, None, scale, bias, True, 0.0, epsilon)
+        result = functional.batch_norm(x, None, None, scale, bias, True, 0.0, epsilon)
         with torch.no_grad():
             new_mean = mean * momentum + x.mean(axes) * (1 - momentum)
             new_variance = variance * momentum + x.var(axes, correction=0) * (1 - momentum)
         return result, new_mean, new_variance
     if not frame.training:
-        return F.batch_norm(x, mean, variance, scale, bias, False, 0.0, epsilon)
+        return functional.batch_norm(x, mean, variance, scale, bias, False, 0.0, epsilon)
     moves = frame.update and not mean.requires_grad and not frame.frozen.intersection(node.inputs[3:5])
     if not moves:
-        return F.batch_norm(x, None, None, scale, bias, True, 0.0, epsilon)
-    return F.batch_norm(x, mean, variance, scale, bias, True, 1 - momentum, epsilon)
+        return functional.batch_norm(x, None, None, scale, bias, True, 0.0, epsilon)
+    return functional.batch_norm(x, mean, variance, scale, bias, True, 1 - momentum, epsilon)
 
 
 @operator("InstanceNormalization", learned=(1, 2))
@@ -68,7 +69,7 @@ def layer_norm(node: Node, x: Tensor, scale: Tensor, bias: Tensor | None = None)
     epsilon = node.get("epsilon", 1e-5)
     shape = x.shape[axis:]
     if len(node.outputs) == 1 and scale.shape == shape and (bias is None or bias.shape == shape):
-        return F.layer_norm(x, shape, scale, bias, epsilon)
+        return functional.layer_norm(x, shape, scale, bias, epsilon)
     axes = list(range(axis, x.dim()))
     mean = x.mean(axes, keepdim=True)
     inverse = torch.rsqrt((x - mean).square().mean(axes, keepdim=True) + epsilon)
@@ -89,7 +90,7 @@ def local_response_norm(node: Node, x: Tensor) -> Tensor:
     """Divide by a power of the sum of squares over neighbouring channels."""
     size = node.get("size")
     before, after = (size - 1) // 2, math.ceil((size - 1) / 2)
-    squares = F.pad(x.square().unsqueeze(1), [0, 0] * (x.dim() - 2) + [before, after]).squeeze(1)
+    squares = functional.pad(x.square().unsqueeze(1), [0, 0] * (x.dim() - 2) + [before, after]).squeeze(1)
     windows = squares.unfold(1, size, 1).sum(-1)
     return x / (node.get("bias", 1.0) + node.get("alpha", 1e-4) / size * windows) ** node.get("beta", 0.75)
 
@@ -117,7 +118,7 @@ def skip_layer_norm(
 ) -> tuple[Tensor | None, ...]:
     """Layer norm of the sum of two inputs and a bias; the sum is the fourth output."""
     total = x + skip if extra is None else x + skip + extra
-    result = F.layer_norm(total, total.shape[-1:], scale, bias, node.get("epsilon", 1e-12))
+    result = functional.layer_norm(total, total.shape[-1:], scale, bias, node.get("epsilon", 1e-12))
     return result, None, None, total
 
 

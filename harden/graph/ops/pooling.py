@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
+from torch.nn import functional
 
 from harden.errors import ModelError
 from harden.graph.ops import operator
@@ -11,8 +11,8 @@ from harden.graph.ops._help import torch_padding, window_padding
 from harden.graph.program import Node
 
 Tensor = torch.Tensor
-_MAX = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
-_AVERAGE = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
+_MAX = {1: functional.max_pool1d, 2: functional.max_pool2d, 3: functional.max_pool3d}
+_AVERAGE = {1: functional.avg_pool1d, 2: functional.avg_pool2d, 3: functional.avg_pool3d}
 
 
 class _Window:
@@ -31,7 +31,7 @@ class _Window:
             self.more = [self._overhang(axis, size) for axis, size in enumerate(x.shape[2:])]
 
     def _overhang(self, axis: int, size: int) -> int:
-        """How far a last, partial window reaches beyond the padded input; windows that start in the end pad are left out."""
+        """How far a last, partial window reaches beyond the padded input; none starts in the end pad."""
         start, end = self.pads[axis], self.pads[self.rank + axis]
         reach = self.dilations[axis] * (self.kernel[axis] - 1) + 1
         room = size + start + end - reach
@@ -63,7 +63,7 @@ def max_pool(node: Node, x: Tensor) -> Tensor | tuple[Tensor, ...]:
         real = x.float()
     pads = window.pads[: window.rank]
     if not window.simple():
-        real, pads = F.pad(real, window.padding(), value=float("-inf")), [0] * window.rank
+        real, pads = functional.pad(real, window.padding(), value=float("-inf")), [0] * window.rank
     if not indices:
         return pool(real, window.kernel, window.strides, pads, window.dilations).to(dtype)
     result, where = pool(real, window.kernel, window.strides, pads, window.dilations, return_indices=True)
@@ -97,13 +97,13 @@ def average_pool(node: Node, x: Tensor) -> Tensor:
     plain = all(dilation == 1 for dilation in window.dilations)
     if window.simple() and plain:
         return _AVERAGE[window.rank](x, window.kernel, window.strides, window.pads[: window.rank], False, counts)
-    sums = _window_sums(F.pad(x, window.padding()), window)
+    sums = _window_sums(functional.pad(x, window.padding()), window)
     ones = torch.ones((1, 1, *x.shape[2:]), dtype=x.dtype, device=x.device)
     if counts:
-        ones = F.pad(ones, torch_padding(window.pads), value=1.0)
-        ones = F.pad(ones, torch_padding([0] * window.rank + window.more))
+        ones = functional.pad(ones, torch_padding(window.pads), value=1.0)
+        ones = functional.pad(ones, torch_padding([0] * window.rank + window.more))
     else:
-        ones = F.pad(ones, window.padding())
+        ones = functional.pad(ones, window.padding())
     return sums / _window_sums(ones, window)
 
 
@@ -112,7 +112,7 @@ def lp_pool(node: Node, x: Tensor) -> Tensor:
     """The p-norm of each window."""
     window = _Window(node, x)
     power = node.get("p", 2)
-    return _window_sums(F.pad(x, window.padding()).abs() ** power, window) ** (1.0 / power)
+    return _window_sums(functional.pad(x, window.padding()).abs() ** power, window) ** (1.0 / power)
 
 
 @operator("GlobalAveragePool")

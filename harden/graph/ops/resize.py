@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
+from torch.nn import functional
 
 from harden.errors import ModelError
 from harden.graph.ops import operator
@@ -78,7 +78,7 @@ def _by_sizes(x: Tensor, along: list[int], sizes: list[int], policy: str) -> lis
 
 
 def _resized(node: Node, x: Tensor, axes: list[_Axis], system: str, rounding: str) -> Tensor:
-    mode = node.get("mode", "nearest")
+    mode = str(node.get("mode", "nearest"))
     mode = {"bilinear": "linear", "trilinear": "linear", "bicubic": "cubic"}.get(mode, mode)
     cropped = system == "tf_crop_and_resize"
     changed = [a for a in axes if cropped or a.new != a.old or a.factor != 1]
@@ -87,7 +87,7 @@ def _resized(node: Node, x: Tensor, axes: list[_Axis], system: str, rounding: st
         shape[a.axis] = a.new
     bounded(shape)
     if mode == "linear" and _is_plain(node, x, changed, system):
-        return F.interpolate(x, size=shape[2:], mode="bilinear", align_corners=system == "align_corners")
+        return functional.interpolate(x, size=shape[2:], mode="bilinear", align_corners=system == "align_corners")
     outside = None
     for a in changed:
         places = _coordinates(a, system, x.device)
@@ -99,7 +99,7 @@ def _resized(node: Node, x: Tensor, axes: list[_Axis], system: str, rounding: st
             x = x.index_select(a.axis, _nearest(places, rounding).clamp(0, a.old - 1))
         else:
             matrix = _weights(node, places, a, mode).to(x.dtype if x.is_floating_point() else torch.float32)
-            mixed = torch.tensordot(x.to(matrix.dtype), matrix, ([a.axis], [1])).movedim(-1, a.axis)
+            mixed = torch.matmul(x.to(matrix.dtype).movedim(a.axis, -1), matrix.t()).movedim(-1, a.axis)
             x = mixed if x.is_floating_point() else mixed.round().to(x.dtype)
     if outside is not None:
         x = torch.where(outside, torch.tensor(node.get("extrapolation_value", 0.0), dtype=x.dtype), x)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
+from torch.nn import functional
 
 from harden.errors import ModelError
 from harden.graph.ops import operator
@@ -197,7 +197,7 @@ def _padded(node: Node, x: Tensor, pads: list[int], value: float) -> Tensor:
     rank = x.dim()
     bounded([size + pads[axis] + pads[rank + axis] for axis, size in enumerate(x.shape)])
     if mode == "constant":
-        return F.pad(x, torch_padding(pads), value=value)
+        return functional.pad(x, torch_padding(pads), value=value)
     # Every other mode is a choice of indices along each axis.
     for axis in range(rank):
         before, after = pads[axis], pads[rank + axis]
