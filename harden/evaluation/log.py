@@ -46,13 +46,7 @@ class TrialLog:
         return [r for r in self.records if r["condition"] == condition]
 
     def _compare(self, record: dict[str, Any], task: Task, plan: Plan) -> None:
-        condition = plan.conditions[task.condition]
-        wanted = {
-            "condition": task.condition,
-            "profile": condition.profile.name,
-            "at_s": condition.time,
-            "chip": task.chip,
-        }
+        wanted = plan.identify(task)
         found = {key: record.get(key) for key in wanted}
         if found != wanted:
             raise RunFolderError(

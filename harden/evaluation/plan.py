@@ -82,6 +82,18 @@ class Plan:
         for number in range(start, len(self)):
             yield Task(number // self.chips, number % self.chips)
 
+    def identify(self, task: Task) -> dict[str, Any]:
+        """What tells a trial from all others, for its line in the log."""
+        condition = self.conditions[task.condition]
+        return {
+            "condition": task.condition,
+            "profile": condition.profile.name,
+            "digest": condition.profile.digest[:16],
+            "at_s": condition.time,
+            "seed": self.seed,
+            "chip": task.chip,
+        }
+
     def digest(self, **others: Any) -> str:
         """SHA-256 of all that decides a number; ``others`` are the model's, the data's and the metrics' identities."""
         content = {

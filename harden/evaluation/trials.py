@@ -112,10 +112,7 @@ class TrialRunner:
                 tally.add([output[:count] for output in session.run(batch)])
         scores = tally.result()
         record = {
-            "condition": task.condition,
-            "profile": condition.profile.name,
-            "at_s": condition.time,
-            "chip": task.chip,
+            **self._plan.identify(task),
             "accuracy": None,
             **scores.values,
             "rms_noise_relative": noise,

@@ -65,7 +65,7 @@ def difference(expected: np.ndarray, got: np.ndarray) -> Parity:
     usual = np.isfinite(b) & np.isfinite(a)
     if not np.array_equal(b[~usual], a[~usual], equal_nan=True):
         return Parity(float("inf"), float("inf"), False)
-    gap, size = np.abs(a - b, where=usual, out=np.zeros_like(b)), np.abs(b, where=usual, out=np.zeros_like(b))
+    size, gap = np.abs(b[usual]), np.abs(a[usual] - b[usual])
     scale = float(size.max(initial=0))
     worst = float(gap.max(initial=0))
     passed = bool((gap <= ABSOLUTE * scale + RELATIVE * size).all())

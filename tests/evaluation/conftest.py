@@ -1,0 +1,106 @@
+"""A linear classifier whose accuracy under noise is known, and its data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from harden.data.dataset import Dataset
+from harden.data.preprocess import Preprocess
+from harden.graph.file import Model
+from harden.streams import numpy_generator
+
+FEATURES = 12
+PLAIN = Preprocess(mean=(0.0,), std=(1.0,), scale=1.0)
+
+
+def linear(weight: np.ndarray, *, batch: int | str = "batch", ending: str | None = None) -> Model:
+    classes = len(weight)
+    nodes = [helper.make_node("Gemm", ["x", "w", "b"], ["z" if ending else "y"], name="fc", transB=1)]
+    if ending:
+        nodes.append(helper.make_node(ending, ["z"], ["y"], name="end"))
+    graph = helper.make_graph(
+        nodes,
+        "linear",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, weight.shape[1]])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [batch, classes])],
+        [numpy_helper.from_array(weight, "w"), numpy_helper.from_array(np.zeros(classes, np.float32), "b")],
+    )
+    return Model.from_proto(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8))
+
+
+def draw(classes: int, examples: int, noise: float = 1.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Weights, inputs and labels; the labels are the clean classifier's, with some of them wrong."""
+    rng = numpy_generator(0, "linear", classes, examples)
+    weight = rng.standard_normal((classes, FEATURES), dtype=np.float32)
+    x = rng.standard_normal((examples, FEATURES), dtype=np.float32)
+    y = (x @ weight.T + noise * rng.standard_normal((examples, classes), dtype=np.float32)).argmax(axis=1)
+    return weight, x, y.astype(np.int64)
+
+
+@pytest.fixture(scope="session")
+def make_linear() -> Callable[..., tuple[Model, Dataset]]:
+    def make(classes: int = 4, examples: int = 200, **options: object) -> tuple[Model, Dataset]:
+        weight, x, y = draw(classes, examples)
+        return linear(weight, **options), Dataset.from_arrays(x, y, PLAIN)  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def problem(make_linear: Callable[..., tuple[Model, Dataset]]) -> tuple[Model, Dataset]:
+    """Four classes, 200 examples."""
+    return make_linear()
+
+
+@pytest.fixture(scope="session")
+def unlabelled() -> Dataset:
+    _, x, _ = draw(4, 200)
+    return Dataset.from_arrays(x, None, PLAIN)
+
+
+@pytest.fixture(scope="session")
+def deep() -> Model:
+    """A convolution, batch norm and a Gemm on 8 x 8 images of ten classes."""
+    rng = numpy_generator(0, "deep")
+
+    def tensor(name: str, *shape: int, scale: float = 0.3) -> onnx.TensorProto:
+        return numpy_helper.from_array((rng.standard_normal(shape) * scale).astype(np.float32), name)
+
+    def full(name: str, value: float) -> onnx.TensorProto:
+        return numpy_helper.from_array(np.full(16, value, np.float32), name)
+
+    graph = helper.make_graph(
+        [
+            helper.make_node("Conv", ["x", "conv.weight"], ["h0"], name="conv", pads=[1, 1, 1, 1]),
+            helper.make_node("BatchNormalization", ["h0", "g", "b", "m", "v"], ["h1"], name="bn"),
+            helper.make_node("Relu", ["h1"], ["h2"], name="relu"),
+            helper.make_node("GlobalAveragePool", ["h2"], ["h3"], name="pool"),
+            helper.make_node("Flatten", ["h3"], ["h4"], name="flat"),
+            helper.make_node("Gemm", ["h4", "fc.weight"], ["y"], name="fc", transB=1),
+        ],
+        "deep",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 1, 8, 8])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 10])],
+        [
+            tensor("conv.weight", 16, 1, 3, 3),
+            tensor("fc.weight", 10, 16, scale=2.0),
+            full("g", 1.0),
+            full("b", 0.1),
+            full("m", 0.0),
+            full("v", 0.5),
+        ],
+    )
+    return Model.from_proto(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8))
+
+
+@pytest.fixture(scope="session")
+def digits() -> Dataset:
+    """300 random 8 x 8 images with ten labels; accuracy does not matter, equality does."""
+    rng = numpy_generator(0, "digits")
+    images = rng.integers(0, 256, (300, 8, 8, 1)).astype(np.uint8)
+    return Dataset.from_arrays(images, rng.integers(0, 10, 300), Preprocess(mean=(0.5,), std=(0.25,), channels=1))

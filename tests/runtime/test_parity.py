@@ -1,0 +1,57 @@
+"""The rule by which two computations agree, and the gate before a file is called model.onnx."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harden.errors import VerificationError
+from harden.graph.file import Model
+from harden.runtime import parity as module
+from harden.runtime.parity import difference, parity, require_parity
+
+
+def test_torch_and_onnx_runtime_agree_on_a_sound_model(convolutions: Any, images: np.ndarray) -> None:
+    found = parity(Model.from_proto(convolutions(batch_norm=True)), (images,))
+
+    assert found.passed
+    assert found.max_rel_error < 1e-4
+    assert found.inputs == ((4, 3, 8, 8),)
+
+
+def test_the_gate_names_the_model(convolutions: Any, images: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = module.run_torch
+    monkeypatch.setattr(module, "run_torch", lambda *a: [y + 1 for y in real(*a)])
+
+    with pytest.raises(VerificationError, match="toy-source"):
+        require_parity(Model.from_proto(convolutions(), source="toy-source"), (images,))
+
+
+@given(st.floats(-1e3, 1e3), st.floats(0, 1e-2))
+def test_the_bound_is_absolute_plus_relative(b: float, error: float) -> None:
+    expected = np.array([1e3, b])
+    got = np.array([1e3, b + error])
+    gap = float(got[1] - expected[1])  # what is left of the error after rounding
+
+    assert difference(expected, got).passed == (abs(gap) <= 1e-4 * 1e3 + 1e-3 * abs(b))
+
+
+@pytest.mark.parametrize(
+    ("expected", "got", "passed"),
+    [
+        (np.array([1.0, np.inf]), np.array([1.0, np.inf]), True),
+        (np.array([1.0, np.nan]), np.array([1.0, np.nan]), True),
+        (np.array([1.0, np.inf]), np.array([1.0, 5.0]), False),
+        (np.array([1.0, np.inf]), np.array([1.0, -np.inf]), False),
+        (np.array([1, 2]), np.array([1, 2]), True),
+        (np.array([1, 2]), np.array([1, 3]), False),
+        (np.zeros(2), np.zeros(3), False),
+        (np.zeros(0), np.zeros(0), True),
+    ],
+)
+def test_odd_values(expected: np.ndarray, got: np.ndarray, passed: bool) -> None:
+    assert difference(expected, got).passed is passed
