@@ -10,8 +10,8 @@ from torch import Tensor
 
 from harden.errors import ProfileError, UnknownNameError
 from harden.noise.blackbox import BlackBox
-from harden.noise.circuit import Circuit
-from harden.noise.definition import STAGES, Definition, said, substitute
+from harden.noise.circuit import Circuit, Draw, Stage
+from harden.noise.definition import STAGES, Definition, Times, said, substitute
 from harden.noise.knobs import KnobValue
 from harden.noise.laws.base import NoiseLaw
 from harden.noise.mapping import Mapping
@@ -29,7 +29,7 @@ class Assembled:
     @property
     def timed(self) -> bool:
         """Whether anything depends on the time since programming."""
-        return self.black_box is not None or any(law.timed for _, law in self.circuit.stages)
+        return self.black_box is not None or any(stage.law.depends_on_time() for stage in self.circuit.stages)
 
     @property
     def grows_with_range(self) -> bool:
@@ -38,7 +38,7 @@ class Assembled:
             return True
         if self.circuit.mapping.reference == "cell":
             return False
-        return any(law.grows_with_range() for _, law in self.circuit.stages)
+        return any(stage.law.grows_with_range() for stage in self.circuit.stages)
 
     def check(self) -> None:
         """Import a black-box sampler now.
@@ -49,21 +49,10 @@ class Assembled:
         if self.black_box is not None:
             _ = self.black_box.call
 
-    def draw(
-        self,
-        weight: Tensor,
-        use: AnalogWeightLike | None,
-        *,
-        seed: int,
-        path: tuple[str | int, ...],
-        key: str,
-        at_s: float,
-        severity: float,
-    ) -> Tensor:
+    def draw(self, weight: Tensor, use: AnalogWeightLike | None, draw: Draw) -> Tensor:
         """Draw one tensor of a chip; see `Circuit.draw`."""
-        if self.black_box is not None:
-            return self.black_box.draw(weight, seed=seed, path=path, key=key, at_s=at_s, severity=severity)
-        return self.circuit.draw(weight, use, seed=seed, path=path, key=key, at_s=at_s, severity=severity)
+        source = self.black_box or self.circuit
+        return source.draw(weight, use, draw)
 
 
 def assemble(definition: Definition, values: MappingOf[str, KnobValue], where: str) -> Assembled:
@@ -74,15 +63,16 @@ def assemble(definition: Definition, values: MappingOf[str, KnobValue], where: s
     """
     knobs = definition.all_knobs()
     problems: list[str] = []
-    table = {**definition.mapping, "reference": values["reference"]}
+    table = {"weight_bits": "$quantise", **definition.mapping, "reference": values["reference"]}
     mapping = _build(Mapping, table, knobs, values, "mapping", problems)
-    stages: list[tuple[str, NoiseLaw]] = []
+    stages: list[Stage] = []
     for stage in STAGES:
         for position, entry in enumerate(getattr(definition, stage)):
             name = stage if position == 0 else f"{stage}{position}"
             law = _law(entry, knobs, values, name, problems)
             if law is not None:
-                stages.append((name, law))
+                stages.append(Stage(name, law, ages=stage in ("drift", "read")))
+                problems.extend(_beyond(definition.time, law, name))
     compensation = _resolved(definition.compensation, knobs, values, "compensation", problems)
     if compensation not in ("none", "global"):
         problems.append(f"compensation: '{compensation}' must be none or global")
@@ -101,6 +91,14 @@ def assemble(definition: Definition, values: MappingOf[str, KnobValue], where: s
         compensated=compensation == "global",
     )
     return Assembled(circuit, black_box)
+
+
+def _beyond(time: Times, law: NoiseLaw, name: str) -> list[str]:
+    """A law that was measured for some times only must not be used at others."""
+    covered = law.covers_s()
+    if covered is None or (covered[0] <= time.first and time.last <= covered[1]):
+        return []
+    return [f"{name}: measured from {covered[0]:g} s to {covered[1]:g} s only, but [time] allows {time}"]
 
 
 def _law(entry, knobs, values, name: str, problems: list[str]) -> NoiseLaw | None:

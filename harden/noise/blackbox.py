@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from harden.errors import ProfileError
-from harden.streams import generator
+from harden.noise.circuit import Draw
+from harden.noise.scales import AnalogWeightLike
 
 
 @dataclass(frozen=True)
@@ -46,20 +47,20 @@ class BlackBox:
             raise ProfileError("the sampler is not a function", where=self.function)
         return found
 
-    def draw(
-        self, weight: Tensor, *, seed: int, path: tuple[str | int, ...], key: str, at_s: float, severity: float
-    ) -> Tensor:
+    def draw(self, weight: Tensor, use: AnalogWeightLike | None, draw: Draw) -> Tensor:
         """Draw one tensor; severity scales the deviation.
 
         Raises:
             ProfileError: The function returns another shape, or numbers that are not finite.
         """
-        stream = generator(seed, *path, "sampler", key)
-        sampled = torch.as_tensor(self.call(weight.clone(), at_s=at_s, generator=stream, **self.arguments))
+        moment = draw.moment("sampler")
+        sampled = torch.as_tensor(
+            self.call(weight.clone(), at_s=draw.at_s, generator=moment.generator, **self.arguments)
+        )
         if sampled.shape != weight.shape:
             shapes = f"{tuple(sampled.shape)} for weights of shape {tuple(weight.shape)}"
-            raise ProfileError(f"the sampler returned shape {shapes}", where=f"{self.function}, {key}")
+            raise ProfileError(f"the sampler returned shape {shapes}", where=f"{self.function}, {draw.key}")
         sampled = sampled.to(weight)
         if not bool(torch.isfinite(sampled).all()):
-            raise ProfileError("the sampler returned numbers that are not finite", where=f"{self.function}, {key}")
-        return sampled if severity == 1 else weight + severity * (sampled - weight)
+            raise ProfileError("the sampler returned numbers that are not finite", where=f"{self.function}, {draw.key}")
+        return sampled if draw.severity == 1 else weight + draw.severity * (sampled - weight)

@@ -8,14 +8,14 @@ the shape alone.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from harden.noise.laws.base import Cells, Moment, NoiseLaw
 from harden.noise.mapping import Mapping
-from harden.noise.scales import AnalogWeightLike, reference_scale
+from harden.noise.scales import AnalogWeightLike, extremes, largest
 from harden.streams import generator
 
 _BLOCK = 1 << 16  # 256 kB of float32: a few blocks stay in the second-level cache
@@ -23,44 +23,53 @@ _TINY = 1e-12
 
 
 @dataclass(frozen=True)
+class Draw:
+    """Which draw: the streams' seed, path and last name, the time, and how hard."""
+
+    seed: int
+    path: tuple[str | int, ...]
+    key: str
+    at_s: float
+    severity: float
+
+    def moment(self, stage: str) -> Moment:
+        """The moment of a stage, with its own stream."""
+        return Moment(self.at_s, self.severity, generator(self.seed, *self.path, stage, self.key))
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A law and the name of its stream."""
+
+    name: str
+    law: NoiseLaw
+    ages: bool = False  # whether it comes after programming: drift, and read noise
+
+
+@dataclass(frozen=True)
 class Circuit:
     """A profile with all values resolved: what one chip is drawn from."""
 
     mapping: Mapping
-    stages: tuple[tuple[str, NoiseLaw], ...] = ()
+    stages: tuple[Stage, ...] = ()
     tile: tuple[int, int] = (256, 256)
     d2d: float = 0.0
     c2c: float = 0.0
     compensated: bool = False
-    before_drift: frozenset[str] = field(default=frozenset({"program", "stuck", "d2d", "c2c"}), repr=False)
 
-    def draw(
-        self,
-        weight: Tensor,
-        use: AnalogWeightLike | None,
-        *,
-        seed: int,
-        path: tuple[str | int, ...],
-        key: str,
-        at_s: float,
-        severity: float,
-    ) -> Tensor:
+    def draw(self, weight: Tensor, use: AnalogWeightLike | None, draw: Draw) -> Tensor:
         """Draw one tensor of a chip.
 
         Args:
             weight: The weights, detached; any float dtype.
             use: Where they sit on the crossbar; None means [out, in, ...].
-            seed: Root seed of the streams.
-            path: Path of the chip.
-            key: Name of this use, the last part of each stream's path.
-            at_s: Seconds since programming.
-            severity: 1 is the device; 0 is handled by the caller.
+            draw: The draw; its severity is above 0.
 
         Returns:
             The noisy weights, same shape, dtype and device.
         """
         wide = weight if weight.dtype == torch.float64 else weight.float()
-        scale = reference_scale(
+        around = extremes(
             wide,
             output_axis=use.output_axis if use is not None else 0,
             groups=use.groups if use is not None else 1,
@@ -68,71 +77,86 @@ class Circuit:
             tile=self.tile,
         )
         flat = wide.reshape(-1)
-        each = scale if scale.dim() == 0 else scale.expand(wide.shape).reshape(-1)
-        ends = torch.aminmax(flat) if self.mapping.kind == "single" and flat.numel() else None
-        run = [(stage, law, Moment(at_s, severity, generator(seed, *path, stage, key))) for stage, law in self.stages]
-        gain = _die_gain(self.d2d * severity, seed, path)
-        spread = Moment(at_s, severity, generator(seed, *path, "c2c", key))
+        scale = _flat(largest(around) * self.mapping.clip, wide)
+        ends = (_flat(around[0], wide), _flat(around[1], wide)) if self._needs_ends else None
+        ageing = _Ageing(self, draw)
         noisy = torch.empty_like(flat)
         reference = current = 0.0
         for part in _blocks(flat.numel()):
-            block = flat[part]
-            block_scale = each if each.dim() == 0 else each[part]
-            programmed = None
-            total = block
-            for device in self.mapping.devices(block, block_scale, ends):
-                cells = Cells(device.target, device.full, self.mapping.low, signed=self.mapping.kind == "direct")
-                before, now = self._age(cells, run, gain, spread)
-                total = _weight(total, now, device.target, device.weight_per_unit, direct=cells.signed)
-                if self.compensated:
-                    programmed = block if programmed is None else programmed
-                    programmed = _weight(programmed, before, device.target, device.weight_per_unit, direct=cells.signed)
+            block = self.mapping.stored(flat[part], _part(scale, part))
+            block_ends = None if ends is None else (_part(ends[0], part), _part(ends[1], part))
+            programmed, total = ageing.run(block, _part(scale, part), block_ends)
             noisy[part] = total
-            if programmed is not None:
-                reference += float(programmed.abs().sum(dtype=torch.float64))
-                current += float(total.abs().sum(dtype=torch.float64))
-        if self.compensated:
-            noisy.mul_(reference / max(current, _TINY) if reference else 1.0)
+            if self.compensated:
+                reference += float(programmed.abs().sum())
+                current += float(total.abs().sum())
+        if self.compensated and reference:
+            noisy.mul_(reference / max(current, _TINY))
         return noisy.reshape(weight.shape).to(weight.dtype)
 
-    def _age(
-        self, cells: Cells, run: list[tuple[str, NoiseLaw, Moment]], gain: float, spread: Moment
-    ) -> tuple[Tensor, Tensor]:
-        """The devices before they drift, and as they are read."""
-        now = cells.target
-        before = now
-        aged = False
-        for stage, law, moment in run:
-            if not aged and stage not in self.before_drift:
-                now = before = self._vary(now, gain, spread)
-                aged = True
+    @property
+    def _needs_ends(self) -> bool:
+        return self.mapping.kind == "single" or any(stage.law.needs_ends for stage in self.stages)
+
+
+class _Ageing:
+    """The devices of one tensor, from target to reading, block by block; it holds the tensor's streams."""
+
+    def __init__(self, circuit: Circuit, draw: Draw) -> None:
+        self.circuit = circuit
+        self.early = [(stage.law, draw.moment(stage.name)) for stage in circuit.stages if not stage.ages]
+        self.late = [(stage.law, draw.moment(stage.name)) for stage in circuit.stages if stage.ages]
+        self.spread = draw.moment("c2c") if circuit.c2c else None
+        self.gain = 0.0
+        if circuit.d2d:  # one number a chip: the stream's name has no tensor in it
+            stream = generator(draw.seed, *draw.path, "d2d")
+            drawn = float(torch.empty(1, dtype=torch.float64).normal_(generator=stream))
+            self.gain = circuit.d2d * draw.severity * drawn
+
+    def run(self, block: Tensor, scale: Tensor, ends: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
+        """The weights of a block as programmed, and as read."""
+        signed = self.circuit.mapping.kind == "direct"
+        programmed = total = block
+        for device in self.circuit.mapping.devices(block, scale, ends):
+            cells = Cells(device.target, device.full, self.circuit.mapping.low, signed=signed, ends=ends)
+            early = self._vary(self._apply(device.target, cells, self.early))
+            late = self._apply(early, replace(cells, programmed=early), self.late) if self.late else early
+            if signed:
+                return early, late
+            if self.circuit.compensated:
+                programmed = _added(programmed, early, device.target, device.weight_per_unit)
+            total = _added(total, late, device.target, device.weight_per_unit)
+        return programmed, total
+
+    @staticmethod
+    def _apply(now: Tensor, cells: Cells, laws: list[tuple[NoiseLaw, Moment]]) -> Tensor:
+        for law, moment in laws:
             change = law.deviation(now, cells, moment)
             if change is not None:
                 now = change.add_(now)
                 now = now if cells.signed else now.clamp_(min=0)
-        if not aged:
-            now = before = self._vary(now, gain, spread)
-        return before, now
+        return now
 
-    def _vary(self, now: Tensor, gain: float, spread: Moment) -> Tensor:
-        if gain:
-            now = now * (1 + gain)
-        if self.c2c:
-            now = now + spread.normal(now).mul_(self.c2c * spread.severity).mul_(now)
+    def _vary(self, now: Tensor) -> Tensor:
+        if self.gain:
+            now = now * (1 + self.gain)
+        if self.spread is not None:
+            factor = self.spread.normal(now).mul_(self.circuit.c2c * self.spread.severity)
+            now = factor.mul_(now).add_(now)
         return now
 
 
-def _weight(total: Tensor, now: Tensor, target: Tensor, unit: Tensor | float, *, direct: bool) -> Tensor:
+def _added(total: Tensor, now: Tensor, target: Tensor, unit: Tensor | float) -> Tensor:
     """Add what a device's deviation does to the weight; a device without one adds nothing, bit for bit."""
-    if direct:
-        return now
     return total if now is target else (now - target).mul_(unit).add_(total)
 
 
-def _die_gain(strength: float, seed: int, path: tuple[str | int, ...]) -> float:
-    if strength == 0:
-        return 0.0
-    return strength * float(torch.empty(1, dtype=torch.float64).normal_(generator=generator(seed, *path, "d2d")))
+def _flat(values: Tensor, like: Tensor) -> Tensor:
+    return values if values.dim() == 0 else values.expand(like.shape).reshape(-1)
+
+
+def _part(values: Tensor, part: slice) -> Tensor:
+    return values if values.dim() == 0 else values[part]
 
 
 def _blocks(length: int) -> Iterator[slice]:

@@ -6,6 +6,7 @@ laws of each stage. A string ``"$name"`` stands for the value of a knob.
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -30,7 +31,8 @@ COMMON = {
     ),
     "tile_rows": Knob(default=256, min=1, about="inputs of a tile (reference = tile)"),
     "tile_columns": Knob(default=256, min=1, about="outputs of a tile (reference = tile)"),
-    "d2d": Knob(default=0.0, min=0, about="die to die: relative standard deviation of a gain that a whole chip shares"),
+    "quantise": Knob(default=0, min=0, max=24, about="bits weights are rounded to before anything else; 0: not at all"),
+    "d2d": Knob(default=0.0, min=0, about="die to die: relative standard deviation of a gain that a chip shares"),
     "c2c": Knob(default=0.0, min=0, about="cell to cell: relative standard deviation of each device's own gain"),
 }
 
@@ -40,37 +42,46 @@ class _Table(BaseModel):
 
 
 class Times(_Table):
-    """When the profile is valid: a list of times, or a range; seconds since programming."""
+    """When the profile is valid, in seconds since programming: listed times, a range, or both; else always."""
 
     valid_s: tuple[float, ...] = ()
-    from_s: float = Field(default=0.0, ge=0)
+    from_s: float | None = Field(default=None, ge=0)
     to_s: float | None = Field(default=None, ge=0)
 
     @model_validator(mode="after")
-    def _one_of_the_two(self) -> Times:
-        if self.valid_s and (self.to_s is not None or self.from_s):
-            raise ValueError("give valid_s, or from_s and to_s, not both")
+    def _in_order(self) -> Times:
         if list(self.valid_s) != sorted(set(self.valid_s)) or any(time < 0 for time in self.valid_s):
             raise ValueError("valid_s must ascend and be >= 0")
-        if self.to_s is not None and self.to_s < self.from_s:
+        if self.to_s is not None and self.to_s < (self.from_s or 0.0):
             raise ValueError("to_s must not be before from_s")
         return self
 
     @property
+    def _range(self) -> tuple[float, float] | None:
+        if self.valid_s and self.from_s is None and self.to_s is None:
+            return None
+        return self.from_s or 0.0, math.inf if self.to_s is None else self.to_s
+
+    @property
     def first(self) -> float:
         """The first valid time."""
-        return self.valid_s[0] if self.valid_s else self.from_s
+        return min([*self.valid_s[:1], *([self._range[0]] if self._range else [])])
+
+    @property
+    def last(self) -> float:
+        """The last valid time; infinity where there is none."""
+        return max([*self.valid_s[-1:], *([self._range[1]] if self._range else [])])
 
     def covers(self, at_s: float) -> bool:
         """Whether the profile was measured for this time."""
-        if self.valid_s:
-            return at_s in self.valid_s
-        return self.from_s <= at_s and (self.to_s is None or at_s <= self.to_s)
+        return at_s in self.valid_s or (self._range is not None and self._range[0] <= at_s <= self._range[1])
 
     def __str__(self) -> str:
-        if self.valid_s:
-            return ", ".join(f"{time:g} s" for time in self.valid_s)
-        return f">= {self.from_s:g} s" if self.to_s is None else f"{self.from_s:g} s to {self.to_s:g} s"
+        parts = [f"{time:g} s" for time in self.valid_s]
+        if self._range is not None:
+            low, high = self._range
+            parts.append(f">= {low:g} s" if high == math.inf else f"{low:g} s to {high:g} s")
+        return ", ".join(parts)
 
 
 class Sampler(_Table):

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from harden.errors import ProfileError, SettingsError
 from harden.noise.assembly import Assembled, assemble
+from harden.noise.circuit import Circuit, Draw
 from harden.noise.definition import Definition, read_definition
 from harden.noise.knobs import Distribution, KnobValue, resolve
 from harden.noise.scales import AnalogWeightLike
@@ -219,9 +220,7 @@ class Profile:
                 noisy[key] = tensor.clone()
                 continue
             with torch.no_grad():
-                drawn = assembled.draw(
-                    tensor.detach(), place, seed=seed, path=path, key=key, at_s=time, severity=strength
-                )
+                drawn = assembled.draw(tensor.detach(), place, Draw(seed, path, key, time, strength))
             noisy[key] = _StraightThrough.apply(tensor, drawn) if tensor.requires_grad else drawn
         return noisy
 
@@ -243,6 +242,11 @@ class Profile:
             f"{key}={value}" for key, value in self.parameters.items() if key in knobs and value != knobs[key].default
         ]
         return f"{self.name}:{','.join(turned)}" if turned else self.name
+
+    @property
+    def circuit(self) -> Circuit:
+        """The mapping and the laws with their values; distributions at their medians."""
+        return self._assembled.circuit
 
     @cached_property
     def _assembled(self) -> Assembled:

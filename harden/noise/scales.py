@@ -27,59 +27,71 @@ class AnalogWeightLike(Protocol):
         ...
 
 
-def reference_scale(
+def extremes(
     weight: Tensor,
     *,
     output_axis: int = 0,
     groups: int = 1,
     reference: str = "tensor",
     tile: tuple[int, int] = (256, 256),
-) -> Tensor:
-    """max|w| over what the noise is relative to.
+) -> tuple[Tensor, Tensor]:
+    """The smallest and the largest weight around each weight.
 
     Args:
-        weight: A weight of at least one axis.
+        weight: The weights.
         output_axis: The axis of the outputs. If it is not the first, the first one is split into ``groups``
-        (ConvTranspose). groups: Groups of the convolution.
-        reference: ``tensor``, ``column``, ``tile`` or ``cell``.
+            (ConvTranspose).
+        groups: Groups of the convolution.
+        reference: Around means in the ``tensor``, ``column`` or ``tile``; or ``cell``: -|w| and |w|.
         tile: Inputs and outputs of a tile; weights are laid out as [outputs, inputs · kernel].
 
     Returns:
-        A tensor that broadcasts to ``weight``; no gradient flows through it.
+        Two tensors that broadcast to ``weight``; no gradient flows through them.
 
     Example:
         >>> w = torch.tensor([[1.0, -4.0], [0.5, 0.25]])
-        >>> reference_scale(w).item(), reference_scale(w, reference="column").tolist()
-        (4.0, [[4.0], [0.5]])
-        >>> reference_scale(w, reference="tile", tile=(1, 2)).tolist()
-        [[1.0, 4.0], [1.0, 4.0]]
+        >>> [end.item() for end in extremes(w)], [end.tolist() for end in extremes(w, reference="column")]
+        ([-4.0, 1.0], [[[-4.0], [0.25]], [[1.0], [0.5]]])
+        >>> extremes(w, reference="tile", tile=(1, 2))[1].tolist()
+        [[1.0, 0.25], [1.0, 0.25]]
     """
     weight = weight.detach()
     if weight.numel() == 0:
-        return weight.new_zeros(())
+        return weight.new_zeros(()), weight.new_zeros(())
     if reference == "cell":
-        return weight.abs()
+        size = weight.abs()
+        return -size, size
     if reference == "tensor" or weight.dim() == 0:
         low, high = torch.aminmax(weight)
-        return torch.maximum(-low, high)
-    size = weight.abs()
+        return low, high
     axis = output_axis % weight.dim()
     if reference == "tile":
-        return _tile_scale(size, axis, tile)
+        return -_tile_maximum(-weight, axis, tile), _tile_maximum(weight, axis, tile)
     if groups > 1 and axis != 0:
-        split = size.unflatten(0, (groups, -1))
+        split = weight.unflatten(0, (groups, -1))
         others = [dim for dim in range(split.dim()) if dim not in (0, axis + 1)]
-        return split.amax(others, keepdim=True).expand(split.shape).flatten(0, 1)
+        low, high = split.amin(others, keepdim=True), split.amax(others, keepdim=True)
+        return low.expand(split.shape).flatten(0, 1), high.expand(split.shape).flatten(0, 1)
     others = [dim for dim in range(weight.dim()) if dim != axis]
-    return size.amax(others, keepdim=True) if others else size
+    return (weight.amin(others, keepdim=True), weight.amax(others, keepdim=True)) if others else (weight, weight)
 
 
-def _tile_scale(size: Tensor, axis: int, tile: tuple[int, int]) -> Tensor:
-    moved = size.movedim(axis, 0)
+def largest(ends: tuple[Tensor, Tensor]) -> Tensor:
+    """max|w| from the smallest and the largest weight.
+
+    Example:
+        >>> largest((torch.tensor(-4.0), torch.tensor(1.0))).item()
+        4.0
+    """
+    return torch.maximum(-ends[0], ends[1])
+
+
+def _tile_maximum(weight: Tensor, axis: int, tile: tuple[int, int]) -> Tensor:
+    moved = weight.movedim(axis, 0)
     matrix = moved.reshape(moved.shape[0], -1)
     outputs, inputs = matrix.shape
     rows, columns = min(tile[0], inputs), min(tile[1], outputs)
-    padded = torch.nn.functional.pad(matrix, (0, -inputs % rows, 0, -outputs % columns))
+    padded = torch.nn.functional.pad(matrix, (0, -inputs % rows, 0, -outputs % columns), value=-torch.inf)
     blocks = padded.unflatten(1, (-1, rows)).unflatten(0, (-1, columns)).amax((1, 3))
     full = blocks.repeat_interleave(columns, 0).repeat_interleave(rows, 1)[:outputs, :inputs]
     return full.reshape(moved.shape).movedim(0, axis)

@@ -42,7 +42,7 @@ def test_a_million_draws_have_the_spread_of_the_table(name: str) -> None:
 def test_the_band_is_open_at_both_ends(name: str) -> None:
     below, above = math.nextafter(0.25, 0), 0.25 + 1e-6
     weight = torch.tensor([1.0, 0.25, -0.25, 0.75, -0.75, 0.0, above, -above, 0.75 - 1e-6, 0.5, below, 0.75 + 1e-6])
-    law = Profile.load(name, sigma_d=1.0)._assembled.circuit.stages[0][1]
+    law = Profile.load(name, sigma_d=1.0).circuit.stages[0].law
     from harden.noise.laws.base import Cells
 
     spread = law.spread(Cells(weight, full=weight.abs().max(), signed=True), 0.0)

@@ -25,12 +25,16 @@ class Cells:
             tile, or the weight itself); a float or a tensor that broadcasts to ``target``.
         low: The smallest value: g_min; 0 for weights stored directly.
         signed: Whether a cell stores a signed weight directly instead of a conductance.
+        ends: The smallest and largest weight of the tensor, column or tile, for a law with ``needs_ends``.
+        programmed: The values before they drift; None until then.
     """
 
     target: Tensor
     full: Tensor | float
     low: float = 0.0
     signed: bool = False
+    ends: tuple[Tensor, Tensor] | None = None
+    programmed: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -63,10 +67,12 @@ class NoiseLaw(BaseModel):
 
     Attributes:
         timed: The deviation depends on the time since programming.
+        needs_ends: The law uses ``Cells.ends``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     timed: ClassVar[bool] = False
+    needs_ends: ClassVar[bool] = False
 
     def deviation(self, now: Tensor, cells: Cells, moment: Moment) -> Tensor | None:
         """Draw what this law adds to the cells.
@@ -83,6 +89,14 @@ class NoiseLaw(BaseModel):
 
     def spread(self, cells: Cells, at_s: float) -> Tensor | None:
         """The standard deviation of the deviation at ``cells.target``, or None where the law has no closed form."""
+        return None
+
+    def depends_on_time(self) -> bool:
+        """Whether the deviation depends on the time since programming."""
+        return self.timed
+
+    def covers_s(self) -> tuple[float, float] | None:
+        """The first and last time the law was measured at, or None where its formula holds at all times."""
         return None
 
     def grows_with_range(self) -> bool:

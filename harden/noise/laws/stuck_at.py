@@ -1,0 +1,32 @@
+"""Stuck-at faults: a share of the cells does not follow its target but stays at one end of its range.
+
+With probability ``rate`` a cell is stuck, at the low end in ``low_share`` of the cases. Severity multiplies the rate,
+and a cell that is stuck at a low rate is stuck at every higher one.
+"""
+
+from __future__ import annotations
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from harden.noise.laws.base import Cells, Moment, NoiseLaw, filled
+
+
+class Law(NoiseLaw):
+    """Stuck cells: at g_min or g_max, or at ∓R where a cell stores a signed weight."""
+
+    rate: float = Field(ge=0, le=1, description="share of the cells that are stuck")
+    low_share: float = Field(0.5, ge=0, le=1, description="share of the stuck cells that are stuck at the low end")
+
+    def deviation(self, now: Tensor, cells: Cells, moment: Moment) -> Tensor | None:
+        """The way to the end a cell is stuck at, for stuck cells, else 0."""
+        rate = min(self.rate * moment.severity, 1.0)
+        if rate == 0:
+            return None
+        # Two numbers a cell: whether, and at which end; so the end does not change with the rate.
+        stuck = moment.uniform(now) < rate
+        low = moment.uniform(now) < self.low_share
+        high_end = filled(now, cells.full)
+        low_end = -high_end if cells.signed else filled(now, cells.low)
+        return torch.where(stuck, torch.where(low, low_end, high_end) - now, 0.0)
