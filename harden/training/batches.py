@@ -74,8 +74,7 @@ class Batches:
 
 def _augmentation(data: Any, switch: str) -> dict[str, Any] | None:
     raw = data.raw(np.arange(1))
-    image = raw.dtype == np.uint8 and raw.ndim == 4
-    if switch == "off" or not image:
+    if switch == "off" or not data.images or raw.dtype != np.uint8:
         return None
     height, width, channels = raw.shape[1:]
     if switch == "auto" and max(height, width) > _SMALL:

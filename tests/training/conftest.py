@@ -1,0 +1,82 @@
+"""A small network as an ONNX graph, and data it can learn in seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from harden.data.dataset import Dataset
+from harden.data.preprocess import Preprocess
+from harden.graph.file import Model
+from harden.noise.profile import Profile
+from harden.streams import numpy_generator
+from harden.training.plan import TrainingPlan
+
+
+@pytest.fixture
+def make_model() -> Callable[..., Model]:
+    return toy_model
+
+
+@pytest.fixture
+def model() -> Model:
+    return toy_model()
+
+
+def toy_model(norm: bool = True, seed: int = 0) -> Model:
+    """Gemm, batch norm, Relu, Gemm: 6 inputs, 16 hidden, 3 classes."""
+    rng = numpy_generator(seed, "toy")
+    tensors = {
+        "a": rng.normal(0, 0.4, (16, 6)),
+        "b": rng.normal(0, 0.3, (3, 16)),
+        "bias": np.zeros(3),
+    }
+    nodes = [helper.make_node("Gemm", ["x", "a"], ["h"], transB=1, name="first")]
+    last = "h"
+    if norm:
+        tensors |= {"gamma": np.ones(16), "beta": np.zeros(16), "mean": np.zeros(16), "var": np.ones(16)}
+        nodes.append(helper.make_node("BatchNormalization", ["h", "gamma", "beta", "mean", "var"], ["n"], name="norm"))
+        last = "n"
+    nodes += [
+        helper.make_node("Relu", [last], ["r"], name="relu"),
+        helper.make_node("Gemm", ["r", "b", "bias"], ["y"], transB=1, name="last"),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "toy",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 6])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 3])],
+        [numpy_helper.from_array(value.astype(np.float32), name) for name, value in tensors.items()],
+    )
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(proto)
+    return Model.from_proto(proto)
+
+
+@pytest.fixture
+def clouds() -> Callable[..., Dataset]:
+    """Three Gaussian clouds in six dimensions."""
+
+    def make(examples: int = 384, seed: int = 0, labelled: bool = True) -> Dataset:
+        rng = numpy_generator(seed, "clouds")
+        centres = numpy_generator(0, "centres").normal(0, 1.2, (3, 6))
+        labels = np.arange(examples) % 3
+        values = (centres[labels] + rng.normal(0, 1, (examples, 6))).astype(np.float32)
+        plain = Preprocess(mean=(0.0,), std=(1.0,), scale=1.0, channels=1)
+        return Dataset.from_arrays(values, labels if labelled else None, plain)
+
+    return make
+
+
+@pytest.fixture
+def plan() -> Callable[..., TrainingPlan]:
+    def make(**values: Any) -> TrainingPlan:
+        profiles = values.pop("profiles", ((Profile.parse("gaussian:sigma=0.1"), None),))
+        return TrainingPlan(**{"steps": 60, "batch_size": 32, "lr": 0.1, "profiles": profiles, **values})
+
+    return make
