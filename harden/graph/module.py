@@ -11,7 +11,7 @@ from torch import nn
 
 from harden.errors import ModelError
 from harden.graph.analog import AnalogWeight, Use, analog_weight, find_uses, select
-from harden.graph.plan import NO_OVERRIDES, Frame, Observer, Plan, Tracer
+from harden.graph.plan import NO_OVERRIDES, Frame, Observer, Plan, Step, Tracer
 from harden.graph.program import Node, Program
 from harden.graph.roles import Role, Roles, assign_roles
 from harden.graph.storage import Slot
@@ -87,7 +87,7 @@ class GraphModule(nn.Module):
         plan = self._plans.get(signature)
         frame = self._frame(inputs, weights or NO_OVERRIDES, update_statistics)
         outputs = self.program.outputs
-        tapped = [self._value(name) for name in taps]
+        tapped = [self.value(name) for name in taps]
         if plan is None:
             plan = self._trace(frame, {*outputs, *tapped})
             self._plans[signature] = plan
@@ -99,9 +99,14 @@ class GraphModule(nn.Module):
         result = results[0] if len(results) == 1 else results
         return (result, {name: frame.values[v] for name, v in zip(taps, tapped, strict=True)}) if taps else result
 
-    def observe(self, observer: Observer, *inputs: torch.Tensor) -> None:
-        """Run the graph and call ``observer(node, arguments, outputs)`` for each node that is not folded away."""
-        self._trace(self._frame(inputs, NO_OVERRIDES, False), set(), observer)
+    def observe(self, observer: Observer, *inputs: torch.Tensor) -> list[Step]:
+        """Run the graph, calling ``observer(node, arguments, outputs)`` for each node that is not folded away.
+
+        Returns:
+            The steps of the run.
+        """
+        with torch.no_grad():
+            return self._trace(self._frame(inputs, NO_OVERRIDES, False), set(), observer).steps
 
     def analog_weights(self, digital: Sequence[str] = ()) -> dict[str, AnalogWeight]:
         """The weights on crossbars by key; their tensors carry gradients to the parameters.
@@ -160,7 +165,12 @@ class GraphModule(nn.Module):
             if name not in self._keys and name not in self._parameters and name not in self._buffers:
                 raise ModelError(f"the model has no weight called '{name}'")
 
-    def _value(self, name: str) -> int:
+    def value(self, name: str) -> int:
+        """The number of the value called ``name``.
+
+        Raises:
+            ModelError: The graph has no such value.
+        """
         try:
             return self.program.names.index(name, 1)
         except ValueError:

@@ -1,0 +1,135 @@
+"""Models by name from timm, with the preprocessing they were made for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from harden.errors import ModelError, UnknownNameError
+from harden.graph.export import from_torch
+from harden.graph.file import PREPROCESS_KEY, Model
+
+_SHOWN = 4
+
+
+def from_timm(
+    name: str,
+    *,
+    weights: Path | None = None,
+    pretrained: bool = False,
+    allow_random: bool = False,
+    classes: int | None = None,
+    fold_batch_norms: bool = False,
+) -> Model:
+    """Export a timm model, with its preprocessing in the metadata.
+
+    Args:
+        name: timm's name, with or without ``timm:`` before it.
+        weights: A safetensors file with the model's state; all of it, under timm's names.
+        pretrained: Let timm download its own weights.
+        allow_random: Accept untrained weights (to inspect an architecture).
+        classes: Number of classes; what the weights have by default.
+        fold_batch_norms: Fold batch norms into the weights before them.
+
+    Raises:
+        UnknownNameError: timm has no such model.
+        ModelError: No weights, or weights that do not fit.
+    """
+    name = name.removeprefix("timm:")
+    source = f"timm:{name}"
+    if weights is None and not pretrained and not allow_random:
+        raise ModelError(
+            "without weights the model is untrained",
+            where=source,
+            fix="Give --weights FILE.safetensors, or --pretrained",
+        )
+    state = None if weights is None else _read(Path(weights))
+    module = _create(name, pretrained, classes, state)
+    if state is not None:
+        _fill(module, state, str(weights))
+    record = _preprocess(module)
+    size = record.input_size or (224, 224)
+    example = torch.zeros(2, record.channels, *size)
+    example.view(-1)[:] = torch.linspace(-1, 1, example.numel())
+    model = from_torch(module, example, fold_batch_norms=fold_batch_norms, source=source)
+    return model.with_metadata({PREPROCESS_KEY: record.to_json()})
+
+
+def _create(name: str, pretrained: bool, classes: int | None, state: dict[str, torch.Tensor] | None) -> nn.Module:
+    import timm
+
+    if name not in timm.list_models() and not timm.is_model(name.split(".")[0]):
+        raise UnknownNameError("timm model", name, timm.list_models())
+    options: dict[str, Any] = {}
+    if classes is None and state is not None:
+        classes = _classes(timm.create_model(name, pretrained=False), state)
+    if classes is not None:
+        options["num_classes"] = classes
+    try:
+        return timm.create_model(name, pretrained=pretrained, **options).eval()
+    except Exception as error:  # timm and the hub raise anything: no network, no such tag
+        reason = str(error).split("\n")[0]
+        fix = "Check the network, or give --weights FILE.safetensors" if pretrained else None
+        raise ModelError(f"timm cannot make the model: {reason}", where=f"timm:{name}", fix=fix) from error
+
+
+def _classes(module: nn.Module, state: dict[str, torch.Tensor]) -> int | None:
+    """The number of classes of a checkpoint, by the shape of its classifier."""
+    config = getattr(module, "pretrained_cfg", None) or {}
+    heads = config.get("classifier", ())
+    for head in (heads,) if isinstance(heads, str) else heads or ():
+        weight = state.get(f"{head}.weight")
+        if weight is not None:
+            return int(weight.shape[0])
+    return None
+
+
+def _read(path: Path) -> dict[str, torch.Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except FileNotFoundError as error:
+        raise ModelError("no such file", where=str(path), fix="Check --weights") from error
+    except (OSError, SafetensorError, ValueError) as error:
+        raise ModelError(f"not a readable safetensors file: {error}", where=str(path)) from error
+
+
+def _fill(module: nn.Module, state: dict[str, torch.Tensor], where: str) -> None:
+    """Load a state strictly; counters of batches may be left out, no tensor may."""
+    own = module.state_dict()
+    counters = {name for name in own if name.endswith("num_batches_tracked")}
+    problems = [f"missing {name}" for name in own if name not in state and name not in counters]
+    problems += [f"unexpected {name}" for name in state if name not in own]
+    problems += [
+        f"{name} is {list(state[name].shape)}, not {list(own[name].shape)}"
+        for name in own
+        if name in state and state[name].shape != own[name].shape
+    ]
+    if problems:
+        more = f" and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
+        raise ModelError("weights do not fit the model: " + "; ".join(problems[:_SHOWN]) + more, where=where)
+    module.load_state_dict(state, strict=False)
+
+
+def _preprocess(module: nn.Module) -> Any:
+    """timm's record of how images become inputs, as harden writes it."""
+    from timm.data.config import resolve_model_data_config
+
+    from harden.data.preprocess import Preprocess
+
+    config = resolve_model_data_config(module)
+    channels, height, width = config["input_size"]
+    return Preprocess(
+        mean=tuple(config["mean"]),
+        std=tuple(config["std"]),
+        input_size=(height, width),
+        channels=channels,
+        resize="squash" if config.get("crop_mode") == "squash" else "crop",
+        crop_pct=config["crop_pct"],
+        interpolation=config["interpolation"],
+    )
