@@ -48,7 +48,7 @@ class TwoLayers(torch.nn.Module):
             hidden = functional.batch_norm(hidden, mean, var, training=self.training)
         hidden = hidden.tanh()
         outputs = hidden @ values["b"].T + values["bias"]
-        return (outputs, {tap: hidden for tap in taps}) if taps else outputs
+        return (outputs, dict.fromkeys(taps, hidden)) if taps else outputs
 
     def analog(self) -> dict[str, Tensor]:
         return {"a": self.a, "b": self.b}

@@ -49,7 +49,7 @@ def test_progress_tells_the_steps_done_the_total_and_the_seconds_left(model, clo
     assert all(left >= 0 for _, _, left in calls)
 
 
-class Interrupted(Exception):
+class KilledError(Exception):
     pass
 
 
@@ -68,10 +68,10 @@ def test_a_run_that_was_killed_ends_with_the_bits_of_one_that_was_not(
 
     def kill(record):
         if record["step"] == 47:
-            raise Interrupted
+            raise KilledError
 
     file = tmp_path / "checkpoint.safetensors"
-    with pytest.raises(Interrupted):
+    with pytest.raises(KilledError):
         train(model, clouds(), clouds(99, seed=1), this, on_step=kill, checkpoint=file)
     steps = []
     resumed = train(model, clouds(), clouds(99, seed=1), this, on_step=steps.append, checkpoint=file)
@@ -127,7 +127,7 @@ def test_an_exploding_loss_is_rolled_back_once_at_a_tenth_of_the_rate(model, clo
 
 def test_a_second_explosion_ends_the_run(model, clouds, plan, monkeypatch):
     monkeypatch.setattr(loop.methods, "load", lambda name, options: Exploding({6, 9}))
-    with pytest.raises(DivergedError, match="at step 3.*Lower --lr") as caught:
+    with pytest.raises(DivergedError, match=r"at step 3.*Lower --lr") as caught:
         train(model, clouds(), clouds(99, seed=1), plan(steps=30))
     assert caught.value.exit_code == 4
 
