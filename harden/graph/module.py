@@ -127,6 +127,13 @@ class GraphModule(nn.Module):
             if tensor is not None
         }
 
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        """Load as any module; torch takes the dots in names for submodules and calls them unexpected."""
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+        unexpected: list[str] = rest[-2]
+        known = {prefix + name for name in (*self._parameters, *self._buffers)}
+        unexpected[:] = [name for name in unexpected if name not in known]
+
     def _own(self, slot: Slot, role: Role) -> None:
         """Take a stored tensor in, in single precision at least; names with dots rule ``register_parameter`` out."""
         if slot.name in self._parameters or slot.name in self._buffers:

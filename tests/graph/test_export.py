@@ -1,0 +1,155 @@
+"""From timm and torch: names, preprocessing, weights that must be given, equal tensors kept apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import graphs
+import onnxruntime
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from harden.data.preprocess import Preprocess
+from harden.errors import ModelError, UnknownNameError
+from harden.graph.export import from_timm, from_torch
+from harden.graph.taps import choose_taps
+
+
+def scrambled(module: nn.Module) -> nn.Module:
+    """Weights that are nowhere trivial: heads and gains are not zero, statistics not those of a fresh model."""
+    stream = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for name, tensor in module.state_dict().items():
+            if tensor.is_floating_point():
+                noise = torch.empty_like(tensor).normal_(generator=stream)
+                tensor.add_(noise.abs() * 0.05 if name.endswith("var") else noise * 0.02)
+    return module.eval()
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> tuple[Path, nn.Module]:
+    module = scrambled(timm.create_model("resnet10t", num_classes=7))
+    save_file(module.state_dict(), tmp_path / "w.safetensors")
+    return tmp_path / "w.safetensors", module
+
+
+def test_a_timm_checkpoint_becomes_a_graph_with_its_names_and_preprocessing(
+    checkpoint: tuple[Path, nn.Module],
+) -> None:
+    path, module = checkpoint
+    model = from_timm("timm:resnet10t", weights=path)
+    assert model.batch_norm == "kept"
+    assert model.preprocess == Preprocess(
+        mean=(0.485, 0.456, 0.406),
+        std=(0.229, 0.224, 0.225),
+        input_size=(176, 176),
+        resize="crop",
+        crop_pct=0.875,
+        interpolation="bicubic",
+    )
+    interpreted = model.module().eval()
+    state = {name: tensor for name, tensor in module.state_dict().items() if "num_batches" not in name}
+    weights = interpreted.export_weights()
+    assert set(weights) == set(state)
+    assert all(torch.equal(weights[name], tensor) for name, tensor in state.items())
+    x = torch.from_numpy(graphs.numbers(3, 3, 176, 176))
+    with torch.no_grad():
+        expected = module(x).numpy()
+        assert graphs.agrees(interpreted(x).numpy(), expected)
+    session = onnxruntime.InferenceSession(model.serialize())
+    assert graphs.agrees(session.run(None, {"input": x.numpy()})[0], expected)
+
+
+def test_taps_are_block_outputs(checkpoint: tuple[Path, nn.Module]) -> None:
+    path, _ = checkpoint
+    module = from_timm("resnet10t", weights=path).module().eval()
+    taps = choose_taps(module, (torch.zeros(1, 3, 64, 64),), 3)
+    assert len(taps) == 3
+    _, values = module(torch.zeros(1, 3, 64, 64), taps=[tap.name for tap in taps])
+    assert [tuple(values[tap.name].shape) for tap in taps] == [tap.shape for tap in taps]
+    # No path avoids a tap: with it cut off, no gradient reaches the input.
+    x = torch.from_numpy(graphs.numbers(1, 3, 64, 64)).requires_grad_()
+    output, values = module(x, taps=[taps[1].name])
+    (to_tap,) = torch.autograd.grad(output.sum(), values[taps[1].name], retain_graph=True)
+    (direct,) = torch.autograd.grad(output.sum(), x, retain_graph=True)
+    (through,) = torch.autograd.grad(values[taps[1].name], x, to_tap)
+    torch.testing.assert_close(direct, through)
+
+
+def test_untrained_models_are_refused_unless_asked_for() -> None:
+    with pytest.raises(ModelError, match=r"--weights FILE\.safetensors"):
+        from_timm("resnet10t")
+    with pytest.raises(UnknownNameError, match="Did you mean"):
+        from_timm("resnet18x", allow_random=True)
+
+
+def test_equal_tensors_of_a_fresh_model_are_not_tied() -> None:
+    model = from_timm("resnet10t", allow_random=True)
+    state = timm.create_model("resnet10t").state_dict()
+    wanted = {name for name in state if "num_batches" not in name}
+    assert set(model.module().export_weights()) == wanted
+
+
+def test_weights_that_do_not_fit_are_named(checkpoint: tuple[Path, nn.Module], tmp_path: Path) -> None:
+    _, module = checkpoint
+    state = module.state_dict()
+    state["extra"] = torch.zeros(1)
+    del state["conv1.0.weight"]
+    save_file(state, tmp_path / "bad.safetensors")
+    with pytest.raises(ModelError, match=r"missing conv1.0.weight; unexpected extra"):
+        from_timm("resnet10t", weights=tmp_path / "bad.safetensors")
+    (tmp_path / "text").write_text("no tensors")
+    with pytest.raises(ModelError, match="not a readable safetensors file"):
+        from_timm("resnet10t", weights=tmp_path / "text")
+    with pytest.raises(ModelError, match="no such file"):
+        from_timm("resnet10t", weights=tmp_path / "absent")
+
+
+class TwoInputs(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(10, 4)
+        self.out = nn.Linear(4, 2)
+
+    def forward(self, tokens: torch.Tensor, scale: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        hidden = self.table(tokens).mean(1) * scale
+        return self.out(hidden), hidden
+
+
+def test_a_module_with_integer_and_several_inputs_and_outputs() -> None:
+    module = scrambled(TwoInputs()).train()
+    model = from_torch(module, (torch.zeros(2, 5, dtype=torch.int64), torch.ones(2, 1)))
+    assert module.training
+    assert [(s.name, s.dtype.name, s.shape[0]) for s in model.inputs] == [
+        ("input", "int64", "batch"),
+        ("input_2", "float32", "batch"),
+    ]
+    tokens, scale = torch.arange(15).reshape(3, 5) % 10, torch.full((3, 1), 0.5)
+    module.eval()
+    ours = model.module().eval()(tokens, scale)
+    theirs = module(tokens, scale)
+    assert all(graphs.agrees(a.detach().numpy(), b.detach().numpy()) for a, b in zip(ours, theirs, strict=True))
+    assert set(dict(model.module().named_parameters())) == {"table.weight", "out.weight", "out.bias"}
+    assert list(model.analog_weights()) == ["out.weight"]
+
+
+def test_a_module_that_cannot_be_exported_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("no such operator\nmany lines more")
+
+    for name in ("_scripted", "_dynamo"):
+        monkeypatch.setattr(f"harden.graph.export.{name}", refuse)
+    with pytest.raises(ModelError, match="cannot be exported to ONNX: .*open batch size: no such operator; ") as caught:
+        from_torch(nn.Linear(2, 2), torch.zeros(1, 2))
+    assert "\n" not in str(caught.value)
+
+
+def test_an_export_that_computes_something_else_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = from_torch(nn.Linear(2, 2), torch.zeros(1, 2)).proto
+    monkeypatch.setattr("harden.graph.export._scripted", lambda *_: other)
+    monkeypatch.setattr("harden.graph.export._dynamo", lambda *_: other)
+    with pytest.raises(ModelError, match="differs from the module"):
+        from_torch(nn.Sequential(nn.Linear(2, 2), nn.Tanh()), torch.ones(1, 2))
