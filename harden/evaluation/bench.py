@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from harden.errors import ModelError
+from harden.errors import DataError, ModelError
 from harden.evaluation.custom import Metric
 from harden.evaluation.feed import Feed
 from harden.evaluation.fidelity import FidelityScorer
 from harden.evaluation.layout import available_cores
-from harden.evaluation.outputs import kind_of_output
+from harden.evaluation.outputs import Kind, kind_of_output
 from harden.evaluation.scores import ClassScorer, Reference
 from harden.graph.analog import AnalogWeight
 from harden.runtime.canary import Canary, check_noise
@@ -41,6 +41,13 @@ class Bench:
     canary: Canary
     identity: dict[str, Any]
     classes: int
+
+    @property
+    def kind(self) -> Kind:
+        """What the model's output means; only for data with labels."""
+        if not isinstance(self.scorer, ClassScorer):
+            raise DataError("the examples have no labels, and this analysis counts right answers")
+        return self.scorer.reference.kind
 
 
 def open_bench(

@@ -57,6 +57,15 @@ class Feed:
         """The first images as one batch; as many as the model demands where its batch size is fixed."""
         return self._filled(self._slice(0, min(self._fixed or images, self.examples)))[0]
 
+    def take(self, index: np.ndarray) -> np.ndarray:
+        """Chosen images as one array, in the order of ``index``; no fixed batch size is filled up."""
+        return self._kept[index] if self._kept is not None else self._cast(self._data.inputs(index))
+
+    def batches(self, index: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
+        """Chosen images in batches, as iterating the feed gives them."""
+        for start in range(0, len(index), self.batch):
+            yield self._filled(self.take(index[start : start + self.batch]))
+
     def some_batches(self, most: int = 8) -> list[np.ndarray]:
         """A few whole batches, for measuring speed."""
         found = []

@@ -1,0 +1,78 @@
+"""The loss along random directions of the hardware's own noise, and how steep it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from harden.errors import SettingsError
+from harden.evaluation.chips import Weights, bench_of, score_each
+from harden.evaluation.plan import Condition
+
+if TYPE_CHECKING:
+    from harden.data.dataset import Dataset
+    from harden.graph.file import Model
+
+ALPHAS = tuple(round(-2 + 0.2 * i, 10) for i in range(21))
+
+
+def landscape(
+    model: Model,
+    condition: Condition,
+    data: Dataset,
+    *,
+    alphas: Sequence[float] = ALPHAS,
+    repeats: int = 5,
+    seed: int = 0,
+    digital: tuple[str, ...] = (),
+    threads: int | None = None,
+) -> dict[str, Any]:
+    """Loss and accuracy at w + a v for v the deviation of a chip, a from -2 to 2, in ONNX Runtime.
+
+    slope = mean over directions and neighbouring points of |loss(a') - loss(a)| / (a' - a). Small is robust.
+
+    Args:
+        model: The model.
+        condition: The noise that the directions are drawn from.
+        data: Labelled examples.
+        alphas: Positions along a direction, rising.
+        repeats: How many directions.
+        seed: Root seed; directions come from a stream of their own.
+        digital: Globs of weights kept off the crossbars.
+        threads: Cores to use.
+
+    Returns:
+        ``alpha``, ``loss`` and ``accuracy`` (a row a direction), ``slope``.
+
+    Raises:
+        SettingsError: Fewer than two positions, or not rising; no direction.
+
+    Source: Büchel et al., Adversarial parameter attacks on deep networks during training (ICLR 2022), with the profile's
+    noise in place of a Gaussian of 0.2 |w|.
+    """
+    a = np.asarray(alphas, dtype=np.float64)
+    if len(a) < 2 or (np.diff(a) <= 0).any() or repeats < 1:
+        raise SettingsError("a landscape needs at least two rising positions and one direction", where="alphas")
+    with bench_of(model, data, digital=digital) as bench:
+        clean = {k: w.tensor.detach() for k, w in bench.weights.items()}
+
+        def at(direction: int, position: float) -> Callable[[], Weights]:
+            def make() -> dict[str, torch.Tensor]:
+                path = ("landscape", direction)
+                chip = condition.profile.perturb(bench.weights, seed=seed, path=path, at_s=condition.time)
+                return {k: w + position * (chip[k].detach() - w) for k, w in clean.items()}
+
+            return make
+
+        found = score_each(bench, [at(r, float(p)) for r in range(repeats) for p in a], threads=threads)
+    loss = np.array([f["loss"] for f in found]).reshape(repeats, len(a))
+    accuracy = np.array([f["accuracy"] for f in found]).reshape(repeats, len(a))
+    return {
+        "alpha": a.tolist(),
+        "loss": loss.tolist(),
+        "accuracy": accuracy.tolist(),
+        "slope": float((np.abs(np.diff(loss, axis=1)) / np.diff(a)).mean()),
+    }

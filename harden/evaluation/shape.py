@@ -1,0 +1,72 @@
+"""The shape of the chips' distribution: its normal quantile plot, and whether a Gaussian may be drawn through it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from harden.evaluation.statistics import proportion_interval
+
+_FEW = 20
+_LEVEL = 0.01
+
+
+def shape(accuracies: np.ndarray, threshold: float | None = None) -> dict[str, Any]:
+    """Skew, kurtosis, the points of a normal quantile plot, and a Gaussian tail only where it is allowed.
+
+    A Gaussian is refused where there are fewer than 20 chips, or where the skew or the kurtosis differs from a
+    Gaussian's at the 1% level. The distribution of accuracy over chips seldom is Gaussian: its lower tail is longer,
+    and a fitted Gaussian promises far too few bad chips.
+
+    Args:
+        accuracies: [K] one for each chip.
+        threshold: The specification line.
+
+    Returns:
+        ``skew``, ``kurtosis`` (excess), ``gaussian`` (allowed or not), ``reason`` (why not), ``quantiles`` (points
+        ``[normal quantile, accuracy]`` at the plotting positions (i - 0.5) / K), and with a threshold ``below``: the
+        share counted, its 95% interval, and the Gaussian's share, which is None where refused.
+
+    Source: skew test: D'Agostino, Biometrika 57 (1970); kurtosis test: Anscombe and Glynn, Biometrika 70 (1983).
+    """
+    values = np.sort(np.asarray(accuracies, dtype=np.float64))
+    n = len(values)
+    varied = n > 2 and values[0] < values[-1]
+    skew = float(stats.skew(values, bias=False)) if varied else None
+    kurtosis = float(stats.kurtosis(values, bias=False)) if varied and n > 3 else None
+    reason = _refusal(values) if varied else "the chips do not vary"
+    found: dict[str, Any] = {
+        "skew": skew,
+        "kurtosis": kurtosis,
+        "gaussian": reason is None,
+        "reason": reason,
+        "quantiles": [
+            [float(q), float(v)] for q, v in zip(stats.norm.ppf((np.arange(n) + 0.5) / n), values, strict=True)
+        ],
+    }
+    if threshold is not None:
+        found["below"] = _below(values, threshold, reason is None)
+    return found
+
+
+def _refusal(values: np.ndarray) -> str | None:
+    if len(values) < _FEW:
+        return f"{len(values)} chips are too few to tell the shape"
+    if stats.skewtest(values).pvalue < _LEVEL:
+        return f"the skew of {stats.skew(values, bias=False):.2f} is not a Gaussian's"
+    if stats.kurtosistest(values).pvalue < _LEVEL:
+        return f"the excess kurtosis of {stats.kurtosis(values, bias=False):.2f} is not a Gaussian's"
+    return None
+
+
+def _below(values: np.ndarray, threshold: float, allowed: bool) -> dict[str, Any]:
+    failures = int((values < threshold).sum())
+    gaussian = float(stats.norm.cdf(threshold, values.mean(), values.std(ddof=1))) if allowed else None
+    return {
+        "threshold": threshold,
+        "counted": failures / len(values),
+        "ci95": list(proportion_interval(failures, len(values))),
+        "gaussian": gaussian,
+    }
