@@ -21,7 +21,7 @@ CROSSSIM = json.loads((PEERS / "crosssim.json").read_text())
 def chip(
     monkeypatch: pytest.MonkeyPatch, profile: Profile, weight: list[float], normal: float, at_s: float
 ) -> torch.Tensor:
-    patch.setattr(Moment, "normal", lambda _, like: torch.full_like(like, normal))
+    monkeypatch.setattr(Moment, "normal", lambda _, like: torch.full_like(like, normal))
     wide = {"w": torch.tensor(weight, dtype=torch.float64)}
     return profile.chip(wide, seed=0, index=0, at_s=at_s)["w"]
 
@@ -55,7 +55,7 @@ def test_rram_wan_equals_aihwkit_at_40_microsiemens(monkeypatch: pytest.MonkeyPa
 
 
 def test_rram_wan_of_aihwkit_is_too_noisy_at_its_default_g_max() -> None:
-    # The polynomial in µS was fitted at 40 µS; at the default 25 µS it is not scaled: its share of g_max is 40/25 too large.
+    # The polynomial in µS was fitted at 40 µS and is not scaled to the default 25 µS: 40/25 times too noisy.
     published, default = AIHWKIT["rram_wan"][1], AIHWKIT["rram_wan_at_aihwkits_default_g_max"][1]
     for one, other, g, h in zip(
         published["programmed_us"], default["programmed_us"], published["target_us"], default["target_us"], strict=True
