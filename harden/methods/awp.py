@@ -1,0 +1,68 @@
+"""Adversarial weight perturbation: the gradient from weights that were moved against the task."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from harden.methods._weights import moved, task_gradients
+from harden.methods.base import Batch, Network, Noise, Objective, Options, StepResult
+
+
+class Config(Options):
+    """Hyper-parameters of AWP."""
+
+    gamma: float = Field(
+        0.01,
+        ge=0,
+        le=1,
+        description="Size of the move as a share of each tensor's 2-norm, no unit; paper, 0.1 in Büchel et al.",
+    )
+    steps: int = Field(1, ge=1, le=20, description="Gradient steps of the attack; paper")
+
+
+class Method(Objective):
+    r"""Move every analog tensor uphill by a share of its own size, and take the gradient there.
+
+    Equation: :math:`L = \ell(f(x; W + E + v), y)`, :math:`v_l = \gamma \|W_l + E_l\|_2\, d_l / \|d_l\|_2`, d the sum
+    of the ascent gradients, for each tensor of more than one axis; v is a constant for the gradient.
+
+    Use it against weights that are off in the worst direction; Büchel et al. is the finer instrument.
+
+    Source: Wu et al., NeurIPS 2020, arXiv 2004.05884, for weights on crossbars, under noise.
+
+    Example:
+        >>> import harden.methods
+        >>> harden.methods.load("awp").config.gamma
+        0.01
+    """
+
+    summary = "Adversarial weight perturbation, layer by layer"
+    cost = "2F 2B"
+    passes = (2, 2)
+    source = "Wu et al., NeurIPS 2020, arXiv 2004.05884"
+    reduces: ClassVar = {"gamma": 0.0}
+    Config: ClassVar[type[Options]] = Config
+
+    def step(self, net: Network, batch: Batch, noise: Noise) -> StepResult:
+        """The task loss at the moved weights."""
+        weights = noise.draw("noise")
+        shifts: dict[str, Tensor] = {}
+        before = None
+        for _ in range(self.config.steps):
+            loss, gradients = task_gradients(net, batch, moved(weights, shifts))
+            before = loss if before is None else before
+            for key, gradient in gradients.items():
+                if gradient.dim() > 1:
+                    shifts[key] = self._step(weights[key].detach(), gradient, shifts.get(key))
+        loss = batch.loss(net(*batch.inputs, weights=moved(weights, shifts), update_statistics=True))
+        return StepResult(loss, {"task": before or 0.0, "attacked": loss.item()})
+
+    def _step(self, weight: Tensor, gradient: Tensor, shift: Tensor | None) -> Tensor:
+        largest = self.config.gamma * torch.linalg.vector_norm(weight)
+        step = largest * gradient / torch.linalg.vector_norm(gradient).clamp_min(1e-20)
+        total = step if shift is None else shift + step
+        return total * (largest / torch.linalg.vector_norm(total).clamp_min(1e-20)).clamp_max(1.0)
