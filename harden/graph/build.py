@@ -11,6 +11,7 @@ from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProt
 from harden.errors import ModelError
 from harden.graph.ops import lookup
 from harden.graph.program import Body, Node, Program, walk
+from harden.graph.quantized import mark_carried
 from harden.graph.storage import DEEPEST, Scope, Slot, constant_place, function_key, node_label, slots
 from harden.graph.tensors import to_numpy, to_torch
 
@@ -71,7 +72,9 @@ class _Builder:
         for node in walk(nodes):
             if node.bodies:
                 node.captured = _captured(node)
-        return Program(self.names, nodes, inputs, outputs, self.stored, self.opsets)
+        program = Program(self.names, nodes, inputs, outputs, self.stored, self.opsets)
+        mark_carried(program)
+        return program
 
     def _new(self, name: str) -> int:
         self.names.append(name)

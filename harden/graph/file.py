@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from harden.graph.analog import AnalogWeight
     from harden.graph.module import GraphModule
     from harden.graph.program import Program
+    from harden.graph.quantized import Quantization
 
 PREPROCESS_KEY = "harden.preprocess"
 BATCH_NORM_KEY = "harden.batch_norm"
@@ -144,6 +145,15 @@ class Model:
             error.where = error.where or self.source
             raise
 
+    @cached_property
+    def _quantizations(self) -> dict[str, Quantization]:
+        from harden.graph.quantized import find_quantizations
+
+        if not any(node.op_type == "DequantizeLinear" for node in self.proto.graph.node):
+            return {}
+        program = self.program
+        return {program.stored[value].name: item for value, item in find_quantizations(program).items()}
+
     def serialize(self) -> bytes:
         """The file's bytes; of an untouched model exactly those that were read."""
         return self._data if self._data is not None else self.proto.SerializeToString()
@@ -191,7 +201,7 @@ class Model:
         Raises:
             ModelError: A name is unknown, or a shape differs; all of them are named.
         """
-        proto = replaced(self.proto, values)
+        proto = replaced(self.proto, values, self._quantizations)
         return self if proto is None else Model(proto, self.source)
 
     def with_metadata(self, items: Mapping[str, str]) -> Model:

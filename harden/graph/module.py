@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,12 +14,30 @@ from harden.errors import ModelError
 from harden.graph.analog import AnalogWeight, Use, analog_weight, find_uses, select
 from harden.graph.plan import NO_OVERRIDES, Frame, Observer, Plan, Step, Tracer
 from harden.graph.program import Node, Program
+from harden.graph.quantized import Quantization
 from harden.graph.roles import Role, Roles, assign_roles
 from harden.graph.storage import Slot
 from harden.graph.tensors import to_torch, torch_type
 from harden.graph.unsupported import raise_unsupported
 
 _PLANS_KEPT = 16
+
+
+@dataclass(frozen=True)
+class _Tie:
+    """Which parameter or statistic a value of the graph is, and how it enters: its type, or its integers."""
+
+    name: str
+    dtype: torch.dtype
+    quantization: Quantization | None
+
+    def entering(self, tensor: torch.Tensor | None) -> torch.Tensor | None:
+        """The tensor as the graph reads it."""
+        if tensor is None:
+            return None
+        if self.quantization is not None:
+            return self.quantization.integers(tensor)
+        return tensor if tensor.dtype == self.dtype else tensor.to(self.dtype)
 
 
 class GraphModule(nn.Module):
@@ -48,14 +67,16 @@ class GraphModule(nn.Module):
         self.input_names = tuple(program.names[value] for value in program.inputs)
         self.output_names = tuple(program.names[value] for value in program.outputs)
         self._constants: dict[int, torch.Tensor] = {}
-        self._tied: dict[int, tuple[str, torch.dtype]] = {}
+        self._tied: dict[int, _Tie] = {}
         for value, slot in program.stored.items():
             role = self.roles.of[slot.name]
             if role is Role.CONSTANT:
                 self._constants[value] = to_torch(slot.array())
                 continue
-            self._own(slot, role)
-            self._tied[value] = (slot.name, torch_type(slot.data_type))
+            self._own(value, slot, role)
+            quantization = self.roles.quantized.get(value)
+            dtype = torch.float32 if quantization else torch_type(slot.data_type)
+            self._tied[value] = _Tie(slot.name, dtype, quantization)
         self._labels = {node.label: node for node in program.walk()}
         self._by_node = _by_node(self.uses, self._labels)
         self._keys = frozenset(use.key for use in self.uses)
@@ -134,11 +155,14 @@ class GraphModule(nn.Module):
         known = {prefix + name for name in (*self._parameters, *self._buffers)}
         unexpected[:] = [name for name in unexpected if name not in known]
 
-    def _own(self, slot: Slot, role: Role) -> None:
+    def _own(self, value: int, slot: Slot, role: Role) -> None:
         """Take a stored tensor in, in single precision at least; names with dots rule ``register_parameter`` out."""
         if slot.name in self._parameters or slot.name in self._buffers:
             return
         tensor = to_torch(slot.array())
+        quantization = self.roles.quantized.get(value)
+        if quantization is not None:
+            tensor = quantization.real(tensor)
         master = tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
         if role is Role.PARAMETER:
             self._parameters[slot.name] = nn.Parameter(master)
@@ -152,13 +176,14 @@ class GraphModule(nn.Module):
             self._check(inputs, weights)
         values: list[Any] = [None] * len(self.program.names)
         frozen: set[int] = set()
-        for value, (name, dtype) in self._tied.items():
+        for value, tie in self._tied.items():
+            name = tie.name
             if weights and name in weights and name not in self._keys:
                 tensor = weights[name]
                 frozen.add(value)
             else:
                 tensor = self._parameters[name] if name in self._parameters else self._buffers[name]
-            values[value] = tensor if tensor is None or tensor.dtype == dtype else tensor.to(dtype)
+            values[value] = tie.entering(tensor)
         for value, tensor in zip(self.program.inputs, inputs, strict=False):
             values[value] = tensor
         device = inputs[0].device if inputs else torch.device("cpu")

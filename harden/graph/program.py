@@ -38,6 +38,7 @@ class Node:
         operator: Its implementation; None where there is none.
         bodies: Nested graphs by attribute name.
         captured: Outer values that the nested graphs read.
+        carried: Whether a QuantizeLinear hands its integers on as floats, so that gradients pass.
     """
 
     op: str
@@ -50,6 +51,13 @@ class Node:
     operator: Operator | None = None
     bodies: dict[str, Body] = field(default_factory=dict)
     captured: tuple[int, ...] = ()
+    carried: bool = False
+
+    def differentiable(self, position: int) -> bool:
+        """Whether gradients reach the input at ``position``."""
+        if self.operator is None or (self.op == "QuantizeLinear" and not self.carried):
+            return False
+        return self.operator.differentiable(position)
 
     def get(self, name: str, default: Any = None) -> Any:
         """The attribute called ``name``, or ``default``."""

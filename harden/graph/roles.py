@@ -9,6 +9,7 @@ in a place that always holds weights (a bias, a norm's scale), is a parameter al
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -16,6 +17,7 @@ import numpy as np
 
 from harden.errors import ModelError
 from harden.graph.program import Node, Program
+from harden.graph.quantized import Quantization, find_quantizations
 from harden.graph.storage import Slot
 from harden.graph.tensors import FLOATS
 
@@ -41,6 +43,7 @@ class Roles:
         slots: The tensors by name.
         fed: Whether a value depends on the values of the graph's inputs.
         roots: The stored floating-point tensors that gradients reach from a value that no input feeds.
+        quantized: How stored integers stand for weights, by value.
     """
 
     of: dict[str, Role] = field(default_factory=dict)
@@ -48,6 +51,7 @@ class Roles:
     slots: dict[str, Slot] = field(default_factory=dict)
     fed: list[bool] = field(default_factory=list)
     roots: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    quantized: dict[int, Quantization] = field(default_factory=dict)
 
 
 @dataclass
@@ -66,11 +70,12 @@ def assign_roles(program: Program) -> Roles:
     Raises:
         ModelError: A weight holds NaN or infinity.
     """
-    roles = Roles(fed=_fed(program), roots=_roots(program))
+    quantized = find_quantizations(program)
+    roles = Roles(fed=_fed(program), roots=_roots(program, quantized), quantized=quantized)
     reach = _reach(program)
     for value, slot in program.stored.items():
         roles.slots[slot.name] = slot
-        role, reason = _decide(value, slot, reach)
+        role, reason = _decide(value, slot, reach, quantized)
         if roles.of.get(slot.name) != Role.PARAMETER:
             roles.of[slot.name] = role
             roles.reason[slot.name] = reason
@@ -78,7 +83,9 @@ def assign_roles(program: Program) -> Roles:
     return roles
 
 
-def _decide(value: int, slot: Slot, reach: _Reach) -> tuple[Role, str]:
+def _decide(value: int, slot: Slot, reach: _Reach, quantized: dict[int, Quantization]) -> tuple[Role, str]:
+    if value in quantized and value in reach.useful:
+        return Role.PARAMETER, ""
     if slot.data_type not in FLOATS:
         return Role.CONSTANT, "not floating-point"
     if value in reach.useful and value not in reach.scale:
@@ -147,17 +154,15 @@ def _draws(node: Node) -> bool:
     return node.op.startswith("Random") or node.op in ("Bernoulli", "Multinomial")
 
 
-def _roots(program: Program) -> dict[int, tuple[int, ...]]:
-    """For each value, the stored floats it is computed from along differentiable paths."""
+def _roots(program: Program, quantized: Container[int]) -> dict[int, tuple[int, ...]]:
+    """For each value, the stored weights it is computed from along differentiable paths."""
     roots: dict[int, tuple[int, ...]] = {
-        value: (value,) for value, slot in program.stored.items() if slot.data_type in FLOATS
+        value: (value,) for value, slot in program.stored.items() if slot.data_type in FLOATS or value in quantized
     }
     for node in program.walk():
-        if node.operator is None:
-            continue
         found: dict[int, None] = {}
         for position, value in enumerate(node.inputs):
-            if node.operator.differentiable(position):
+            if node.differentiable(position):
                 found.update(dict.fromkeys(roots.get(value, ())))
         for value in node.outputs:
             if value and found:
@@ -189,9 +194,9 @@ def _reach_back(nodes: list[Node], reach: _Reach) -> None:
                 continue
             if operator.name == "BatchNormalization" and position in (3, 4):
                 reach.statistic.add(value)
-            elif operator.name in ("QuantizeLinear", "DequantizeLinear") and position > 0:
+            elif node.op in ("QuantizeLinear", "DequantizeLinear") and position > 0:
                 reach.scale.add(value)
-            elif is_useful and operator.differentiable(position):
+            elif is_useful and node.differentiable(position):
                 reach.useful.add(value)
                 if is_learned or position in operator.learned:
                     reach.learned.add(value)

@@ -46,6 +46,7 @@ QUANTIZED = frozenset(
         TensorProto.UINT4,
     }
 )
+FOUR_BIT = frozenset({TensorProto.INT4, TensorProto.UINT4})
 LARGEST = 2**31
 """No tensor that a graph computes from its own constants may have more elements than this."""
 

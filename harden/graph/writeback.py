@@ -9,14 +9,24 @@ import torch
 from onnx import ModelProto
 
 from harden.errors import ModelError
+from harden.graph.quantized import Quantization
 from harden.graph.storage import Slot, slots
 from harden.graph.tensors import from_torch, numpy_type
 
 _SHOWN = 5
 
 
-def replaced(proto: ModelProto, values: Mapping[str, torch.Tensor | np.ndarray]) -> ModelProto | None:
+def replaced(
+    proto: ModelProto,
+    values: Mapping[str, torch.Tensor | np.ndarray],
+    quantized: Mapping[str, Quantization] | None = None,
+) -> ModelProto | None:
     """A copy with other numbers; None where every number stays the same.
+
+    Args:
+        proto: The model; not modified.
+        values: New numbers by tensor name.
+        quantized: How integers stand for real numbers, by tensor name; floats given for those are in real units.
 
     Raises:
         ModelError: Names that the file does not hold, or shapes that differ.
@@ -34,6 +44,8 @@ def replaced(proto: ModelProto, values: Mapping[str, torch.Tensor | np.ndarray])
         raise ModelError("weights do not fit the file: " + "; ".join(problems[:_SHOWN]) + more)
     changed = {}
     for name, array in arrays.items():
+        if quantized and name in quantized and array.dtype.kind == "f":
+            array = quantized[name].array(array)
         new = _converted(array, known[name])
         if new.tobytes() != known[name].array().tobytes():
             changed[name] = new
