@@ -43,11 +43,20 @@ class Bench:
     classes: int
 
     @property
-    def kind(self) -> Kind:
-        """What the model's output means; only for data with labels."""
+    def classifier(self) -> ClassScorer:
+        """The scorer, for analyses that count right answers.
+
+        Raises:
+            DataError: The data has no labels.
+        """
         if not isinstance(self.scorer, ClassScorer):
             raise DataError("the examples have no labels, and this analysis counts right answers")
-        return self.scorer.reference.kind
+        return self.scorer
+
+    @property
+    def kind(self) -> Kind:
+        """What the model's output means; only for data with labels."""
+        return self.classifier.reference.kind
 
 
 def open_bench(

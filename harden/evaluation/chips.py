@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from harden.engines import LocalEngine
-from harden.errors import DataError
 from harden.evaluation.bench import Bench, open_bench, single_threaded_torch
 from harden.evaluation.layout import available_cores
 from harden.evaluation.scores import ChipScores
@@ -32,16 +31,16 @@ def bench_of(
     Raises:
         DataError: The data has no labels.
     """
-    if data.labels is None:
-        raise DataError("the examples have no labels, and this analysis counts right answers", where=str(data.source))
     with tempfile.TemporaryDirectory(prefix="harden-") as folder, single_threaded_torch():
-        yield open_bench(model, data, Path(folder), digital=digital, batch_size=batch_size)
+        bench = open_bench(model, data, Path(folder), digital=digital, batch_size=batch_size)
+        _ = bench.classifier  # refuses unlabelled data before anything runs
+        yield bench
 
 
 def score(bench: Bench, weights: Weights, *, threads: int = 1) -> ChipScores:
     """One chip in ONNX Runtime; weights that are not given are the model's own."""
     session = bench.copy.session(weights, threads=threads)
-    tally = bench.scorer.tally()
+    tally = bench.classifier.tally()
     for batch, count in bench.feed:
         tally.add([output[:count] for output in session.run(batch)])
     return tally.result()

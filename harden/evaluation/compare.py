@@ -109,7 +109,7 @@ def unpaired_difference(x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
     mean = float(y.mean() - x.mean())
     if min(len(x), len(y)) < 2 or (x.std() == 0 and y.std() == 0):
         return {"paired": False, "mean": mean, "ci95": None, "p_value": None}
-    test = stats.ttest_ind(y, x, equal_var=False)
+    test: Any = stats.ttest_ind(y, x, equal_var=False)
     low, high = test.confidence_interval(0.95)
     return {"paired": False, "mean": mean, "ci95": [float(low), float(high)], "p_value": float(test.pvalue)}
 

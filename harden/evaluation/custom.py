@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -37,12 +37,12 @@ def load_metrics(names: Sequence[str]) -> dict[str, Metric]:
     for name in names:
         module, _, function = name.partition(":")
         try:
-            member = getattr(importlib.import_module(module), function)
+            member: Any = getattr(importlib.import_module(module), function)
         except (ImportError, AttributeError, ValueError) as error:
             problems.append(f"'{name}' cannot be imported ({error})")
             continue
         if callable(member):
-            found[name] = member
+            found[name] = cast(Metric, member)
         else:
             problems.append(f"'{name}' is no function")
     if problems:

@@ -1,4 +1,4 @@
-"""Gradients of the loss on perturbed weights, for the analyses that need them. Torch only; no reported number ends here."""
+"""Gradients of the loss on perturbed weights, for the analyses that need them. In torch; no reported number is."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
+from torch.nn import functional
 
 from harden.errors import UnsupportedError
 from harden.evaluation.outputs import Kind
@@ -34,18 +34,18 @@ def loss_and_gradients(
     leaves = {k: w.detach().clone().requires_grad_() for k, w in weights.items()}
     output: Any = module(torch.from_numpy(np.ascontiguousarray(x)), weights=leaves)
     first = output[0] if isinstance(output, tuple) else output
-    loss = F.nll_loss(_log_p(first.reshape(len(x), -1), kind), torch.from_numpy(labels))
+    loss = functional.nll_loss(_log_p(first.reshape(len(x), -1), kind), torch.from_numpy(labels))
     if not loss.requires_grad:
         raise UnsupportedError("no gradient reaches the analog weights", fix="Leave this analysis out for this model")
     found = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
     gradients = {k: torch.zeros_like(w) if g is None else g for (k, w), g in zip(leaves.items(), found, strict=True)}
-    return float(loss), gradients
+    return float(loss.detach()), gradients
 
 
 def _log_p(z: torch.Tensor, kind: Kind) -> torch.Tensor:
     if kind == "logits":
-        return F.log_softmax(z, dim=1)
+        return functional.log_softmax(z, dim=1)
     if kind == "binary_logit":
-        return F.log_softmax(torch.cat([torch.zeros_like(z), z], dim=1), dim=1)
+        return functional.log_softmax(torch.cat([torch.zeros_like(z), z], dim=1), dim=1)
     p = torch.cat([1 - z, z], dim=1) if kind == "binary_probability" else z
     return p.clamp_min(1e-12).log()

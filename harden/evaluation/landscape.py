@@ -50,8 +50,8 @@ def landscape(
     Raises:
         SettingsError: Fewer than two positions, or not rising; no direction.
 
-    Source: Büchel et al., Adversarial parameter attacks on deep networks during training (ICLR 2022), with the profile's
-    noise in place of a Gaussian of 0.2 |w|.
+    Source: Büchel et al., Network insensitivity to parameter noise via parameter attack during training (ICLR 2022),
+    with the profile's noise in place of a Gaussian of 0.2 |w|.
     """
     a = np.asarray(alphas, dtype=np.float64)
     if len(a) < 2 or (np.diff(a) <= 0).any() or repeats < 1:

@@ -36,11 +36,11 @@ def rank_layers(
 ) -> dict[str, Any]:
     """Rank the analog weights by their share of the loss's variance under noise, in a linear model.
 
-    g is the mean over noisy chips of the loss's gradient. To first order a chip with deviation d changes the loss by g·d,
-    and weight tensor l contributes sum(g_l^2 var(d_l)) to its variance. Two halves of the chips give two independent
-    estimates of g, whose product is used, so that a noisy g does not make every large tensor look important. The linear
-    model may be poor: ``sensitivity_r2`` is the square of the correlation of g·d with the accuracy of other chips, and the
-    first places are checked by trials in ONNX Runtime with that tensor left clean.
+    g is the mean over noisy chips of the loss's gradient. To first order a chip with deviation d changes the loss by
+    g·d, and weight tensor l contributes sum(g_l^2 var(d_l)) to its variance. Two halves of the chips give two
+    independent estimates of g, whose product is used, so that a noisy g does not make every large tensor look
+    important. The linear model may be poor: ``sensitivity_r2`` is the square of the correlation of g·d with the
+    accuracy of other chips, and the first places are checked by trials in ONNX Runtime with that tensor left clean.
 
     Args:
         model: The model.
@@ -54,8 +54,8 @@ def rank_layers(
         threads: Cores to use for the trials.
 
     Returns:
-        ``sensitivity``: rows ``key``, ``share`` and, for the first ones, ``drop`` and ``gain`` with intervals, sorted by
-        share; ``sensitivity_r2``.
+        ``sensitivity``: rows ``key``, ``share`` and, for the first ones, ``drop`` and ``gain`` with intervals, sorted
+        by share; ``sensitivity_r2``.
 
     Source: mismatch contribution analysis of circuit design; the direction is Stein's identity for the gradient of a
     Gaussian expectation. Ours otherwise.

@@ -51,6 +51,10 @@ class ClassScorer:
         """The same, with the metrics over chips taken from these images only."""
         return replace(self, reference=replace(self.reference, images=images))
 
+    def on(self, labels: np.ndarray) -> ClassScorer:
+        """The same for other images, known by their labels."""
+        return ClassScorer(Reference(labels, self.reference.kind))
+
     def tally(self) -> ClassTally:
         """An empty tally."""
         return ClassTally(self.reference, self.custom)

@@ -40,9 +40,9 @@ def worst_case(
 ) -> dict[str, Any]:
     """Accuracy of the worst weights that projected gradient ascent finds within a box around the model's.
 
-    The box of each weight is ``width`` times the root mean square of its deviation over 32 chips. From a random point of
-    the box, each step moves every weight by a fraction of its box along the sign of the gradient of the cross-entropy of
-    128 random images, and back into the box. The weights found are run in ONNX Runtime on all images.
+    The box of each weight is ``width`` times the root mean square of its deviation over 32 chips. From a random point
+    of the box, each step moves every weight by a fraction of its box along the sign of the gradient of the
+    cross-entropy of 128 random images, and back into the box. The weights found run in ONNX Runtime on all images.
 
     The result is an upper bound of the worst accuracy in the box: ascent may miss worse points. Chips are far rarer
     there than in the middle, so this is no percentile.
@@ -65,8 +65,8 @@ def worst_case(
         SettingsError: A width that is not positive, or no steps.
         VerificationError: ONNX Runtime and torch disagree on the weights found.
 
-    Source: projected gradient ascent on weights: Büchel et al., ICLR 2022 (there the box is a fraction of |w|); step size
-    after Madry et al., ICLR 2018.
+    Source: projected gradient ascent on weights: Büchel et al., ICLR 2022 (there the box is a fraction of |w|); step
+    size after Madry et al., ICLR 2018.
     """
     if not widths or min(widths) <= 0 or steps < 1 or restarts < 1:
         raise SettingsError("the worst case needs positive widths, and at least one step and one start")

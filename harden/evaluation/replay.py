@@ -1,0 +1,165 @@
+"""Keep the worst chips, and run one again: a regression test for a model.
+
+A chip is a seed and a number, so a file of a few lines is enough to draw it again; the ONNX file of that very chip can be
+written beside it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from harden.errors import DataError, InputError, ModelError, ProfileError
+from harden.evaluation.chips import bench_of, score
+from harden.evaluation.layout import available_cores
+from harden.evaluation.plan import Condition
+from harden.evaluation.record import Evaluation
+from harden.evaluation.trials import draw_chip
+from harden.noise.profile import Profile
+from harden.runtime.rewrite import split_uses
+from harden.store import write_atomic
+
+if TYPE_CHECKING:
+    from harden.data.dataset import Dataset
+    from harden.graph.file import Model
+
+SCHEMA = "harden.chip/1"
+_KEYS = (
+    "model_sha256",
+    "data_sha256",
+    "examples",
+    "profile",
+    "digest",
+    "parameters",
+    "at_s",
+    "seed",
+    "chip",
+    "accuracy",
+)
+
+
+def worst_chips(
+    evaluation: Evaluation | Mapping[str, Any], *, count: int = 3, digital: tuple[str, ...] = ()
+) -> list[dict[str, Any]]:
+    """The records of the worst chips under each condition, worst first.
+
+    Args:
+        evaluation: A finished evaluation, or its document.
+        count: How many for each condition.
+        digital: The globs the evaluation was made with.
+
+    Returns:
+        ``harden.chip/1`` records, ready to be written as JSON.
+    """
+    document = evaluation.document if isinstance(evaluation, Evaluation) else evaluation
+    found = []
+    for entry in document["profiles"]:
+        accuracies = np.array(entry["accuracies"] or [])
+        found += [
+            {
+                "schema": SCHEMA,
+                "model_sha256": document["model"]["sha256"],
+                "data_sha256": document["data"]["sha256"],
+                "examples": document["data"]["examples"],
+                "profile": entry["name"],
+                "digest": entry["digest"],
+                "parameters": entry["parameters"],
+                "at_s": entry["at_s"],
+                "seed": document["seed"],
+                "chip": int(chip),
+                "accuracy": float(accuracies[chip]),
+                "digital": list(digital),
+            }
+            for chip in np.argsort(accuracies, kind="stable")[:count]
+        ]
+    return found
+
+
+def save_chip(record: Mapping[str, Any], path: Path) -> Path:
+    """Write one record."""
+    return write_atomic(path, json.dumps(record, indent=1) + "\n")
+
+
+def read_chip(path: Path) -> dict[str, Any]:
+    """Read one record.
+
+    Raises:
+        InputError: The file is absent, no JSON, or no chip.
+    """
+    fix = "Give a chip.json that harden eval wrote"
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError("cannot be read as a chip", where=str(path), fix=fix) from error
+    missing = [k for k in _KEYS if not isinstance(record, dict) or k not in record]
+    if missing or record.get("schema") != SCHEMA:
+        raise InputError(f"is no chip (missing: {', '.join(missing) or 'its schema'})", where=str(path), fix=fix)
+    return record
+
+
+def replay(record: Mapping[str, Any], model: Model, data: Dataset, profile: Profile | None = None) -> dict[str, Any]:
+    """Draw a recorded chip again and score it.
+
+    Args:
+        record: From `read_chip`.
+        model: The model; another one than the record's is allowed, and said: that is how a regression is tested.
+        data: The examples of the record.
+        profile: The record's noise; None loads it by name.
+
+    Returns:
+        ``accuracy``, ``recorded``, ``same_model``, ``equal``.
+
+    Raises:
+        DataError: Other examples than the record's.
+        ProfileError: The profile is not the record's.
+    """
+    if (data.sha256, len(data)) != (record["data_sha256"], record["examples"]):
+        raise DataError(
+            f"these are other examples than the chip's ({record['examples']} examples, {record['data_sha256'][:12]})",
+            where=str(data.source),
+            fix="Use the same data and --limit",
+        )
+    condition = Condition(_profile(record, profile), record["at_s"])
+    with bench_of(model, data, digital=tuple(record.get("digital", ()))) as bench:
+        chip = draw_chip(condition, bench.weights, seed=record["seed"], index=record["chip"])
+        accuracy = score(bench, chip, threads=available_cores()).values["accuracy"]
+    return {
+        "accuracy": accuracy,
+        "recorded": record["accuracy"],
+        "same_model": model.sha256 == record["model_sha256"],
+        "equal": accuracy == record["accuracy"],
+    }
+
+
+def chip_onnx(record: Mapping[str, Any], model: Model, profile: Profile | None = None) -> bytes:
+    """The ONNX file of a recorded chip: the model with that chip's weights, each use with a tensor of its own.
+
+    Raises:
+        ModelError: Another model than the record's.
+        ProfileError: The profile is not the record's.
+    """
+    if model.sha256 != record["model_sha256"]:
+        raise ModelError("this is not the model of the chip", where=str(model.source), fix="Use the evaluated file")
+    condition = Condition(_profile(record, profile), record["at_s"])
+    weights = model.analog_weights(tuple(record.get("digital", ())))
+    chip = draw_chip(condition, weights, seed=record["seed"], index=record["chip"])
+    uses = {key: replace(use, tensor=chip[key]) for key, use in weights.items()}
+    return split_uses(model.proto, uses).proto.SerializeToString()
+
+
+def _profile(record: Mapping[str, Any], profile: Profile | None) -> Profile:
+    if profile is None:
+        knobs = dict(record["parameters"])
+        severity = knobs.pop("severity", 1.0)
+        profile = Profile.load(record["profile"], **knobs).scaled(severity)
+    if profile.digest != record["digest"]:
+        raise ProfileError(
+            f"profile '{profile.name}' is not the one the chip was drawn with",
+            fix=f"Give the profile with digest {record['digest'][:12]} by --profile",
+        )
+    return profile

@@ -1,0 +1,222 @@
+"""Experimental: the probability of rare bad chips, by subset simulation. Plain counting needs 1 / p chips for it.
+
+Several independent runs are made and their spread is returned, because one run can be wrong by a factor of several.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import torch
+
+from harden.errors import ProfileError, SettingsError
+from harden.evaluation.bench import Bench
+from harden.evaluation.chips import bench_of, score
+from harden.evaluation.layout import available_cores
+from harden.evaluation.plan import Condition
+from harden.streams import numpy_generator
+
+if TYPE_CHECKING:
+    from harden.data.dataset import Dataset
+    from harden.graph.file import Model
+
+State = TypeVar("State")
+LEAST_CHIPS, LEAST_RUNS = 200, 5
+_SHARE = 0.25  # of the chips that pass each level
+_STEP = 0.5  # b of the move sqrt(1 - b^2) x + b xi
+_MOST_LEVELS = 12
+_KURTOSIS_CHIPS, _KURTOSIS_WEIGHTS, _KURTOSIS_TOLERANCE = 64, 4096, 0.5
+
+
+@dataclass(frozen=True)
+class Tail:
+    """One run of subset simulation.
+
+    Attributes:
+        probability: Estimated P(metric < threshold).
+        levels: The intermediate thresholds.
+        acceptance: Share of moves accepted at each level after the first.
+        evaluations: How often the metric was computed.
+    """
+
+    probability: float
+    levels: tuple[float, ...]
+    acceptance: tuple[float, ...]
+    evaluations: int
+
+
+def subset_simulation(
+    draw: Callable[[], State],
+    mix: Callable[[State, State, float], State],
+    metric: Callable[[State], float],
+    threshold: float,
+    rng: np.random.Generator,
+    *,
+    chips: int = LEAST_CHIPS,
+) -> Tail:
+    """P(metric < threshold) as a product of conditional probabilities of about 1/4.
+
+    The worst quarter of the chips seeds chains that stay below the level reached, by moves
+    x' = sqrt(1 - b^2) x + b xi, xi a fresh draw, which leave a centred Gaussian law as it is in any dimension; b = 0.5.
+
+    Args:
+        draw: A fresh draw of the centred Gaussian law.
+        mix: ``mix(x, xi, b)`` is sqrt(1 - b^2) x + b xi.
+        metric: What shall not be low.
+        threshold: Below it a chip fails.
+        rng: Chooses nothing but ties; kept for reproducible chains.
+        chips: States a level.
+
+    Returns:
+        The estimate.
+
+    Source: Au and Beck, Probabilistic Engineering Mechanics 16 (2001); the move is the preconditioned Crank-Nicolson
+    proposal (Cotter et al., Statistical Science 28 (2013)).
+    """
+    states = [draw() for _ in range(chips)]
+    values = np.array([metric(s) for s in states])
+    evaluations, probability = chips, 1.0
+    levels: list[float] = []
+    accepted: list[float] = []
+    kept = max(1, round(_SHARE * chips))
+    for _ in range(_MOST_LEVELS):
+        # Accuracies come in steps of one image; a random order of equals keeps chains from favouring early states.
+        order = np.lexsort((rng.random(chips), values))
+        level = float(values[order[kept - 1]])
+        if level < threshold or (values < threshold).mean() >= _SHARE:
+            break
+        inside = values <= level
+        probability *= float(inside.mean())
+        levels.append(level)
+        seeds = [(states[i], values[i]) for i in order[:kept]]
+        states, values, share = _chains(seeds, draw, mix, metric, level, chips)
+        evaluations += chips - len(seeds)
+        accepted.append(share)
+    probability *= float((values < threshold).mean())
+    return Tail(probability, tuple(levels), tuple(accepted), evaluations)
+
+
+def _chains(
+    seeds: list[tuple[State, float]],
+    draw: Callable[[], State],
+    mix: Callable[[State, State, float], State],
+    metric: Callable[[State], float],
+    level: float,
+    chips: int,
+) -> tuple[list[State], np.ndarray, float]:
+    states = [s for s, _ in seeds]
+    values = [v for _, v in seeds]
+    moved = 0
+    while len(states) < chips:
+        at = len(states) - len(seeds)  # each chain goes on from its own last state
+        candidate = mix(states[at], draw(), _STEP)
+        value = metric(candidate)
+        if value <= level:
+            moved += 1
+            states.append(candidate)
+            values.append(value)
+        else:
+            states.append(states[at])
+            values.append(values[at])
+    return states, np.array(values), moved / max(1, chips - len(seeds))
+
+
+def rare_failures(
+    model: Model,
+    condition: Condition,
+    data: Dataset,
+    threshold: float,
+    *,
+    chips: int = LEAST_CHIPS,
+    runs: int = LEAST_RUNS,
+    seed: int = 0,
+    digital: tuple[str, ...] = (),
+) -> dict[str, Any]:
+    """Experimental: P(accuracy of a chip < threshold) on these images, for noise that is Gaussian around the weights.
+
+    Args:
+        model: The model.
+        condition: The noise; additive and Gaussian, as the move needs it.
+        data: Labelled examples; a few hundred.
+        threshold: The accuracy a good chip reaches.
+        chips: Chips a level, at least 200.
+        runs: Independent runs, at least 5.
+        seed: Root seed.
+        digital: Globs of weights kept off the crossbars.
+
+    Returns:
+        ``probability`` (geometric mean of the runs, or their mean where one is 0), ``runs`` (each), ``spread`` (largest
+        over smallest; None where one is 0), ``acceptance``, ``evaluations``, ``experimental``: True.
+
+    Raises:
+        ProfileError: The noise is not Gaussian around the weights.
+        SettingsError: Too few chips or runs, or a threshold outside (0, 1).
+    """
+    if chips < LEAST_CHIPS or runs < LEAST_RUNS or not 0 < threshold < 1:
+        raise SettingsError(
+            f"subset simulation needs at least {LEAST_CHIPS} chips, {LEAST_RUNS} runs and a threshold in (0, 1)"
+        )
+    with bench_of(model, data, digital=digital) as bench:
+        _require_gaussian(bench, condition, seed)
+        tails = [_run(bench, condition, threshold, chips, seed, number) for number in range(runs)]
+    found = [t.probability for t in tails]
+    positive = min(found) > 0
+    return {
+        "experimental": True,
+        "threshold": threshold,
+        "probability": math.exp(float(np.mean(np.log(found)))) if positive else float(np.mean(found)),
+        "runs": found,
+        "spread": max(found) / min(found) if positive else None,
+        "acceptance": [a for t in tails for a in t.acceptance],
+        "evaluations": sum(t.evaluations for t in tails),
+    }
+
+
+def _run(bench: Bench, condition: Condition, threshold: float, chips: int, seed: int, number: int) -> Tail:
+    clean = {k: w.tensor.detach() for k, w in bench.weights.items()}
+    count = iter(range(10**9))
+    cores = available_cores()
+
+    def draw() -> dict[str, torch.Tensor]:
+        return _deviation(bench, condition, seed, ("tail", number, next(count)))
+
+    def mix(x: dict[str, torch.Tensor], xi: dict[str, torch.Tensor], b: float) -> dict[str, torch.Tensor]:
+        return {k: math.sqrt(1 - b * b) * x[k] + b * xi[k] for k in x}
+
+    def metric(x: dict[str, torch.Tensor]) -> float:
+        return score(bench, {k: clean[k] + d for k, d in x.items()}, threads=cores).values["accuracy"]
+
+    return subset_simulation(draw, mix, metric, threshold, numpy_generator(seed, "tail", number), chips=chips)
+
+
+def _deviation(bench: Bench, condition: Condition, seed: int, path: tuple[str | int, ...]) -> dict[str, torch.Tensor]:
+    chip = condition.profile.perturb(bench.weights, seed=seed, path=path, at_s=condition.time)
+    return {k: chip[k].detach() - w.tensor.detach() for k, w in bench.weights.items()}
+
+
+def _require_gaussian(bench: Bench, condition: Condition, seed: int) -> None:
+    """The standardised deviations of a sample of weights have a Gaussian's mean and fourth moment."""
+    rng = numpy_generator(seed, "tail", "weights")
+    sizes = {k: w.tensor.numel() for k, w in bench.weights.items()}
+    chosen = np.sort(rng.choice(sum(sizes.values()), min(_KURTOSIS_WEIGHTS, sum(sizes.values())), replace=False))
+    rows = []
+    for index in range(_KURTOSIS_CHIPS):
+        deviation = _deviation(bench, condition, seed, ("tail", "check", index))
+        rows.append(torch.cat([d.flatten() for d in deviation.values()]).numpy()[chosen])
+    table = np.stack(rows).astype(np.float64)
+    table = table[:, table.std(axis=0) > 0]
+    size = np.sqrt((table**2).mean(axis=0, keepdims=True))
+    z = table / size
+    n = len(table)
+    # With the root mean square estimated from the same n draws, a Gaussian's fourth moment is 3 n / (n + 2).
+    fourth, mean = float((z**4).mean()) if z.size else 0.0, float(np.abs(z.mean(axis=0)).mean()) if z.size else 1.0
+    if not (abs(fourth - 3 * n / (n + 2)) < _KURTOSIS_TOLERANCE and mean < 2 / math.sqrt(n)):
+        raise ProfileError(
+            f"its noise is not Gaussian around the weights (fourth moment {fourth:.2f}), and subset simulation needs that",
+            where=f"profile '{condition.profile.name}'",
+            fix="Count instead: more chips, and the yield's interval",
+        )

@@ -1,0 +1,207 @@
+"""``--until 'ci95(mean_accuracy)<0.005'``: only as many images as this certainty of the mean needs.
+
+The target is the mean over chips of the accuracy on this whole test set. Each chip runs on a random sample of images of
+its own, and the clean network's hits, known for every image, serve as a control variate: what is averaged is the chip's
+gain over the clean network on its sample, plus the clean accuracy on all images. The number of chips follows Stein's
+two-stage rule, which has its confidence whatever the variance turns out to be.
+
+Such trials say something of the mean only. Standard deviation, percentiles, worst chip and yield need all images on every
+chip, and are left out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import re
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import stats
+
+from harden.engines import LocalEngine
+from harden.errors import SettingsError
+from harden.evaluation.bench import Bench
+from harden.evaluation.chips import bench_of
+from harden.evaluation.layout import available_cores
+from harden.evaluation.plan import Condition
+from harden.evaluation.trials import draw_chip
+from harden.streams import numpy_generator
+
+if TYPE_CHECKING:
+    from harden.data.dataset import Dataset
+    from harden.graph.file import Model
+
+FIRST = 40  # chips of the first stage: the t quantile is then within 4% of the normal one
+_PILOT_CHIPS, _PILOT_IMAGES = 10, 256
+_CHIP_COST = 32  # drawing a chip and opening its session, in images; not measured, so that a run repeats exactly
+_MOST_CHIPS = 1_000_000
+_PATTERN = re.compile(r"\s*ci(?P<level>\d+(?:\.\d+)?)\s*\(\s*mean_accuracy\s*\)\s*<=?\s*(?P<half>[\d.eE+-]+)\s*$")
+
+
+def parse_until(text: str) -> tuple[float, float]:
+    """Read ``ciNN(mean_accuracy)<H``: the NN% interval shall be no wider than ± H.
+
+    Returns:
+        The confidence and H.
+
+    Raises:
+        SettingsError: It cannot be read, or a number is out of range.
+
+    Example:
+        >>> parse_until("ci95(mean_accuracy)<0.005")
+        (0.95, 0.005)
+    """
+    match = _PATTERN.match(text)
+    try:
+        level, half = (float(match["level"]) / 100, float(match["half"])) if match else (math.nan, math.nan)
+    except ValueError:
+        level = half = math.nan
+    if not (0.5 <= level < 1 and 0 < half < 0.5):
+        raise SettingsError(
+            f"cannot stop at '{text}'", where="--until", fix="Write 'ci95(mean_accuracy)<0.005': the mean ± 0.005"
+        )
+    return level, half
+
+
+def two_stage(
+    sample: Callable[[Iterable[int]], np.ndarray], half_width: float, confidence: float = 0.95, first: int = FIRST
+) -> tuple[float, float, int]:
+    """Stein's two-stage interval of fixed width for a mean.
+
+    The first stage of n0 draws fixes s; in all n = max(n0, ceil((t(n0 - 1) s / h)^2)) draws are made, and the interval is
+    mean ± t(n0 - 1) s / sqrt(n), which is at most h and has its confidence for normal draws of any variance.
+
+    Args:
+        sample: Draws with the given numbers, independent of each other.
+        half_width: h.
+        confidence: In (0, 1).
+        first: n0.
+
+    Returns:
+        Mean, half the width reached, number of draws.
+
+    Source: Stein, Annals of Mathematical Statistics 16 (1945).
+    """
+    draws = np.asarray(sample(range(first)), dtype=np.float64)
+    scale = float(stats.t.ppf(0.5 + confidence / 2, first - 1)) * float(draws.std(ddof=1))
+    total = max(first, math.ceil((scale / half_width) ** 2))
+    if total > _MOST_CHIPS:
+        raise SettingsError(f"± {half_width:g} would need {total} chips", where="--until", fix="Ask for less")
+    if total > first:
+        draws = np.concatenate([draws, np.asarray(sample(range(first, total)), dtype=np.float64)])
+    return float(draws.mean()), scale / math.sqrt(total), total
+
+
+def mean_accuracy_until(
+    model: Model,
+    condition: Condition,
+    data: Dataset,
+    until: str,
+    *,
+    seed: int = 0,
+    digital: tuple[str, ...] = (),
+    threads: int | None = None,
+    images: int | None = None,
+) -> dict[str, Any]:
+    """The mean accuracy over chips on the whole test set, to a wanted certainty, from few images a chip.
+
+    Args:
+        model: The model.
+        condition: The noise.
+        data: The whole test set, labelled.
+        until: Such as ``ci95(mean_accuracy)<0.005``.
+        seed: Root seed; chips are those of ``evaluate``, images come from a stream of their own.
+        digital: Globs of weights kept off the crossbars.
+        threads: Cores to use.
+        images: Images a chip; None balances a chip's fixed cost against the variance of its sample.
+
+    Returns:
+        ``mean``, ``ci`` (bounds), ``confidence``, ``half_width``, ``chips``, ``images_per_chip``, ``images`` (in all),
+        ``std_chips`` and ``std_image`` (the two sources of variance, from a pilot), ``variance_ratio`` (what the control
+        variate leaves of the variance within a chip).
+
+    Raises:
+        SettingsError: The demand cannot be read, or needs too many chips.
+    """
+    confidence, half = parse_until(until)
+    cores = threads or available_cores()
+    with bench_of(model, data, digital=digital) as bench:
+        sampler = _Sampler(bench, condition, seed, cores)
+        pilot = sampler.pilot()
+        size = min(images or pilot["images"], len(data))
+        mean, reached, chips = two_stage(lambda which: sampler.values(which, size), half, confidence)
+        return {
+            "mean": mean,
+            "ci": [mean - reached, mean + reached],
+            "confidence": confidence,
+            "half_width": reached,
+            "chips": chips,
+            "images_per_chip": size,
+            "images": chips * size + sampler.pilot_images,
+            "std_chips": pilot["std_chips"],
+            "std_image": pilot["std_image"],
+            "variance_ratio": pilot["variance_ratio"],
+            "clean": bench.clean["accuracy"],
+        }
+
+
+class _Sampler:
+    """Draws of one chip on one random sample of images."""
+
+    def __init__(self, bench: Bench, condition: Condition, seed: int, cores: int) -> None:
+        self.bench, self.condition, self.seed, self.cores = bench, condition, seed, cores
+        self.examples = bench.feed.examples
+        reference = bench.classifier.reference
+        self.labels = reference.labels
+        self.clean = np.asarray(reference.clean == reference.labels, dtype=np.float64)
+        self.pilot_images = 0
+
+    def hits(self, chip: int, size: int, stream: str = "until") -> tuple[np.ndarray, np.ndarray]:
+        """Which of a chip's own random images it gets right, and which the clean network does."""
+        rng = numpy_generator(self.seed, stream, "images", chip)
+        index = np.sort(rng.choice(self.examples, size, replace=False))
+        # The pilot's chips are others than those that count: its outcome decides how they are sampled.
+        number = chip if stream == "until" else -1 - chip
+        drawn = draw_chip(self.condition, self.bench.weights, seed=self.seed, index=number)
+        session = self.bench.copy.session(drawn, threads=1)
+        scorer = self.bench.classifier.on(self.labels[index])
+        tally = scorer.tally()
+        for batch, count in self.bench.feed.batches(index):
+            tally.add([output[:count] for output in session.run(batch)])
+        return tally.result().correct.astype(np.float64), self.clean[index]
+
+    def values(self, chips: Iterable[int], size: int) -> np.ndarray:
+        """One unbiased estimate of each chip's accuracy on all images."""
+
+        def one(chip: int) -> float:
+            hit, clean = self.hits(chip, size)
+            return float(hit.mean() - clean.mean() + self.clean.mean())
+
+        with contextlib.closing(LocalEngine(self.cores).run(one, chips)) as results:
+            return np.fromiter(results, dtype=np.float64)
+
+    def pilot(self) -> dict[str, Any]:
+        """Both variances, and the images a chip that cost least for a given certainty.
+
+        With c the fixed cost of a chip in images, minimising (c + m)(sigma_chip^2 + sigma_image^2 / m) gives
+        m = sqrt(c sigma_image^2 / sigma_chip^2).
+        """
+        size = min(_PILOT_IMAGES, self.examples)
+        self.pilot_images = _PILOT_CHIPS * size
+        pairs = [self.hits(chip, size, "pilot") for chip in range(_PILOT_CHIPS)]
+        gains = np.array([hit - clean for hit, clean in pairs])
+        within = float(gains.var(axis=1, ddof=1).mean())
+        plain = float(np.mean([hit.var(ddof=1) for hit, _ in pairs]))
+        left = 1 - size / self.examples
+        between = max(float(gains.mean(axis=1).var(ddof=1)) - within / size * left, 1e-8)
+        best = math.sqrt(_CHIP_COST * max(within, 1e-8) / between)
+        batch = self.bench.feed.batch
+        rounded = max(batch, batch * round(best / batch)) if best > batch else max(8, round(best))
+        return {
+            "std_chips": math.sqrt(between),
+            "std_image": math.sqrt(within),
+            "variance_ratio": within / plain if plain else None,
+            "images": min(rounded, self.examples),
+        }
