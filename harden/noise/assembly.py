@@ -61,6 +61,14 @@ def assemble(definition: Definition, values: MappingOf[str, KnobValue], where: s
     Raises:
         ProfileError: A stage or the mapping is malformed; every problem is listed.
     """
+    assembled, problems = try_assemble(definition, values)
+    if assembled is None:
+        raise ProfileError("; ".join(problems), where=where)
+    return assembled
+
+
+def try_assemble(definition: Definition, values: MappingOf[str, KnobValue]) -> tuple[Assembled | None, list[str]]:
+    """As `assemble`, but every problem is returned instead of raised."""
     knobs = definition.all_knobs()
     problems: list[str] = []
     table = {"weight_bits": "$quantise", **definition.mapping, "reference": values["reference"]}
@@ -81,16 +89,28 @@ def assemble(definition: Definition, values: MappingOf[str, KnobValue], where: s
         arguments = _resolved(definition.sampler.arguments, knobs, values, "sampler", problems)
         black_box = BlackBox(definition.sampler.function, arguments or {}, definition.sampler.grows_with_range)
     if problems or mapping is None:
-        raise ProfileError("; ".join(problems), where=where)
+        return None, problems
     circuit = Circuit(
         mapping=mapping,
         stages=tuple(stages),
-        tile=(int(values["tile_rows"]), int(values["tile_columns"])),  # pyright: ignore[reportArgumentType]
-        d2d=float(values["d2d"]),  # pyright: ignore[reportArgumentType]
-        c2c=float(values["c2c"]),  # pyright: ignore[reportArgumentType]
+        tile=(_whole(values["tile_rows"]), _whole(values["tile_columns"])),
+        d2d=_decimal(values["d2d"]),
+        c2c=_decimal(values["c2c"]),
         compensated=compensation == "global",
     )
-    return Assembled(circuit, black_box)
+    return Assembled(circuit, black_box), []
+
+
+def _whole(value: KnobValue) -> int:
+    if not isinstance(value, int):
+        raise TypeError(f"{value!r} is not a whole number")
+    return value
+
+
+def _decimal(value: KnobValue) -> float:
+    if not isinstance(value, (int, float)):
+        raise TypeError(f"{value!r} is not a number")
+    return float(value)
 
 
 def _beyond(time: Times, law: NoiseLaw, name: str) -> list[str]:
@@ -119,7 +139,7 @@ def _build(kind, table, knobs, values, name: str, problems: list[str]):
     try:
         return kind.model_validate(substitute(table, knobs, values))
     except ValidationError as error:
-        problems.append(said(error, name))
+        problems.extend(said(error, name))
     except ValueError as error:
         problems.append(f"{name}: {error}")
     return None

@@ -94,6 +94,20 @@ class Circuit:
             noisy.mul_(reference / max(current, _TINY))
         return noisy.reshape(weight.shape).to(weight.dtype)
 
+    def read_devices(self, target: Tensor, draw: Draw) -> Tensor:
+        """What single devices with these targets are read as; weights of a tensor with max|w| = 1 if stored directly.
+
+        Args:
+            target: In the unit of the mapping.
+            draw: The draw.
+        """
+        signed = self.mapping.kind == "direct"
+        one = torch.ones((), dtype=target.dtype)
+        ends = (-one, one) if signed else None
+        full = target.abs() if signed and self.mapping.reference == "cell" else self.mapping.high
+        cells = Cells(target, full, self.mapping.low, signed=signed, ends=ends)
+        return _Ageing(self, draw).device(cells)[1]
+
     @property
     def _needs_ends(self) -> bool:
         return self.mapping.kind == "single" or any(stage.law.needs_ends for stage in self.stages)
@@ -118,15 +132,21 @@ class _Ageing:
         signed = self.circuit.mapping.kind == "direct"
         programmed = total = block
         for device in self.circuit.mapping.devices(block, scale, ends):
-            cells = Cells(device.target, device.full, self.circuit.mapping.low, signed=signed, ends=ends)
-            early = self._vary(self._apply(device.target, cells, self.early))
-            late = self._apply(early, replace(cells, programmed=early), self.late) if self.late else early
+            early, late = self.device(
+                Cells(device.target, device.full, self.circuit.mapping.low, signed=signed, ends=ends)
+            )
             if signed:
                 return early, late
             if self.circuit.compensated:
                 programmed = _added(programmed, early, device.target, device.weight_per_unit)
             total = _added(total, late, device.target, device.weight_per_unit)
         return programmed, total
+
+    def device(self, cells: Cells) -> tuple[Tensor, Tensor]:
+        """The devices as programmed, and as read."""
+        early = self._vary(self._apply(cells.target, cells, self.early))
+        late = self._apply(early, replace(cells, programmed=early), self.late) if self.late else early
+        return early, late
 
     @staticmethod
     def _apply(now: Tensor, cells: Cells, laws: list[tuple[NoiseLaw, Moment]]) -> Tensor:

@@ -143,34 +143,38 @@ def read_definition(text: str, where: str) -> Definition:
     Raises:
         ProfileError: Not TOML, or not a profile; every problem is listed.
     """
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ProfileError(f"not TOML: {error}", where=where) from None
-    try:
-        definition = Definition.model_validate(data)
-        reference = definition.mapping.get("reference")
-        if reference is not None:
-            COMMON["reference"].read(reference)
-    except ValidationError as error:
-        raise ProfileError(said(error), where=where) from None
-    except ValueError as error:
-        raise ProfileError(f"mapping.reference: {error}", where=where) from None
+    definition, problems = try_definition(text)
+    if definition is None:
+        raise ProfileError("; ".join(problems), where=where)
     return definition
 
 
-def said(error: ValidationError, prefix: str = "") -> str:
-    """A validation error in one line: each field and what is wrong with it."""
-    parts = []
+def try_definition(text: str) -> tuple[Definition | None, list[str]]:
+    """As `read_definition`, but every problem is returned instead of raised."""
+    try:
+        definition = Definition.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        return None, [f"not TOML: {error}"]
+    except ValidationError as error:
+        return None, said(error)
+    reference = definition.mapping.get("reference", COMMON["reference"].default)
+    try:
+        COMMON["reference"].read(reference)
+    except ValueError as error:
+        return None, [f"mapping.reference = {reference}: {error}"]
+    return definition, []
+
+
+def said(error: ValidationError, prefix: str = "") -> list[str]:
+    """What is wrong with each field, one line each."""
+    lines = []
     for item in error.errors(include_url=False):
-        field = ".".join(
-            [prefix, *(str(part) for part in item["loc"])] if prefix else [str(part) for part in item["loc"]]
-        )
+        field = ".".join([*([prefix] if prefix else []), *(str(part) for part in item["loc"])])
         message = item["msg"].removeprefix("Value error, ")
         if item["type"] == "extra_forbidden":
             message = "no such key"
-        parts.append(f"{field}: {message}" if field else message)
-    return "; ".join(parts)
+        lines.append(f"{field}: {message}" if field else message)
+    return lines
 
 
 def substitute(value: Any, knobs: Mapping[str, Knob], values: Mapping[str, KnobValue]) -> Any:

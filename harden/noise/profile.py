@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from harden.errors import ProfileError, SettingsError
-from harden.noise.assembly import Assembled, assemble
+from harden.noise.assembly import Assembled, assemble, try_assemble
 from harden.noise.circuit import Circuit, Draw
 from harden.noise.definition import Definition, read_definition
 from harden.noise.knobs import Distribution, KnobValue, resolve
@@ -71,13 +71,12 @@ class Profile:
         if problems:
             raise SettingsError(f"profile '{name}' cannot be set like this", problems=problems)
         profile = cls(label, definition, values)
-        try:
-            profile._assembled.check()
-        except ProfileError as error:
-            if not knobs or error.where != label:
-                raise
-            cls(label, definition, resolve(definition.all_knobs(), {})[0])._assembled.check()  # the file's own fault?
-            raise SettingsError(f"profile '{name}' cannot be set like this", problems=error.what.split("; ")) from None
+        if knobs:
+            _, problems = try_assemble(definition, profile._middle())
+            _ = cls(label, definition, resolve(definition.all_knobs(), {})[0])._assembled  # else the file is at fault
+            if problems:
+                raise SettingsError(f"profile '{name}' cannot be set like this", problems=problems)
+        profile._assembled.check()
         return profile
 
     @classmethod
@@ -250,8 +249,10 @@ class Profile:
 
     @cached_property
     def _assembled(self) -> Assembled:
-        middle = {key: value.centre if isinstance(value, Distribution) else value for key, value in self.knobs.items()}
-        return assemble(self.definition, middle, where=self.name)
+        return assemble(self.definition, self._middle(), where=self.name)
+
+    def _middle(self) -> dict[str, KnobValue]:
+        return {key: value.centre if isinstance(value, Distribution) else value for key, value in self.knobs.items()}
 
     def _of_chip(self, seed: int, path: tuple[str | int, ...]) -> Assembled:
         """The circuit of one chip: knobs that are distributions are drawn for it."""
