@@ -93,7 +93,7 @@ class Settings(BaseModel):
     profile: Texts = Field((), description="noise profile, NAME or NAME:key=value,...; may repeat")
     weights: str | None = Field(None, description="checkpoint (safetensors) for timm:NAME")
     pretrained: bool = Field(False, description="let timm download the pretrained weights of timm:NAME")
-    data: str | None = Field(None, description="examples: a parquet file, a folder of images, or .npz")
+    data: str = Field("", description="examples: a parquet file, a folder of images, or .npz")
     at: Durations = Field((), description="times since programming, such as 1h,30d; default: the profile's first")
     chips: int = Field(100, ge=1, description="virtual chips a condition")
     threshold: float | None = Field(None, ge=0, le=1, description="accuracy a chip must reach to count as good")
@@ -136,8 +136,32 @@ class FitSettings(Settings):
     augment: Literal["auto", "on", "off"] = Field("auto", description="random crops and flips while training")
 
 
+Analysis = Literal["sensitivity", "ranking", "worst_case", "landscape", "corners", "stress"]
+
+
 class EvalSettings(Settings):
     """Settings of ``harden eval``."""
+
+    sweep: Texts = Field((), description="vary a knob of the profile, key=start:stop:step, or severity; may repeat")
+    until: str | None = Field(
+        None, description="only as many chips and images as the mean needs, such as 'ci95(mean_accuracy)<0.005'"
+    )
+    metric: Texts = Field((), description="a metric of yours, package.module:function; may repeat")
+    replay: str | None = Field(None, description="run the recorded chip of this file again")
+    column_baseline: bool = Field(
+        False, description="also 20 chips whose noise refers to each column's largest weight, not the tensor's"
+    )
+    also: Annotated[tuple[Analysis, ...], BeforeValidator(_repeated)] = Field(
+        (), description="an analysis: sensitivity, ranking, worst_case, landscape, corners, stress; may repeat"
+    )
+    keep_worst: int = Field(3, ge=0, description="worst chips whose records go to --out, for --replay")
+    worst_onnx: bool = Field(False, description="with the records, the ONNX file of each of these chips")
+
+
+class CompareSettings(Settings):
+    """Settings of ``harden compare``."""
+
+    others: Texts = Field((), description="the models to compare with; may repeat")
 
 
 S = TypeVar("S", bound=Settings)
@@ -212,7 +236,7 @@ def _relative(file: Path, name: str, value: Any) -> Any:
 
 
 def _unknown_keys(values: Mapping[str, Any], path: Path) -> list[str]:
-    known = {name for kind in (FitSettings, EvalSettings) for name in kind.model_fields}
+    known = {name for kind in (FitSettings, EvalSettings, CompareSettings) for name in kind.model_fields}
     problems = []
     for name in values:
         if name not in known:

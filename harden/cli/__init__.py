@@ -14,10 +14,13 @@ from harden.cli.failure import report_failure
 _COMMANDS = {
     "fit": "harden a model against a noise profile and validate it",
     "eval": "measure the accuracy a population of chips will have",
+    "compare": "several models on the same chips",
     "inspect": "can this model be hardened, and which weights are noisy?",
     "profiles": "the noise profiles: list, show",
     "methods": "the hardening methods: list, show",
+    "plan": "how many chips a wanted certainty needs",
     "report": "make report.html again from a finished run",
+    "doctor": "check this machine: versions, cores, extras, and that noise is seen",
     "demo": "harden a small network on embedded data, in two minutes",
 }
 

@@ -25,11 +25,16 @@ def command(model: str | None, as_json: bool, verbose: bool, quiet: bool, config
 
     Every chip is the ONNX file in ONNX Runtime with its weights perturbed. Without --out nothing is written.
     """
-    from harden.pipeline.evaluate import evaluate
+    from harden.pipeline.evaluate import evaluate, replay
     from harden.pipeline.requirements import enforce
     from harden.report.terminal import summary
 
     settings = read_settings(EvalSettings, model, flags, config)
+    if settings.replay:
+        document = replay(settings)
+        same = "equal" if document["equal"] else "not equal"
+        show(document, as_json, f"accuracy {document['accuracy']:.4f}, recorded {document['recorded']:.4f}: {same}")
+        return
     with Screen(quiet) as screen:
         document = evaluate(settings, screen)
     show(document, as_json, summary(document))

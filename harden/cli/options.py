@@ -18,12 +18,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 S = TypeVar("S", bound=Settings)
 
 
-def settings_options(kind: type[Settings]) -> Callable[[F], F]:
-    """Add one option for each field of ``kind``; values stay text, the settings read them."""
+def settings_options(kind: type[Settings], without: tuple[str, ...] = ()) -> Callable[[F], F]:
+    """Add one option for each field of ``kind`` but ``model`` and ``without``; the settings read the text."""
 
     def decorate(command: F) -> F:
         for name, field in reversed(kind.model_fields.items()):
-            if name != "model":
+            if name not in ("model", *without):
                 command = _option(name, field)(command)
         return command
 

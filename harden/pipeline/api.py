@@ -43,7 +43,7 @@ class Fitted:
 
 def load(
     source: str | Path | torch.nn.Module,
-    example: object | None = None,
+    example: torch.Tensor | Sequence[torch.Tensor] | None = None,
     *,
     weights: str | Path | None = None,
     pretrained: bool = False,

@@ -20,6 +20,7 @@ test = "test.npz"
 profile = "gaussian:sigma=0.2"
 method = "nft"
 epochs = 20
+threads = 1          # the network is so small that a second thread only waits
 """
 
 

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from harden.data.dataset import Dataset
+from harden.errors import SettingsError
+from harden.evaluation import replay as replaying
 from harden.evaluation.evaluate import evaluate as run_trials
+from harden.evaluation.plan import Condition
+from harden.evaluation.sweeps import parse_sweep, sweep
+from harden.graph.file import Model
+from harden.noise.profile import Profile
+from harden.pipeline.analyses import analyse
+from harden.pipeline.column import add_column_baseline
 from harden.pipeline.inputs import open_conditions, open_model, open_preprocess, thread_count
 from harden.pipeline.missing import require
 from harden.pipeline.progress import Notify, silent
 from harden.pipeline.reporting import write_report
+from harden.pipeline.until import evaluate_until
 from harden.settings import EvalSettings, to_toml
-from harden.store import RunFolder
+from harden.store import RunFolder, write_atomic
 
 
 def evaluate(settings: EvalSettings, notify: Notify = silent) -> dict[str, Any]:
@@ -28,31 +39,88 @@ def evaluate(settings: EvalSettings, notify: Notify = silent) -> dict[str, Any]:
         HardenError: See harden.errors for which and the exit codes.
     """
     require(settings, "profile", "data")
-    conditions = open_conditions(settings.profile, settings.at)
+    conditions = _conditions(settings)
     model = open_model(settings.model, weights=settings.weights, pretrained=settings.pretrained)
     data = Dataset.open(settings.data, open_preprocess(model, settings), limit=settings.limit)
-    threads = thread_count(settings)
-
-    def run(trials: Any) -> dict[str, Any]:
-        return run_trials(
-            model,
-            conditions,
-            data,
-            chips=settings.chips,
-            seed=settings.seed,
-            threshold=settings.threshold,
-            requirements=settings.require,
-            threads=threads,
-            batch_size=settings.batch_size,
-            digital=settings.digital,
-            trials=trials,
-            progress=lambda done, total: notify("evaluating", done, total),
-        ).document
-
+    if settings.until:
+        return evaluate_until(settings, model, data, conditions, thread_count(settings), notify)
     if settings.out is None:
-        return run(None)
-    resolved = {"model_sha256": model.sha256, "data_sha256": data.sha256, "threads": threads}
+        return _document(settings, model, data, conditions, None, notify)
+    resolved = {"model_sha256": model.sha256, "data_sha256": data.sha256, "threads": thread_count(settings)}
     with RunFolder(settings.out, to_toml(settings, resolved)) as folder:
-        document = run(folder / "trials.jsonl")
+        document = _document(settings, model, data, conditions, folder / "trials.jsonl", notify)
+        _keep_worst(settings, document, model, folder.path)
         write_report(folder.path, document)
     return document
+
+
+def replay(settings: EvalSettings) -> dict[str, Any]:
+    """Run one recorded chip again: ``harden eval MODEL --replay chip.json --data ...``.
+
+    Returns:
+        A ``harden.replay/1`` document: ``accuracy``, ``recorded``, ``same_model``, ``equal``.
+
+    Raises:
+        InputError: The file is no record of a chip, or the data or profile are not the record's.
+    """
+    require(settings, "data")
+    record = replaying.read_chip(Path(settings.replay or ""))
+    profile = Profile.parse(settings.profile[0]) if settings.profile else None
+    model = open_model(settings.model, weights=settings.weights, pretrained=settings.pretrained)
+    data = Dataset.open(settings.data, open_preprocess(model, settings), limit=settings.limit)
+    return {"schema": "harden.replay/1", **replaying.replay(record, model, data, profile)}
+
+
+def _conditions(settings: EvalSettings) -> tuple[Condition, ...]:
+    conditions = open_conditions(settings.profile, settings.at)
+    if not settings.sweep:
+        return conditions
+    axes = dict(parse_sweep(text) for text in settings.sweep)
+    if settings.until:
+        raise SettingsError("--sweep and --until do not go together", fix="Sweep with a fixed number of --chips")
+    profiles = [Profile.parse(text) for text in settings.profile]
+    return tuple(one for profile in profiles for one in sweep(profile, axes, settings.at or None))
+
+
+def _document(
+    settings: EvalSettings,
+    model: Model,
+    data: Dataset,
+    conditions: Sequence[Condition],
+    trials: Path | None,
+    notify: Notify,
+) -> dict[str, Any]:
+    threads = thread_count(settings)
+    document = run_trials(
+        model,
+        conditions,
+        data,
+        chips=settings.chips,
+        seed=settings.seed,
+        threshold=settings.threshold,
+        requirements=settings.require,
+        threads=threads,
+        batch_size=settings.batch_size,
+        digital=settings.digital,
+        trials=trials,
+        metrics=settings.metric,
+        progress=lambda done, total: notify("chips", done, total),
+    ).document
+    if settings.column_baseline:
+        add_column_baseline(
+            document, model, conditions, data, seed=settings.seed, threads=threads, digital=settings.digital
+        )
+    return {**document, **analyse(settings, model, conditions[0], data, threads, notify)}
+
+
+def _keep_worst(settings: EvalSettings, document: dict[str, Any], model: Model, folder: Path) -> None:
+    """Write the records of the worst chips, and their ONNX files on request."""
+    if not settings.keep_worst or not document["profiles"][0].get("accuracies"):
+        return
+    chips = folder / "chips"
+    chips.mkdir(exist_ok=True)
+    for record in replaying.worst_chips(document, count=settings.keep_worst, digital=settings.digital):
+        name = f"{record['profile']}-{record['at_s']:g}s-chip{record['chip']}"
+        replaying.save_chip(record, chips / f"{name}.json")
+        if settings.worst_onnx:
+            write_atomic(chips / f"{name}.onnx", replaying.chip_onnx(record, model))

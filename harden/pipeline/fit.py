@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from safetensors.torch import save
 
 from harden import __version__, methods
 from harden.data.dataset import Dataset
 from harden.evaluation.evaluate import evaluate
 from harden.evaluation.plan import Condition
 from harden.graph.file import Model
+from harden.pipeline.budget import steps_within
 from harden.pipeline.environment import environment
 from harden.pipeline.inputs import (
     open_conditions,
@@ -151,11 +154,18 @@ def _train(prepared: _Prepared, folder: Path, notify: Notify) -> tuple[Model, di
     if record.exists() and (folder / "model.onnx").exists():
         return Model.load(folder / "model.onnx"), json.loads(record.read_text(encoding="utf-8"))
     log = folder / "train.jsonl"
+    plan = _plan(prepared)
+    budget = prepared.settings.budget
+    if budget is not None:
+        steps = steps_within(
+            budget, plan, prepared.model, prepared.training, prepared.validation, folder / "budget.json"
+        )
+        plan = replace(plan, steps=steps)
     trained = train(
         prepared.model,
         prepared.training,
         prepared.validation,
-        _plan(prepared),
+        plan,
         on_step=lambda record: append_line(log, record),
         on_progress=lambda done, total, _: notify("training", done, total),
         checkpoint=folder / "checkpoint.safetensors",
@@ -163,6 +173,8 @@ def _train(prepared: _Prepared, folder: Path, notify: Notify) -> tuple[Model, di
     # A resumed or rolled-back run logged some steps twice; what counts is the history of the weights.
     write_atomic(log, "".join(json.dumps(record) + "\n" for record in trained.history))
     hardened = trained.model.with_metadata(_metadata(prepared))
+    weights = {name: tensor.detach().contiguous() for name, tensor in trained.weights.items()}
+    write_atomic(folder / "model.safetensors", save(weights))
     check = save_verified(hardened, prepared.test, folder, digital=prepared.settings.digital)
     training = {
         "selected_step": trained.selected_step,

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from harden.errors import ModelError, SettingsError, UnsupportedError
-from harden.graph.file import Model
-from harden.graph.table import unsupported, weights_table
+from harden.graph.file import Model, TensorSpec
+from harden.graph.inspection import unsupported, weights_table
 from harden.pipeline.inputs import open_model
 from harden.runtime.examples import find_inputs
 from harden.runtime.parity import parity
@@ -53,8 +53,8 @@ def inspect(
             "sha256": model.sha256,
             "opset": model.opset,
             "producer": model.producer,
-            "inputs": [spec.describe() for spec in model.inputs],
-            "outputs": [spec.describe() for spec in model.outputs],
+            "inputs": [_described(spec) for spec in model.inputs],
+            "outputs": [_described(spec) for spec in model.outputs],
             "batch_norm": model.batch_norm,
             "random_weights": source.startswith("timm:") and weights is None,
         },
@@ -71,6 +71,10 @@ def inspect(
             "passed": checked.passed,
         },
     }
+
+
+def _described(spec: TensorSpec) -> dict[str, Any]:
+    return {"name": spec.name, "shape": list(spec.shape), "dtype": str(spec.dtype)}
 
 
 def _shapes(model: Model, texts: Sequence[str]) -> dict[str, tuple[int, ...]]:

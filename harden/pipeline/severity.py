@@ -15,8 +15,8 @@ from harden.graph.file import Model
 from harden.pipeline.progress import Notify
 
 _SCALES = (0.0, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
-_CHIPS = 10
-_EXAMPLES = 1000
+_CHIPS = 8
+_EXAMPLES = 500
 
 
 def severity_curve(
@@ -38,9 +38,9 @@ def severity_curve(
         original: The model before hardening.
         hardened: The model after it.
         condition: The profile and time whose severity is scaled; 1 is the device, 0 no noise.
-        data: The examples reported on; a random sample of at most 1,000 is used.
+        data: The examples reported on; a random sample of at most 500 is used.
         folder: The run folder; trials are kept there, so that a killed run resumes.
-        chips: Chips of the run; the curve uses at most 10.
+        chips: Chips of the run; the curve uses at most 8.
         seed: The run's root seed.
         threads: Processor threads.
         digital: Globs of tensors kept off the crossbars.

@@ -1,0 +1,49 @@
+"""``harden plan``."""
+
+from __future__ import annotations
+
+import click
+
+from harden.cli.screen import show
+
+
+@click.command("plan")
+@click.option("--margin", type=float, required=True, help="half the width of the interval, such as 0.01")
+@click.option("--confidence", type=float, default=0.95, show_default=True, help="of the interval, in (0, 1)")
+@click.option("--std", type=float, help="standard deviation of accuracy over chips, from earlier chips")
+@click.option("--yield", "yield_at_least", type=float, help="a yield to be shown, such as 0.99")
+@click.option("--chips", type=int, help="how many chips there will be  [default: as many as are needed]")
+@click.option("--examples", type=int, help="images a chip, for the minutes")
+@click.option("--images-per-second", type=float, help="speed, for the minutes; harden eval prints it")
+@click.option("--json", "as_json", is_flag=True, help="one JSON document on stdout")
+def command(
+    margin: float,
+    confidence: float,
+    std: float | None,
+    yield_at_least: float | None,
+    chips: int | None,
+    examples: int | None,
+    images_per_second: float | None,
+    as_json: bool,
+) -> None:
+    """Say how many chips a wanted certainty needs, how long they take, and what cannot be claimed with them.
+
+    \b
+    harden plan --margin 0.01 --std 0.04 --yield 0.99 --examples 10000 --images-per-second 2500
+    """
+    from harden.evaluation.planning import plan
+
+    document = plan(
+        margin=margin,
+        confidence=confidence,
+        std=std,
+        yield_at_least=yield_at_least,
+        chips=chips,
+        examples=examples,
+        images_per_second=images_per_second,
+    )
+    lines = [f"{purpose.replace('_', ' ')}: {count} chips" for purpose, count in document["chips"].items()]
+    minutes = document["minutes"]
+    lines.append(f"planned: {document['planned']} chips" + ("" if minutes is None else f", {minutes:.1f} minutes"))
+    lines += [f"can:    {text}" for text in document["can"]] + [f"cannot: {text}" for text in document["cannot"]]
+    show(document, as_json, "\n".join(lines))

@@ -1,0 +1,61 @@
+"""A time budget becomes a number of steps, once, before the first step."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import statistics
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from harden.data.dataset import Dataset
+from harden.errors import SettingsError
+from harden.graph.file import Model
+from harden.store import write_atomic
+from harden.training.loop import train
+from harden.training.plan import TrainingPlan
+
+_PILOT_STEPS = 8
+_PILOT_SELECTIONS = 2  # at the start and at the end
+
+
+def steps_within(
+    budget_s: float, plan: TrainingPlan, model: Model, data: Dataset, validation: Dataset, record: Path
+) -> int:
+    """How many steps fit into a budget of training and selection.
+
+    A pilot of 8 steps on the same model and data is timed: s seconds a step (median), and o seconds for all that is
+    not a step. With k selections in a whole run, n steps take n s + o (k + 1) / 2.
+
+    Args:
+        budget_s: Seconds.
+        plan: The run's plan.
+        model: The model to train.
+        data: Training examples.
+        validation: Validation examples.
+        record: Where the number is kept; a file that exists is read instead, so a resumed run repeats its number.
+
+    Raises:
+        SettingsError: Not even the pilot's steps fit.
+    """
+    if record.exists():
+        return int(json.loads(record.read_text(encoding="utf-8"))["steps"])
+    marks = [time.perf_counter()]
+    pilot = train(
+        model,
+        data,
+        validation,
+        replace(plan, steps=_PILOT_STEPS, selections=1),
+        on_step=lambda _: marks.append(time.perf_counter()),
+    )
+    step_s = statistics.median(b - a for a, b in itertools.pairwise(marks[1:]))
+    other_s = max(pilot.seconds - _PILOT_STEPS * step_s, 0.0) * (plan.selections + 1) / _PILOT_SELECTIONS
+    steps = int((budget_s - other_s) / step_s)
+    if steps < _PILOT_STEPS:
+        needed = other_s + _PILOT_STEPS * step_s
+        raise SettingsError(
+            f"--budget {budget_s:g}s is too short", fix=f"{_PILOT_STEPS} steps need {needed:.0f} s here"
+        )
+    write_atomic(record, json.dumps({"steps": steps, "step_s": step_s, "other_s": other_s}) + "\n")
+    return steps

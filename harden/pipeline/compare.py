@@ -1,0 +1,65 @@
+"""``harden compare``: several models on the same chips."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from harden.data.dataset import Dataset
+from harden.errors import SettingsError
+from harden.evaluation.compare import compare as compare_documents
+from harden.evaluation.evaluate import evaluate
+from harden.pipeline.inputs import open_conditions, open_model, open_preprocess, thread_count
+from harden.pipeline.missing import require
+from harden.pipeline.progress import Notify, silent
+from harden.pipeline.reporting import write_report
+from harden.settings import CompareSettings, to_toml
+from harden.store import RunFolder
+
+
+def compare(settings: CompareSettings, notify: Notify = silent) -> dict[str, Any]:
+    """Run ``harden compare``.
+
+    Args:
+        settings: The models, the noise and the data.
+        notify: Called with stage, done and total.
+
+    Returns:
+        A ``harden.compare/1`` document; also written to ``settings.out`` where given.
+
+    Raises:
+        HardenError: See harden.errors for which and the exit codes.
+    """
+    require(settings, "profile", "data")
+    sources = (settings.model, *settings.others)
+    if len(set(sources)) < len(sources) or len(sources) < 2:
+        raise SettingsError("give two or more different models", fix="harden compare A.onnx B.onnx --profile ... ")
+    conditions = open_conditions(settings.profile, settings.at)
+    documents = {}
+    for source, name in zip(sources, _names(sources), strict=True):
+        model = open_model(source, weights=settings.weights, pretrained=settings.pretrained)
+        data = Dataset.open(settings.data, open_preprocess(model, settings), limit=settings.limit)
+        documents[name] = evaluate(
+            model,
+            conditions,
+            data,
+            chips=settings.chips,
+            seed=settings.seed,
+            threshold=settings.threshold,
+            requirements=settings.require,
+            threads=thread_count(settings),
+            batch_size=settings.batch_size,
+            digital=settings.digital,
+            progress=lambda done, total, name=name: notify(name, done, total),
+        )
+    document = compare_documents(documents)
+    if settings.out:
+        with RunFolder(settings.out, to_toml(settings)) as folder:
+            write_report(folder.path, document)
+    return document
+
+
+def _names(sources: tuple[str, ...]) -> list[str]:
+    """File names where they differ, whole paths where they do not."""
+    short = [Path(source).name for source in sources]
+    return short if len(set(short)) == len(short) else list(sources)
