@@ -1,7 +1,7 @@
 """Keep the worst chips, and run one again: a regression test for a model.
 
-A chip is a seed and a number, so a file of a few lines is enough to draw it again; the ONNX file of that very chip can be
-written beside it.
+A chip is a seed and a number, so a file of a few lines is enough to draw it again; the ONNX file of that very chip can
+be written beside it.
 """
 
 from __future__ import annotations

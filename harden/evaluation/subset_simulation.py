@@ -92,7 +92,7 @@ def subset_simulation(
         inside = values <= level
         probability *= float(inside.mean())
         levels.append(level)
-        seeds = [(states[i], values[i]) for i in order[:kept]]
+        seeds = [(states[i], float(values[i])) for i in order[:kept]]
         states, values, share = _chains(seeds, draw, mix, metric, level, chips)
         evaluations += chips - len(seeds)
         accepted.append(share)
@@ -216,7 +216,7 @@ def _require_gaussian(bench: Bench, condition: Condition, seed: int) -> None:
     fourth, mean = float((z**4).mean()) if z.size else 0.0, float(np.abs(z.mean(axis=0)).mean()) if z.size else 1.0
     if not (abs(fourth - 3 * n / (n + 2)) < _KURTOSIS_TOLERANCE and mean < 2 / math.sqrt(n)):
         raise ProfileError(
-            f"its noise is not Gaussian around the weights (fourth moment {fourth:.2f}), and subset simulation needs that",
+            f"its noise is not Gaussian around the weights (fourth moment {fourth:.2f}), which subset simulation needs",
             where=f"profile '{condition.profile.name}'",
             fix="Count instead: more chips, and the yield's interval",
         )

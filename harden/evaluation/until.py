@@ -5,8 +5,8 @@ its own, and the clean network's hits, known for every image, serve as a control
 gain over the clean network on its sample, plus the clean accuracy on all images. The number of chips follows Stein's
 two-stage rule, which has its confidence whatever the variance turns out to be.
 
-Such trials say something of the mean only. Standard deviation, percentiles, worst chip and yield need all images on every
-chip, and are left out.
+Such trials say something of the mean only. Standard deviation, percentiles, worst chip and yield need all images on
+every chip, and are left out.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def two_stage(
 ) -> tuple[float, float, int]:
     """Stein's two-stage interval of fixed width for a mean.
 
-    The first stage of n0 draws fixes s; in all n = max(n0, ceil((t(n0 - 1) s / h)^2)) draws are made, and the interval is
+    The first stage of n0 draws fixes s; in all n = max(n0, ceil((t(n0 - 1) s / h)^2)) draws are made. The interval is
     mean ± t(n0 - 1) s / sqrt(n), which is at most h and has its confidence for normal draws of any variance.
 
     Args:
@@ -119,8 +119,8 @@ def mean_accuracy_until(
 
     Returns:
         ``mean``, ``ci`` (bounds), ``confidence``, ``half_width``, ``chips``, ``images_per_chip``, ``images`` (in all),
-        ``std_chips`` and ``std_image`` (the two sources of variance, from a pilot), ``variance_ratio`` (what the control
-        variate leaves of the variance within a chip).
+        ``std_chips`` and ``std_image`` (the two sources of variance, from a pilot), ``variance_ratio`` (what the
+        control variate leaves of the variance within a chip).
 
     Raises:
         SettingsError: The demand cannot be read, or needs too many chips.
