@@ -55,7 +55,7 @@ def _header(reading: Reading) -> dict[str, Any]:
     if reading.measure == "accuracy" and reading.conditions:
         header["pipeline_tag"] = "image-classification"
     header["tags"] = ["onnx", "harden", "compute-in-memory", "noise-robustness"]
-    results = [r for condition in reading.conditions for r in _results(reading, condition.label, condition.last)]
+    results = [r for condition in reading.conditions for r in _results(reading, condition.label, condition.subject)]
     if results:
         header["metrics"] = [reading.measure]
         header["model-index"] = [{"name": _stem(reading.model_name), "results": results}]
@@ -99,7 +99,7 @@ def _made(reading: Reading) -> list[str]:
         rows.append(("sha256" if role == "network" else f"sha256, {role}", sha))
     rows.append(("test data, sha256", reading.data.get("sha256")))
     for condition in reading.conditions:
-        rows.append((f"profile digest, {condition.label}", condition.last.entry.get("digest")))
+        rows.append((f"profile digest, {condition.label}", condition.subject.entry.get("digest")))
     shown = [[clean(name), clean(value)] for name, value in dict(rows).items() if value is not None]
     return _table(Table(["what", "value"], shown, "ll"))
 

@@ -36,8 +36,8 @@ class Trials:
     @property
     def spread(self) -> Mapping[str, Any]:
         """Mean, std and percentiles over chips: of the accuracy, or of the fidelity where nothing is classified."""
-        for key in ("accuracy", "fidelity"):
-            part = self.entry.get(key)
+        fidelity = self.entry.get("fidelity") or {}
+        for part in (self.entry.get("accuracy"), fidelity.get("cosine"), fidelity):
             if isinstance(part, Mapping) and known(part.get("mean")):
                 return part
         return {}
@@ -51,11 +51,7 @@ class Trials:
     @property
     def values(self) -> list[float]:
         """The measure of every chip in order, empty where the document keeps none."""
-        for key in ("accuracies", "fidelities"):
-            values = self.entry.get(key)
-            if values:
-                return [float(v) for v in values if known(v)]
-        return []
+        return [float(v) for v in self.entry.get("accuracies") or [] if known(v)]
 
     @property
     def yields(self) -> Mapping[str, Any]:
@@ -72,13 +68,17 @@ class Trials:
 
 @dataclass(frozen=True)
 class Condition:
-    """One profile at one time and one sweep point, with the trials of every network under it."""
+    """One profile at one time and one sweep point, with the trials of every network under it.
+
+    ``subject`` is the network that the report is about: the hardened one, the only one, or the best of several.
+    """
 
     label: str
     name: str
     at_s: float | None
     parameters: Mapping[str, Any]
     trials: tuple[Trials, ...]
+    subject: Trials
 
     def of(self, role: str) -> Trials | None:
         """The trials of one network."""
@@ -97,16 +97,11 @@ class Condition:
         """As ``described``, for use in a sentence.
 
         Example:
-            >>> Condition("pcm at 1 h", "pcm", 3600.0, {}, ()).noise
+            >>> Condition("pcm at 1 h", "pcm", 3600.0, {}, (), Trials("network", {}, {})).noise
             'pcm noise at 1 h'
         """
         name = clean(self.name or "noise")
         return self.described.replace(name, f"{name} noise", 1) if self.name else self.described
-
-    @property
-    def last(self) -> Trials:
-        """The trials that the report is about: after hardening, or the only ones."""
-        return self.trials[-1]
 
 
 class Reading:
@@ -212,22 +207,23 @@ class Reading:
         groups = [tuple(c[i] for c in columns if i < len(c) and c[i].spread) for i in range(count)]
         groups = [group for group in groups if group]
         labels = condition_labels([group[-1].entry for group in groups])
-        return tuple(
-            Condition(text, str(e.get("name", "")), e.get("at_s"), e.get("parameters") or {}, group)
-            for text, group in zip(labels, groups, strict=True)
-            for e in [group[-1].entry]
-        )
+        return tuple(map(self._condition, labels, groups))
+
+    def _condition(self, text: str, group: tuple[Trials, ...]) -> Condition:
+        entry = group[-1].entry
+        best = max(group, key=lambda t: t.spread["mean"]) if self.kind == "compare" else group[-1]
+        parameters = {**(entry.get("parameters") or {}), **(entry.get("sweep") or {})}
+        return Condition(text, str(entry.get("name", "")), entry.get("at_s"), parameters, group, best)
 
     @property
     def hardest(self) -> Condition | None:
         """The condition with the lowest mean, the one a verdict has to stand on."""
-        return min(self.conditions, key=lambda c: c.last.spread["mean"], default=None)
+        return min(self.conditions, key=lambda c: c.subject.spread["mean"], default=None)
 
     @property
-    def requirements(self) -> list[Mapping[str, Any]]:
-        """What was required of the network that the report is about, and whether it is met."""
-        found = self.evaluations[-1][1].get("requirements") if self.evaluations else None
-        return [r for r in found or [] if isinstance(r, Mapping)]
+    def requirements(self) -> list[tuple[Condition, Mapping[str, Any]]]:
+        """What was required of the network that the report is about, condition by condition, and whether it is met."""
+        return [(c, r) for c in self.conditions for r in c.subject.entry.get("requirements") or []]
 
     @property
     def profile(self) -> str:
@@ -258,7 +254,7 @@ def condition_labels(entries: list[Mapping[str, Any]]) -> list[str]:
     """
 
     def parameters(entry: Mapping[str, Any]) -> Mapping[str, Any]:
-        return entry.get("parameters") or {}
+        return {**(entry.get("parameters") or {}), **(entry.get("sweep") or {})}
 
     timed = any(known(e.get("at_s")) and e["at_s"] > 0 for e in entries)
     labels = []
@@ -282,6 +278,16 @@ def swept(conditions: tuple[Condition, ...]) -> str | None:
     keys = [k for k in conditions[0].parameters if len({repr(c.parameters.get(k)) for c in conditions}) > 1]
     numeric = len(keys) == 1 and all(known(c.parameters.get(keys[0])) for c in conditions)
     return keys[0] if numeric else None
+
+
+def timed(conditions: tuple[Condition, ...]) -> list[list[Condition]]:
+    """Conditions that differ in their time only, in the order of time; groups of one are left out."""
+    groups: dict[str, list[Condition]] = {}
+    for condition in conditions:
+        if known(condition.at_s):
+            key = repr((condition.name, sorted(condition.parameters.items())))
+            groups.setdefault(key, []).append(condition)
+    return [sorted(g, key=lambda c: c.at_s or 0.0) for g in groups.values() if len({c.at_s for c in g}) > 1]
 
 
 def over_chips(spread: Mapping[str, Any]) -> str:

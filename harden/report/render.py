@@ -6,7 +6,8 @@ Sections are found by the registry, asked whether they apply, and put in order. 
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache
+from functools import cache
+from types import ModuleType
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -50,12 +51,16 @@ def markdown(document: Document) -> str:
 
 def sections(document: Document) -> list[Section]:
     """All sections that apply, in order, named after their files."""
+    return [replace(module.build(document), name=name) for name, module in _modules() if module.applies(document)]
+
+
+@cache
+def _modules() -> list[tuple[str, ModuleType]]:
     modules = [(name, SECTIONS.module(name)) for name in SECTIONS.names()]
-    modules.sort(key=lambda item: (item[1].ORDER, item[0]))
-    return [replace(module.build(document), name=name) for name, module in modules if module.applies(document)]
+    return sorted(modules, key=lambda item: (item[1].ORDER, item[0]))
 
 
-@lru_cache(maxsize=1)
+@cache
 def _templates() -> Environment:
     return Environment(
         loader=PackageLoader("harden.report", "templates"),
@@ -81,7 +86,7 @@ def _subtitle(reading: Reading) -> str:
     single = len(reading.conditions) == 1
     parts.append(f"noise: {condition.described if condition and single else reading.profile}")
     if condition is not None:
-        parts.append(f"{condition.last.chips:,} chips")
+        parts.append(f"{condition.subject.chips:,} chips")
     if examples := reading.data.get("examples"):
         parts.append(f"{examples:,} examples")
     # Short parts are kept on one line.

@@ -7,7 +7,7 @@ from typing import Any
 
 from harden.report.document import Document, Reading, Trials
 from harden.report.verdict import verdict
-from harden.report.words import clean, duration, interval, known, percent, plural, points, rate
+from harden.report.words import clean, duration, interval, known, number, percent, plural, points, rate
 
 _ASCII = str.maketrans({"−": "-", "–": "-", "±": "+-", "×": "x", "…": "...", "µ": "u"})
 MOST = 12
@@ -39,10 +39,10 @@ def _title(reading: Reading, noise: str) -> str:
     what = (
         ", ".join(p for p in (reading.model_name, reading.method) if p) if reading.kind != "compare" else "comparison"
     )
-    chips = plural(reading.conditions[0].last.chips, "chip")
+    chips = plural(reading.conditions[0].subject.chips, "chip")
     examples = reading.data.get("examples")
     images = f" x {examples:,} examples" if known(examples) else ""
-    return f"{what}, noise {noise}: {chips}{images}, in ONNX Runtime"
+    return f"{what}, noise {noise}: {chips}{images}"
 
 
 def _table(reading: Reading, trials: Sequence[Trials]) -> list[str]:
@@ -84,9 +84,10 @@ def _conditions(reading: Reading) -> list[str]:
 
 def _requirements(reading: Reading) -> list[str]:
     lines = []
-    for item in reading.requirements:
+    for condition, item in reading.requirements:
         state = "met" if item.get("met") else "NOT met"
-        lines.append(f"require {clean(item.get('expression') or item.get('expr') or '')}: {state}")
+        where = f" under {condition.label}" if len(reading.conditions) > 1 else ""
+        lines.append(f"require {clean(item.get('text') or '')}{where}: {state} (found {number(item.get('found'), 4)})")
     seconds = reading.part("training").get("seconds")
     if known(seconds):
         lines.append(f"trained in {duration(round(seconds))}")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from harden.evaluation.compare import paired_difference
 from harden.report.document import Condition, Document, Reading, Trials
-from harden.report.measures import paired_difference
 from harden.report.words import MISSING, interval, known, percent, plural, points, rate
 
 
@@ -31,11 +33,11 @@ def verdict(document: Document) -> str:
         return f"{where} {_ranking(reading, condition)}."
     before = condition.of("before")
     body = (
-        _change(reading, before, condition.last)
+        _change(reading, before, condition.subject)
         if before and reading.kind == "fit"
-        else _alone(reading, condition.last)
+        else _alone(reading, condition.subject)
     )
-    return f"{where} {body}{_spec(condition.last, reading.measure)}."
+    return f"{where} {body}{_spec(condition.subject, reading.measure)}."
 
 
 def _alone(reading: Reading, trials: Trials) -> str:
@@ -50,10 +52,12 @@ def _alone(reading: Reading, trials: Trials) -> str:
 def _change(reading: Reading, before: Trials, after: Trials) -> str:
     old, new = before.spread["mean"], after.spread["mean"]
     same = reading.evaluations[0][1].get("seed") == reading.evaluations[-1][1].get("seed")
-    difference = paired_difference(before.values, after.values) if same else None
+    pairs = len(before.values) == len(after.values) > 1
+    difference = paired_difference(np.asarray(before.values), np.asarray(after.values)) if same and pairs else None
     verb = "raises" if new > old else "lowers"
-    if difference and difference[1] <= 0 <= difference[2]:
-        change, low, high = map(points, difference)
+    low, high = difference["ci95"] if difference else (1.0, 1.0)
+    if difference and low <= 0 <= high:
+        change, low, high = map(points, (difference["mean"], low, high))
         verb = f"makes no clear difference ({change} points, 95% interval over chips {low} to {high}) to"
     clean = ""
     if known(before.clean.get(reading.measure)) and known(after.clean.get(reading.measure)):

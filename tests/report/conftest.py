@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from harden.report.render import html
 from harden.streams import numpy_generator
 
 Document = dict[str, Any]
@@ -31,6 +32,7 @@ def profile_entry(
     reached = int(np.sum(x >= (threshold or 0)))
     low = float(stats.beta.ppf(0.025, reached, n - reached + 1)) if reached else 0.0
     high = float(stats.beta.ppf(0.975, reached + 1, n - reached)) if reached < n else 1.0
+    p05 = float(np.quantile(x, 0.05))
     order, rank = np.sort(x), {"90/95": 5, "95/95": 2, "99/95": None}
     return {
         "name": name,
@@ -57,6 +59,8 @@ def profile_entry(
         "agreement": float(x.mean()) + 0.03,
         "fidelity": None,
         "rms_noise_relative": 0.412,
+        "tolerance_ranks": {k: r if n >= 100 else None for k, r in rank.items()},
+        "requirements": [{"text": "p05_accuracy>=0.75", "found": p05, "met": p05 >= 0.75}],
         "accuracies": values,
     }
 
@@ -74,6 +78,7 @@ def evaluation(entries: list[Document], *, accuracy: float = 0.8742, path: str =
         },
         "data": {"source": "cifar10/test.parquet", "examples": 10000, "sha256": "9a01" * 16},
         "seed": 0,
+        "canary": {"tensors": 20, "inert": []},
         "clean": {"accuracy": accuracy, "loss": 0.391, "confidence": 0.941, "ece": 0.067},
         "profiles": entries,
         "runtime": {
@@ -117,12 +122,13 @@ def make_fit(count: int = 100, threshold: float | None = 0.8) -> Document:
     return {
         "schema": "harden.fit/1",
         "model": {"path": "resnet20_jpeg_bn.onnx", "sha256": "5f2c" * 16, "batch_norm": "kept"},
-        "method": {"name": "nft_irs", "requested": "nft", "options": {"beta": 0.001, "heads": 4}},
+        "method": {"name": "nft_irs", "requested": "nft", "kind": "objective", "cost": "1F 1B"},
         "profile": [{"name": "gaussian", "digest": "b9c1f0aa52d04be1", "at_s": 0.0}],
         "levers": {
-            "clip": {"state": "auto", "k": 2.0, "tensors": 20, "clamped": 0.046},
-            "batch_norm_reestimation": {"kept": True, "before": 0.781, "after": 0.812, "batches": 40},
-            "teacher": {"state": "none"},
+            "clip": {"k": 2.0, "anneal": 0.0, "tensors": 20, "beyond_at_start": 0.046},
+            "teacher": None,
+            "train_sigma_scale": 1.0,
+            "batch_norm_reestimation": {"tried": True, "kept": True, "before": 0.781, "after": 0.812},
         },
         "controls": {
             "none_bare": {"label": "fine-tuning without noise or levers", "mean": 0.241, "chips": 100},
@@ -141,7 +147,8 @@ def make_fit(count: int = 100, threshold: float | None = 0.8) -> Document:
             for layer, s in zip(LAYERS, shares, strict=True)
         ],
         "sensitivity_r2": 0.24,
-        "artifacts": {"model": "model.onnx", "report": "report.html", "card": "README.md"},
+        "artifacts": {"model.onnx": "c07a" * 16, "trials.jsonl": "11ee" * 16},
+        "reported_on": "test",
         "training": {
             "history": [{"step": i + 1, "loss": float(v), "cross_entropy": float(v)} for i, v in enumerate(losses)],
             "validation": [
@@ -150,7 +157,8 @@ def make_fit(count: int = 100, threshold: float | None = 0.8) -> Document:
             ],
             "selected_step": 330,
             "seconds": 187.4,
-            "epochs": 1.0,
+            "examples": 45000,
+            "check": {"examples": 16, "max_abs_error": 3.1e-6, "inert": []},
         },
         "perturbed": [
             {
@@ -171,12 +179,18 @@ def make_fit(count: int = 100, threshold: float | None = 0.8) -> Document:
             "threads": 2,
             "data": "cifar10/train.parquet",
             "test": "cifar10/test.parquet",
-            "fit": {"method": "nft_irs", "epochs": 1.0, "steps": 360, "lr": 0.02, "optimizer": "sgd", "clip": 2.0},
+            "method": "nft_irs",
+            "options": {"beta": 0.001, "heads": 4},
+            "optimizer": "sgd",
+            "lr": 0.02,
         },
         "environment": {
             "platform": "Linux x86_64",
             "cores": 2,
-            "versions": {"harden": "0.1.0", "python": "3.12.4", "torch": "2.14.1", "onnxruntime": "1.31.1"},
+            "harden": "0.1.0",
+            "python": "3.12.4",
+            "torch": "2.14.1",
+            "onnxruntime": "1.31.1",
         },
         "command": [
             *("harden", "fit", "resnet20_jpeg_bn.onnx", "--method", "nft", "--profile", "gaussian:sigma=0.1"),
@@ -205,11 +219,32 @@ def make_compare(count: int = 60) -> Document:
         ]
         models.append({"name": name, "evaluation": evaluation(entries, accuracy=clean, path=f"models/{name}")})
         models[-1]["evaluation"]["model"]["sha256"] = f"{i}" * 64
-    return {
-        "schema": "harden.compare/1",
-        "models": models,
-        "command": ["harden", "compare", *(m["name"] for m in models)],
-    }
+    differences = []
+    for j in range(2):
+        one, two = (np.asarray(m["evaluation"]["profiles"][j]["accuracies"]) for m in models[1:])
+        d = two - one
+        half = 1.96 * d.std() / np.sqrt(count)
+        differences.append(
+            {
+                "a": models[1]["name"],
+                "b": models[2]["name"],
+                "condition": j,
+                "paired": True,
+                "mean": float(d.mean()),
+                "ci95": [float(d.mean() - half), float(d.mean() + half)],
+                "better": int((d > 0).sum()),
+                "worse": int((d < 0).sum()),
+                "p_value": 0.0004,
+            }
+        )
+    command = ["harden", "compare", *(m["name"] for m in models)]
+    return {"schema": "harden.compare/1", "models": models, "differences": differences, "command": command}
+
+
+@pytest.fixture(scope="session")
+def fit_html() -> str:
+    """The report of the fit document; rendered once."""
+    return html(make_fit())
 
 
 @pytest.fixture

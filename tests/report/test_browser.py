@@ -105,10 +105,10 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     browser.close()
 
 
-@pytest.fixture
-def page(tmp_path: Path, fit_document: Callable[..., dict]) -> Path:
-    path = tmp_path / "report.html"
-    path.write_text(html(fit_document()), encoding="utf-8")
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory, fit_html: str) -> Path:
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    path.write_text(fit_html, encoding="utf-8")
     return path
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.ticker import FixedLocator, FuncFormatter
@@ -11,26 +10,34 @@ from scipy import stats
 
 from harden.report.blocks import Figure
 from harden.report.charts.curves import HEIGHT, WIDTH
-from harden.report.measures import normal_scores
 from harden.report.plots import COLOURS, MARKERS, SMALL, Plot, drawing, percent_axis, rate_limits
 from harden.report.words import percent, rate
 
 _TICKS = (0.001, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999)
 
 
-@dataclass(frozen=True)
-class Sample:
-    """The chips of one network; ``gaussian`` says whether its Gaussian line may be read off."""
+def quantiles(
+    name: str,
+    points: Sequence[Sequence[float]],
+    colour: str,
+    *,
+    measure: str,
+    threshold: float | None,
+    alt: str,
+    caption: str,
+) -> Figure:
+    """Draw the ordered chips, the Gaussian of equal mean and standard deviation, and the required value.
 
-    label: str
-    colour: str
-    values: Sequence[float]
-
-
-def quantiles(name: str, sample: Sample, *, measure: str, threshold: float | None, alt: str, caption: str) -> Figure:
-    """Draw the ordered chips, the Gaussian of equal mean and standard deviation, and the required value."""
-    values = np.sort(np.asarray(sample.values, float))
-    scores = normal_scores(len(values))
+    Args:
+        name: Name of the figure.
+        points: Normal quantile and measure of each chip.
+        colour: Name of the dots' colour.
+        measure: "accuracy" or "fidelity".
+        threshold: What a chip has to reach, if anything.
+        alt: Alternative text.
+        caption: How to read it.
+    """
+    scores, values = np.asarray(points, float).T
     mean, std = float(values.mean()), float(values.std(ddof=1))
     span = np.array([min(scores[0], -2.6), max(scores[-1], 2.6)])
     low, high = rate_limits([*values.tolist(), *([threshold] if threshold is not None else [])])
@@ -41,8 +48,8 @@ def quantiles(name: str, sample: Sample, *, measure: str, threshold: float | Non
         axis.grid(axis="y")
         line = {"color": COLOURS["muted"], "linewidth": 1.4, "linestyle": (0, (5, 3))}
         axis.plot(span, mean + std * span, **line)
-        dots = {"marker": MARKERS[sample.colour], "linestyle": "none", "markersize": 4.5, "alpha": 0.8}
-        axis.plot(scores, values, color=COLOURS[sample.colour], markeredgewidth=0, **dots)
+        dots = {"marker": MARKERS[colour], "linestyle": "none", "markersize": 4.5, "alpha": 0.8}
+        axis.plot(scores, values, color=COLOURS[colour], markeredgewidth=0, **dots)
         percent_axis(axis, "y", low, high)
         axis.set_xlim(span[0] - 0.1, span[1] + 0.1)
         ticks = [t for t in _TICKS if span[0] <= stats.norm.ppf(t) <= span[1]]
@@ -57,5 +64,8 @@ def quantiles(name: str, sample: Sample, *, measure: str, threshold: float | Non
         if threshold is not None:
             axis.axhline(threshold, color=COLOURS["limit"], linewidth=1.6, linestyle=(0, (1.5, 2)))
             text = f"required {rate(threshold)}"
-            axis.annotate(text, (1, threshold), xycoords=("axes fraction", "data"), xytext=(0, 4), ha="right", **offset)
+            # On the side where the dots are further away from the line.
+            left = threshold > mean
+            place = {"xy": (0 if left else 1, threshold), "xytext": (4 if left else -2, 4)}
+            axis.annotate(text, xycoords=("axes fraction", "data"), ha="left" if left else "right", **place, **offset)
         return Figure(name, plot.svg(name, alt), alt, caption, width=WIDTH)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harden.report.blocks import Block, Section, Table
 from harden.report.charts.bars import Range, ranges
-from harden.report.document import Document, Reading, swept
+from harden.report.document import Document, Reading, swept, timed
 from harden.report.plots import colour
 from harden.report.words import clean, known, percent, points
 
@@ -14,16 +14,19 @@ MOST = 24
 
 
 def applies(document: Document) -> bool:
-    """With more than one condition, or more than two networks."""
+    """With several conditions that are not one curve over time or a parameter; always when models are compared."""
     reading = Reading(document)
-    return len(reading.conditions) > 1 or (reading.kind == "compare" and bool(reading.conditions))
+    if reading.kind == "compare":
+        return bool(reading.conditions)
+    groups = timed(reading.conditions)
+    one_curve = len(groups) == 1 and len(groups[0]) == len(reading.conditions)
+    return len(reading.conditions) > 1 and not one_curve and swept(reading.conditions) is None
 
 
 def build(document: Document) -> Section:
-    """A plot of ranges where times and sweeps have no curve of their own, and the table."""
+    """A plot of ranges, and the table."""
     reading = Reading(document)
     blocks: list[Block] = []
-    several = len({c.name for c in reading.conditions}) > 1 or reading.kind == "compare"
     items = [
         Range(
             condition.label if position == 0 else "",
@@ -36,7 +39,7 @@ def build(document: Document) -> Section:
         for condition in reading.conditions
         for position, trials in enumerate(condition.trials)
     ]
-    if several and not swept(reading.conditions) and len(items) <= MOST:
+    if len(items) <= MOST:
         order = (
             "" if reading.kind == "eval" else f" In each group, from the top: {', '.join(map(clean, reading.roles))}."
         )
@@ -49,8 +52,18 @@ def build(document: Document) -> Section:
                 caption=f"Dot: mean over chips. Line: 5th to 95th percentile. Tick: worst chip.{order}",
             )
         )
-    blocks.append(_table(reading))
+    blocks.append(_long(reading) if reading.kind == "compare" else _table(reading))
     return Section(TITLE, blocks)
+
+
+def _long(reading: Reading) -> Table:
+    rows = []
+    for condition in reading.conditions:
+        for position, trials in enumerate(condition.trials):
+            cells = [percent(trials.spread.get(key)) for key in ("mean", "std", "p05", "min")]
+            rows.append([condition.label if position == 0 else "", clean(trials.role), *cells])
+    head = ["noise", "model", "mean", "std over chips", "5th percentile", "worst"]
+    return Table(head, rows, "llrrrr", caption=f"{reading.measure.capitalize()} over chips.")
 
 
 def _table(reading: Reading) -> Table:
@@ -62,12 +75,12 @@ def _table(reading: Reading) -> Table:
     rows = []
     for condition in reading.conditions:
         row = [condition.label]
-        for role in reading.roles:
-            spread = found.spread if (found := condition.of(role)) else {}
+        spreads = [found.spread if (found := condition.of(role)) else {} for role in reading.roles]
+        for spread in spreads:
             row += [percent(spread.get("mean")), percent(spread.get("min"))]
         if changes:
-            means = [found.spread.get("mean") if (found := condition.of(role)) else None for role in reading.roles]
-            row.append(points(means[1] - means[0]) if all(map(known, means)) else "")  # type: ignore[operator]
+            old, new = (spread.get("mean") for spread in spreads)
+            row.append(points(new - old) if known(old) and known(new) else "")
         rows.append(row)
     head += ["change, points"] if changes else []
     return Table(head, rows, "l" + "r" * (len(head) - 1), caption=f"{reading.measure.capitalize()} over chips.")

@@ -21,7 +21,7 @@ def build(document: Document) -> Section:
     """Draw the hardest condition, and list the chips of all."""
     reading = Reading(document)
     conditions = _conditions(reading)
-    condition = min(conditions, key=lambda c: c.last.spread["mean"])
+    condition = min(conditions, key=lambda c: c.subject.spread["mean"])
     trials = [t for t in condition.trials if t.values]
     rows = [_row(t, i, reading) for i, t in enumerate(trials)]
     text = "; ".join(_words(t) for t in trials)
@@ -29,7 +29,7 @@ def build(document: Document) -> Section:
         "chips",
         rows,
         measure=reading.measure,
-        threshold=condition.last.threshold,
+        threshold=condition.subject.threshold,
         alt=f"Histogram of the {reading.measure} of each chip under {condition.label}: {text}.",
         caption=f"Chips under {condition.label}. Bars count chips; below them, each dot is one chip.",
     )
@@ -39,7 +39,7 @@ def build(document: Document) -> Section:
 
 
 def _conditions(reading: Reading) -> list[Condition]:
-    return [c for c in reading.conditions if c.last.values]
+    return [c for c in reading.conditions if c.subject.values]
 
 
 def _row(trials: Trials, position: int, reading: Reading) -> Row:

@@ -8,7 +8,7 @@ from typing import Any
 from harden.report.blocks import Block, Figure, Paragraph, Section, Table
 from harden.report.charts.bars import Bar, bars
 from harden.report.document import Document, Reading
-from harden.report.words import MISSING, clean, known, label, percent, points, shown
+from harden.report.words import clean, known, label, percent, points, shown
 
 ORDER = 70
 TITLE = "What helped"
@@ -69,7 +69,7 @@ def _bars(reading: Reading, controls: list[tuple[str, float]]) -> Figure:
         items.append(Bar("before", before.spread["mean"], percent(before.spread["mean"]), "before"))
     items += [Bar(name, mean, percent(mean), "series-4") for name, mean in controls]
     if condition:
-        mean = condition.last.spread["mean"]
+        mean = condition.subject.spread["mean"]
         items.append(Bar(reading.method or "after", mean, percent(mean), "after"))
     text = ", ".join(f"{item.label} {item.text}" for item in items)
     return bars(
@@ -81,14 +81,19 @@ def _bars(reading: Reading, controls: list[tuple[str, float]]) -> Figure:
 
 
 def _lever(value: Any) -> list[str]:
+    if value is None:
+        return ["off", "", ""]
     if not isinstance(value, Mapping):
         return [shown(value), "", ""]
-    rest = dict(value)
-    state = next((shown(rest.pop(key)) for key in ("state", "kept", "used", "enabled", "on") if key in rest), MISSING)
+    rest = {key: item for key, item in value.items() if item is not None}
+    state = next((shown(rest.pop(key)) for key in ("state", "kind") if key in rest), "")
+    if not state and "kept" in rest:
+        state = "kept" if rest.pop("kept") else "not kept" if rest.get("tried", True) else "not tried"
+    rest.pop("tried", None)
     gain = next((rest.pop(key) for key in ("gain", "contribution") if known(rest.get(key))), None)
-    before, after = rest.get("before"), rest.get("after")
-    if gain is None and known(before) and known(after):
-        gain = after - before
-        rest = {k: v for k, v in rest.items() if k not in ("before", "after")}
-        rest["accuracy"] = f"{percent(before)} to {percent(after)}"
-    return [state, shown(rest) if rest else "", points(gain) if gain is not None else ""]
+    before, after = rest.pop("before", None), rest.pop("after", None)
+    words = [shown(rest)] if rest else []
+    if known(before) and known(after):
+        gain = after - before if gain is None else gain
+        words.append(f"validation chips {percent(before)} to {percent(after)}")
+    return [state or "on", ", ".join(words), points(gain) if gain is not None else ""]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from harden.evaluation.statistics import tolerance_trials
 from harden.report.blocks import Bullets, Section
 from harden.report.document import Document, Reading
-from harden.report.measures import tolerance_needs, upper_bound
+from harden.report.measures import upper_bound
 from harden.report.words import clean, known, percent, plural
 
 ORDER = 110
@@ -56,19 +57,19 @@ def _coverage(reading: Reading) -> list[str]:
     condition = reading.hardest
     if condition is None:
         return ["No chips were tried: the file is known to compute the same as before, nothing more."]
-    chips = condition.last.chips
+    chips = condition.subject.chips
     text = (
         f"{plural(chips, 'chip')} cannot show rare failures: even if none of them fails, up to "
         f"{percent(upper_bound(0, chips))} of all chips may (95% confidence)."
     )
-    if chips < tolerance_needs(0.99, 0.95):
-        text += f" A statement about 99% of chips needs {tolerance_needs(0.99, 0.95)}."
+    if chips < tolerance_trials(0.99):
+        text += f" A statement about 99% of chips needs {tolerance_trials(0.99)}."
     return [text]
 
 
 def _hints(reading: Reading) -> list[str]:
     items = []
-    if reading.part("settings").get("test", True) is None:
+    if reading.document.get("reported_on") == "validation":
         items.append(
             "No test data was given: the figures are from the validation split that also chose the checkpoint."
         )

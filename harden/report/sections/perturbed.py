@@ -61,7 +61,7 @@ def _rows(reading: Reading, key: str) -> list[Any]:
 
 def _overall(reading: Reading) -> float | None:
     condition = reading.hardest
-    value = condition.last.entry.get("rms_noise_relative") if condition else None
+    value = condition.subject.entry.get("rms_noise_relative") if condition else None
     return float(value) if known(value) else None
 
 
@@ -83,6 +83,12 @@ def _facts(reading: Reading, perturbed: list[Any], rest: list[Any]) -> list[tupl
         facts.append(("not perturbed", f"{plural(len(rest), 'tensor')}: {listed}"))
     if (overall := _overall(reading)) is not None:
         facts.append(("realised noise", f"{percent(overall)} of the weights' own root mean square, over all tensors"))
+    canary = reading.evaluations[-1][1].get("canary") if reading.evaluations else None
+    if isinstance(canary, dict):
+        inert = [clean(name) for name in canary.get("inert") or []]
+        tensors = canary.get("tensors", len(perturbed))
+        text = f"strong noise in {tensors} tensors changed the outputs alike in torch and ONNX Runtime"
+        facts.append(("canary", text + (f"; no effect on any output: {', '.join(inert)}" if inert else "")))
     if model.get("batch_norm"):
         facts.append(("batch norms", clean(model["batch_norm"])))
     return facts

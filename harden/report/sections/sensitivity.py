@@ -39,10 +39,18 @@ def build(document: Document) -> Section:
                 f"The linear model behind the shares explains {percent(r2, 0)} of the variance (R² {number(r2, 2)})."
             )
         )
-    cells = [[clean(r.get("key", "")), percent(r.get("share")), points(r.get("drop"))] for r in ranked]
-    table = Table(["tensor", "share", "accuracy lost, points"], cells, "lrr")
+    cells = [
+        [clean(r.get("key", "")), percent(r.get("share")), _bounded(r, "drop"), _bounded(r, "gain")] for r in ranked
+    ]
+    head = ["tensor", "share", "lost by noise in it alone, points", "regained by sparing it alone, points"]
+    table = Table(head, cells, "lrrr", caption="In brackets: 95% interval over chips.")
     blocks.append(Details("All layers", [table]))
     return Section(TITLE, blocks)
+
+
+def _bounded(row: dict, key: str) -> str:
+    low, high = row.get(f"{key}_ci95") or (None, None)
+    return points(row.get(key)) + (f" ({points(low)} to {points(high)})" if known(low) and known(high) else "")
 
 
 def _rows(document: Document) -> list[dict]:

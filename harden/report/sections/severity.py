@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from harden.report.blocks import Columns, Paragraph, Section, Table
 from harden.report.charts.curves import Level, Line, curves
 from harden.report.document import Document, Reading, name_of
@@ -32,13 +35,15 @@ def build(document: Document) -> Section:
         for line in lines
     )
     chips = f" over {plural(int(severity['chips']), 'chip')}" if known(severity.get("chips")) else " over chips"
+    examples = f", {severity['examples']:,} examples" if known(severity.get("examples")) else ""
+    profile = name_of(severity.get("profile")) or reading.profile
     figure = curves(
         "severity",
         lines,
         x_label="noise strength (1 = the device)",
         y_label=f"mean {reading.measure}{chips}",
         alt=f"Mean {reading.measure} against noise strength: {ends}.",
-        caption=f"Every noise of {name_of(severity.get('profile')) or reading.profile}, scaled together.",
+        caption=f"Every noise of {profile}, scaled together. {_size(severity)}",
         levels=[Level("the device", x=1.0, colour="muted")],
         x_limits=(0.0, 1.04 * max(p["scale"] for p in points)),
     )
@@ -46,8 +51,15 @@ def build(document: Document) -> Section:
         "At 0 there is no noise; at 1 it is what the profile says; beyond, it is what remains if the devices turn out "
         "worse than the profile. A flat curve to the right of 1 is margin."
     )
-    table = Table(["strength", *roles], rows, "r" * (1 + len(roles)), caption=f"Mean {reading.measure}{chips}.")
+    table = Table(
+        ["strength", *roles], rows, "r" * (1 + len(roles)), caption=f"Mean {reading.measure}{chips}{examples}."
+    )
     return Section(TITLE, [Columns([figure], [text, table])])
+
+
+def _size(severity: Mapping[str, Any]) -> str:
+    few = "A quick curve: fewer chips and examples than the results above."
+    return few if known(severity.get("examples")) else ""
 
 
 def _points(document: Document) -> list[dict[str, float]]:

@@ -1,4 +1,4 @@
-"""The numbers that decide, before and after, under the hardest condition."""
+"""The numbers that decide, under the hardest condition, and whether the requirements are met."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from typing import Any
 
 from harden.report.blocks import Block, Paragraph, Section, Table
 from harden.report.document import Condition, Document, Reading, Trials
-from harden.report.words import MISSING, clean, known, percent, plural, points, rate, span
+from harden.report.words import MISSING, clean, known, number, percent, plural, points, rate, span
 
 ORDER = 10
 TITLE = "In short"
+
+_Row = tuple[str, Callable[[Trials], Any]]
 
 
 def applies(document: Document) -> bool:
@@ -19,7 +21,7 @@ def applies(document: Document) -> bool:
 
 
 def build(document: Document) -> Section:
-    """A table of the hardest condition, and whether the requirements are met."""
+    """A table of the hardest condition, how to read it, and the requirements."""
     reading = Reading(document)
     condition = reading.hardest
     blocks: list[Block] = []
@@ -28,45 +30,48 @@ def build(document: Document) -> Section:
         blocks.append(Paragraph(_reading_aid(reading, condition), tone="note"))
     if reading.requirements:
         blocks.append(_requirements(reading.requirements))
+    broken = [t for c in reading.conditions for t in c.trials if t.entry.get("non_finite_chips")]
+    if broken:
+        count = sum(int(t.entry["non_finite_chips"]) for t in broken)
+        text = f"{plural(count, 'trial')} gave outputs that are not finite numbers; such examples count as wrong."
+        blocks.append(Paragraph(text, tone="warning"))
     return Section(TITLE, blocks)
 
 
 def _table(reading: Reading, condition: Condition) -> Table:
-    measure = reading.measure
+    changes = reading.kind == "fit" and len(condition.trials) == 2
+    shown = []
+    for title, value in _rows(reading.measure, condition):
+        cells = [value(t) for t in condition.trials]
+        if all(cell in (None, MISSING) for cell in cells):
+            continue
+        change = [_change(cells)] if changes else []
+        shown.append([title, *(c if isinstance(c, str) else percent(c) for c in cells), *change])
+    roles = [reading.measure] if reading.kind == "eval" else [clean(t.role) for t in condition.trials]
+    head = ["", *roles, *(["change, points"] if changes else [])]
+    return Table(head, shown, "l" + "r" * (len(head) - 1), strong=(0,))
 
+
+def _rows(measure: str, condition: Condition) -> list[_Row]:
     def of(key: str) -> Callable[[Trials], Any]:
         return lambda t: t.spread.get(key)
 
     def bounds(key: str) -> Callable[[Trials], str]:
         return lambda t: span(t.spread.get(key))
 
-    rows: list[tuple[str, Callable[[Trials], Any]]] = [
+    tolerance = "With 95% confidence, 90% of chips have at least (90/95)"
+    return [
         (f"Mean {measure} over chips", of("mean")),
         ("95% interval of the mean (over chips)", bounds("ci95")),
         ("95% interval of the mean (over chips and images)", bounds("ci95_images")),
         ("Standard deviation over chips", of("std")),
         ("5th percentile of the chips", of("p05")),
         ("Worst chip", of("min")),
-        (
-            "With 95% confidence, 90% of chips have at least (90/95)",
-            lambda t: (t.entry.get("tolerance") or {}).get("90/95"),
-        ),
-        (f"Chips with at least {rate(condition.last.threshold)} (yield)", lambda t: t.yields.get("value")),
+        (tolerance, lambda t: (t.entry.get("tolerance") or {}).get("90/95")),
+        (f"Chips with at least {rate(condition.subject.threshold)} (yield)", lambda t: t.yields.get("value")),
         ("95% interval of the yield", lambda t: span(t.yields.get("ci95"))),
         (f"{measure.capitalize()} without noise", lambda t: t.clean.get(measure)),
     ]
-    changes = reading.kind == "fit" and len(condition.trials) == 2
-    shown = []
-    for title, value in rows:
-        cells = [value(t) for t in condition.trials]
-        if all(cell in (None, MISSING) for cell in cells):
-            continue
-        change = [_change(cells)] if changes else []
-        shown.append([title, *(c if isinstance(c, str) else percent(c) for c in cells), *change])
-    single = reading.kind == "eval"
-    roles = [measure] if single else [clean(t.role) for t in condition.trials]
-    head = ["", *roles, *(["change, points"] if changes else [])]
-    return Table(head, shown, "l" + "r" * (len(head) - 1), strong=(0,))
 
 
 def _change(cells: Sequence[Any]) -> str:
@@ -79,16 +84,19 @@ def _reading_aid(reading: Reading, condition: Condition) -> str:
     which = f"Noise: {condition.described}"
     if len(reading.conditions) > 1:
         which += f", the hardest of {len(reading.conditions)}"
-    return (
-        f"{which}. A chip is one draw of all noisy weights: {plural(condition.last.chips, 'chip')}{images}. "
+    text = (
+        f"{which}. A chip is one draw of all noisy weights: {plural(condition.subject.chips, 'chip')}{images}. "
         "All numbers were measured on the ONNX file in ONNX Runtime."
     )
+    if reading.measure == "fidelity":
+        text += " Fidelity: cosine similarity of the outputs to those of the same file without noise."
+    return text
 
 
-def _requirements(requirements: Sequence[Mapping[str, Any]]) -> Table:
+def _requirements(requirements: Sequence[tuple[Condition, Mapping[str, Any]]]) -> Table:
     rows = []
-    for item in requirements:
+    for condition, item in requirements:
         met = item.get("met")
         state = MISSING if met is None else "met" if met else "NOT met"
-        rows.append([clean(item.get("expression") or item.get("expr") or ""), percent(item.get("value")), state])
-    return Table(["requirement", "found", ""], rows, "lrl")
+        rows.append([clean(item.get("text") or ""), condition.label, number(item.get("found"), 4), state])
+    return Table(["requirement", "noise", "found", ""], rows, "llrl")

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from scipy import stats
+from collections.abc import Mapping
+from typing import Any
 
-from harden.report.blocks import Block, Columns, Paragraph, Section, Table
-from harden.report.charts.quantiles import Sample, quantiles
+import numpy as np
+
+from harden.evaluation.shape import shape
+from harden.evaluation.statistics import tolerance_rank, tolerance_trials
+from harden.report.blocks import Columns, Paragraph, Section, Table
+from harden.report.charts.quantiles import quantiles
 from harden.report.document import Document, Reading, Trials
-from harden.report.measures import Shape, shape, tolerance_needs, tolerance_rank, upper_bound
+from harden.report.measures import upper_bound
 from harden.report.plots import colour
 from harden.report.words import clean, known, number, ordinal, percent, plural, rate
 
 ORDER = 60
 TITLE = "What can be promised"
-_NAMES = {"90/95": (0.90, 0.95), "95/95": (0.95, 0.95), "99/95": (0.99, 0.95)}
+CHIPS = 3
+_NAMES = {"90/95": 0.90, "95/95": 0.95, "99/95": 0.99}
 
 
 def applies(document: Document) -> bool:
-    """Where bounds are stated, or can be named as out of reach."""
+    """Where bounds are stated, or the chips that they would rest on are known."""
     condition = Reading(document).hardest
-    return bool(condition and (condition.last.entry.get("tolerance") or len(condition.last.values) > 2))
+    if condition is None:
+        return False
+    bounds = (condition.subject.entry.get("tolerance") or {}).values()
+    return any(map(known, bounds)) or len(condition.subject.values) >= CHIPS
 
 
 def build(document: Document) -> Section:
@@ -28,36 +37,34 @@ def build(document: Document) -> Section:
     condition = reading.hardest
     if condition is None:
         return Section(TITLE, [])
-    trials = condition.trials
-    left: list[Block] = [_table(list(trials), reading.measure)]
-    last = trials[-1]
-    form = shape(last.values)
-    left.append(Paragraph(_gaussian(form, last), tone="plain" if form and form.gaussian else "warning"))
-    if form is None:
-        return Section(TITLE, left)
-    what = "" if last.role == "network" else f"{clean(last.role)}, "
+    table = _table(list(condition.trials), reading.measure)
+    subject = condition.subject
+    if len(subject.values) < CHIPS:
+        return Section(TITLE, [table])
+    form = shape(np.asarray(subject.values), subject.threshold)
+    text = Paragraph(_gaussian(form, subject), tone="plain" if form["gaussian"] else "warning")
+    who = "" if subject.role == "network" else f"{clean(subject.role)}, "
     figure = quantiles(
         "quantiles",
-        Sample(what, colour(last.role, len(trials) - 1 if reading.kind == "compare" else 0), last.values),
+        form["quantiles"],
+        colour(subject.role, condition.trials.index(subject)),
         measure=reading.measure,
-        threshold=last.threshold,
-        alt=f"Normal probability plot of the chips ({what}{condition.label}): skew {number(form.skew, 2)}, "
-        f"excess kurtosis {number(form.kurtosis, 2)}.",
-        caption=f"{what}{condition.label}. Dashed: the Gaussian of equal mean and standard deviation. "
+        threshold=subject.threshold,
+        alt=f"Normal probability plot of the chips ({who}{condition.label}): {_numbers(form)}.",
+        caption=f"{who}{condition.label}. Dashed: the Gaussian of equal mean and standard deviation. "
         "Dots below the line on the left: bad chips are worse than it says.",
     )
-    return Section(TITLE, [Columns(left, [figure])])
+    if reading.kind == "compare":
+        return Section(TITLE, [table, Columns([figure], [text])])
+    return Section(TITLE, [Columns([table, text], [figure])])
 
 
 def _table(trials: list[Trials], measure: str) -> Table:
     rows = []
-    for name, (coverage, confidence) in _NAMES.items():
-        rank = tolerance_rank(trials[-1].chips, coverage, confidence)
-        basis = (
-            f"{ordinal(rank)} of {trials[-1].chips:,}"
-            if rank
-            else f"needs {tolerance_needs(coverage, confidence)} chips"
-        )
+    chips = trials[-1].chips
+    for name, coverage in _NAMES.items():
+        rank = tolerance_rank(chips, coverage)
+        basis = f"{ordinal(rank)} of {chips:,}" if rank else f"needs {tolerance_trials(coverage)} chips"
         values = [percent((t.entry.get("tolerance") or {}).get(name)) for t in trials]
         rows.append([name, percent(coverage, 0), *values, basis])
     heads = [measure] if len(trials) == 1 else [clean(t.role) for t in trials]
@@ -70,22 +77,21 @@ def _table(trials: list[Trials], measure: str) -> Table:
     )
 
 
-def _gaussian(form: Shape | None, trials: Trials) -> str:
-    if form is None:
-        return "The chips do not vary, or are too few to tell their distribution's shape."
-    numbers = f"skew {number(form.skew, 2)}, excess kurtosis {number(form.kurtosis, 2)}"
-    if not form.gaussian:
-        why = "the chips are too few" if form.chips < 20 else f"the chips are not Gaussian ({numbers})"
-        return (
-            f"No Gaussian extrapolation: {why}. Nothing is said about chips rarer than one in "
-            f"{plural(form.chips, 'chip').split()[0]}."
-        )
-    text = f"Nothing speaks against a Gaussian ({numbers})."
-    if trials.threshold is None or not known(trials.spread.get("std")):
-        return text
-    tail = float(stats.norm.cdf(trials.threshold, trials.spread["mean"], trials.spread["std"]))
-    chips, failures = len(trials.values), sum(v < trials.threshold for v in trials.values)
+def _numbers(form: Mapping[str, Any]) -> str:
+    return f"skew {number(form['skew'], 2)}, excess kurtosis {number(form['kurtosis'], 2)}"
+
+
+def _gaussian(form: Mapping[str, Any], trials: Trials) -> str:
+    chips = len(trials.values)
+    rare = f"Nothing is said about chips rarer than one in {chips:,}."
+    if not form["gaussian"]:
+        return f"No Gaussian extrapolation: {form['reason']} ({_numbers(form)}). {rare}"
+    text = f"Nothing in {plural(chips, 'chip')} speaks against a Gaussian ({_numbers(form)})."
+    if trials.threshold is None:
+        return f"{text} {rare}"
+    failures = sum(v < trials.threshold for v in trials.values)
     return (
-        f"{text} It would put {percent(tail, 2)} of chips below the required {rate(trials.threshold)}; counted: "
-        f"{failures} of {chips:,}, with 95% confidence at most {percent(upper_bound(failures, chips))}."
+        f"{text} It would put {percent(form['below']['gaussian'], 2)} of chips below the required "
+        f"{rate(trials.threshold)}; counted: {failures} of {chips:,}, with 95% confidence at most "
+        f"{percent(upper_bound(failures, chips))}. {rare}"
     )

@@ -41,7 +41,9 @@ def build(document: Document) -> Section:
         for key, value in training.items()
         if not isinstance(value, (list, dict)) and value is not None
     ]
-    facts += [(label(key), shown(value)) for key, value in training.items() if isinstance(value, dict) and value]
+    check = training.get("check")
+    if isinstance(check, dict) and known(check.get("max_abs_error")):
+        facts.append(("torch against ONNX Runtime", f"largest difference {number(check['max_abs_error'], 2)}"))
     if facts:
         blocks.append(Facts(facts))
     if validation:

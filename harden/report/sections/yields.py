@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from harden.evaluation.statistics import proportion_interval
 from harden.report.blocks import Block, Columns, Paragraph, Section, Table
 from harden.report.charts.curves import Level, Line, curves
 from harden.report.document import Document, Reading, Trials
-from harden.report.measures import exact_interval, survival, upper_bound
+from harden.report.measures import survival, upper_bound
 from harden.report.plots import colour
 from harden.report.words import clean, percent, plural, rate, span
 
@@ -19,14 +20,14 @@ def applies(document: Document) -> bool:
 
 
 def build(document: Document) -> Section:
-    """The yield curve of each network under the hardest condition, and its table."""
+    """The yield curve of each network under the hardest condition, and a table."""
     reading = Reading(document)
+    condition = reading.hardest
     trials = _trials(reading)
-    threshold = trials[-1].threshold
+    threshold = condition.subject.threshold if condition else None
     lines = [_line(t, i) for i, t in enumerate(trials)]
     levels = [Level(f"required {rate(threshold)}", x=threshold, colour="limit")] if threshold is not None else []
     at = f" At the required {rate(threshold)}: {_at(trials, threshold)}." if threshold is not None else ""
-    condition = reading.hardest
     figure = curves(
         "yield",
         lines,
@@ -38,11 +39,20 @@ def build(document: Document) -> Section:
         x_limits=(0.0, 1.0),
         x_rate=True,
     )
-    blocks: list[Block] = [
-        _table(trials, threshold, reading.measure),
-        Paragraph(_meaning(trials[-1], threshold), tone="note"),
-    ]
-    return Section(TITLE, [Columns([figure], blocks)])
+    if reading.kind == "compare":
+        return Section(TITLE, [Columns([figure], _models(trials, threshold))])
+    table = _table(trials, threshold, reading.measure)
+    return Section(TITLE, [Columns([figure], [table, Paragraph(_meaning(trials[-1], threshold), tone="note")])])
+
+
+def _models(trials: list[Trials], threshold: float | None) -> list[Block]:
+    if threshold is None:
+        return [Paragraph("No accuracy was required. Ask for one with --threshold.", tone="note")]
+    rows = []
+    for t in trials:
+        reached, count = _reach(t, threshold), len(t.values)
+        rows.append([clean(t.role), f"{reached} of {count}", span(proportion_interval(reached, count))])
+    return [Table(["model", f"at least {rate(threshold)}", "95% interval"], rows, "lrr")]
 
 
 def _trials(reading: Reading) -> list[Trials]:
@@ -52,14 +62,14 @@ def _trials(reading: Reading) -> list[Trials]:
 def _line(trials: Trials, position: int) -> Line:
     x, share, low, high = survival(trials.values)
     # Left of the worst chip all of them pass; each step down stands just right of a chip's own value.
-    edge = float(exact_interval(len(trials.values), len(trials.values))[0])
+    edge = float(proportion_interval(len(trials.values), len(trials.values))[0])
     return Line(
         "chips" if trials.role == "network" else clean(trials.role),
         colour(trials.role, position),
         [0.0, *x.tolist(), 1.0],
         [1.0, *share[1:].tolist(), 0.0, 0.0],
         [edge, *low[1:].tolist(), 0.0, 0.0],
-        [1.0, *high[1:].tolist(), *[float(exact_interval(0, len(trials.values))[1])] * 2],
+        [1.0, *high[1:].tolist(), *[float(proportion_interval(0, len(trials.values))[1])] * 2],
         steps=True,
         markers=False,
     )
@@ -83,7 +93,7 @@ def _table(trials: list[Trials], threshold: float | None, measure: str) -> Table
     rows = []
     for level in levels:
         reached = [_reach(t, level) for t in trials]
-        rows.append([percent(level), *map(str, reached), span(exact_interval(reached[-1], len(last)))])
+        rows.append([percent(level), *map(str, reached), span(proportion_interval(reached[-1], len(last)))])
     heads = ["chips" if t.role == "network" else clean(t.role) for t in trials]
     which = "" if len(trials) == 1 else f", {clean(trials[-1].role)}"
     strong = (levels.index(threshold),) if threshold is not None else ()

@@ -1,0 +1,78 @@
+"""Conditions in a row: a curve of means with a band of percentiles, beside its table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harden.report.blocks import Columns, Table
+from harden.report.charts.curves import Line, curves
+from harden.report.document import Condition, Reading
+from harden.report.plots import colour
+from harden.report.words import clean, known, percent
+
+
+def along(
+    name: str,
+    reading: Reading,
+    conditions: Sequence[Condition],
+    places: Sequence[float],
+    texts: Sequence[str],
+    *,
+    ticks: bool,
+    x_label: str,
+    caption: str,
+) -> Columns:
+    """Draw the measure of every network along an axis.
+
+    Args:
+        name: Name of the figure.
+        reading: The document.
+        conditions: In the order of the axis.
+        places: Where each condition stands on the axis.
+        texts: What each place is called.
+        ticks: Whether the axis is labelled with ``texts`` rather than with numbers.
+        x_label: Title of the axis.
+        caption: How to read it.
+    """
+    lines = [line for i, role in enumerate(reading.roles) if (line := _line(role, i, conditions, places))]
+    ends = "; ".join(f"{line.label} {percent(line.y[0])} to {percent(line.y[-1])}" for line in lines)
+    figure = curves(
+        name,
+        lines,
+        x_label=x_label,
+        y_label=f"{reading.measure} over chips",
+        alt=f"{reading.measure.capitalize()} against {x_label}, {texts[0]} to {texts[-1]}: {ends}.",
+        caption=caption,
+        x_ticks=list(zip(places, texts, strict=True)) if ticks else (),
+    )
+    return Columns([figure], [_table(reading, conditions, texts, x_label)])
+
+
+def _line(role: str, position: int, conditions: Sequence[Condition], places: Sequence[float]) -> Line | None:
+    spreads = [(x, found.spread) for x, c in zip(places, conditions, strict=True) if (found := c.of(role))]
+    if not spreads:
+        return None
+    banded = all(known(s.get("p05")) and known(s.get("p95")) for _, s in spreads)
+    return Line(
+        "mean" if role == "network" else clean(role),
+        colour(role, position),
+        [x for x, _ in spreads],
+        [s["mean"] for _, s in spreads],
+        [s["p05"] for _, s in spreads] if banded else None,
+        [s["p95"] for _, s in spreads] if banded else None,
+    )
+
+
+def _table(reading: Reading, conditions: Sequence[Condition], texts: Sequence[str], x_label: str) -> Table:
+    if reading.kind == "eval":
+        keys = ("mean", "p05", "min")
+        rows = [
+            [text, *(percent(c.subject.spread.get(key)) for key in keys)]
+            for text, c in zip(texts, conditions, strict=True)
+        ]
+        return Table([x_label.split(" (")[0], "mean", "5th perc.", "worst"], rows, "rrrr")
+    rows = [
+        [text, *(percent(found.spread.get("mean")) if (found := c.of(role)) else "" for role in reading.roles)]
+        for text, c in zip(texts, conditions, strict=True)
+    ]
+    return Table([x_label.split(" (")[0], *map(clean, reading.roles)], rows, "r" * (1 + len(reading.roles)))

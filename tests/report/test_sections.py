@@ -1,0 +1,177 @@
+"""Every section, found by the registry, held to the same rules."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from markupsafe import Markup
+
+from harden.registry import SECTIONS
+from harden.report.blocks import Columns, Details, Figure, Section, Table
+from harden.report.render import html, sections
+from harden.report.words import known
+
+Document = dict[str, Any]
+EMPTY: dict[str, Document] = {
+    "empty eval": {"schema": "harden.eval/1"},
+    "empty fit": {"schema": "harden.fit/1"},
+    "fit without trials": {
+        "schema": "harden.fit/1",
+        "before": None,
+        "after": None,
+        "method": "rescale",
+        "levers": None,
+    },
+    "empty compare": {"schema": "harden.compare/1", "models": []},
+}
+
+
+@pytest.fixture
+def documents(eval_document: Callable, fit_document: Callable, compare_document: Callable) -> dict[str, Document]:
+    return {
+        "fit": fit_document(),
+        "eval": eval_document(),
+        "few chips": eval_document(3, None),
+        "one chip": one_chip(eval_document(2, 0.5)),
+        "times": eval_document(times=(0.0, 3600.0, 2592000.0)),
+        "sweep": sweep(eval_document),
+        "compare": compare_document(),
+        "fidelity": fidelity(eval_document()),
+        "after only": {**fit_document(), "before": None},
+        **EMPTY,
+    }
+
+
+def one_chip(document: Document) -> Document:
+    entry = document["profiles"][0]
+    entry["chips"], entry["accuracies"] = 1, entry["accuracies"][:1]
+    entry["accuracy"].update({"std": None, "ci95": None, "ci95_images": None})
+    return document
+
+
+def sweep(make: Callable[..., Document]) -> Document:
+    document = make()
+    entry = document["profiles"][0]
+    document["profiles"] = [{**copy.deepcopy(entry), "sweep": {"sigma": s}} for s in (0.05, 0.1, 0.2)]
+    return document
+
+
+def fidelity(document: Document) -> Document:
+    document["clean"] = {"accuracy": None, "loss": None, "confidence": None, "ece": None}
+    entry = document["profiles"][0]
+    spread = {k: entry["accuracy"][k] for k in ("mean", "std", "min", "p05", "median", "p95", "max")}
+    entry["fidelity"] = {"cosine": spread, "nrmse": {**spread, "mean": 0.31}, "sqnr_db": {**spread, "mean": 10.2}}
+    entry.update({"accuracy": None, "accuracies": None, "yield": None, "confidence": None, "ece": None, "ekl": None})
+    entry["tolerance"] = {"90/95": None, "95/95": None, "99/95": None}
+    return document
+
+
+def blocks(section: Section) -> Iterator[Any]:
+    waiting = list(section.blocks)
+    while waiting:
+        block = waiting.pop()
+        yield block
+        if isinstance(block, Columns):
+            waiting += [*block.left, *block.right]
+        if isinstance(block, Details):
+            waiting += block.blocks
+
+
+def without(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """Copies of a document, each with one key set to null; of lists, the first item stands for all."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield (*path, key), {**node, key: None}
+            for place, changed in without(value, (*path, key)):
+                yield place, {**node, key: changed}
+    if isinstance(node, list) and node and isinstance(node[0], dict):
+        for place, changed in without(node[0], (*path, 0)):
+            yield place, [changed, *node[1:]]
+
+
+@pytest.mark.parametrize("name", SECTIONS.names())
+def test_a_section_declares_order_and_title(name: str) -> None:
+    module = SECTIONS.module(name)
+    assert isinstance(module.ORDER, int)
+    assert module.TITLE
+    assert module.TITLE[0].isupper()
+
+
+def test_orders_are_distinct() -> None:
+    orders = [SECTIONS.module(name).ORDER for name in SECTIONS.names()]
+    assert len(set(orders)) == len(orders)
+
+
+def test_sections_apply_to_what_they_are_about(documents: dict[str, Document]) -> None:
+    found = {name: " ".join(s.name for s in sections(document)) for name, document in documents.items()}
+    results, rest = "summary distribution severity yields tolerance", "calibration limits perturbed record"
+    assert found["fit"] == f"{results} levers training sensitivity {rest}"
+    assert found["eval"] == f"summary distribution yields tolerance {rest}"
+    assert "time" in found["times"]
+    assert "conditions" not in found["times"]
+    assert "sweep" in found["sweep"]
+    assert "conditions differences" in found["compare"]
+    assert found["fidelity"] == f"summary scores {rest}"
+    for name in EMPTY:
+        assert found[name] == "limits record"
+
+
+def test_figures_have_words_and_tables_are_rectangular(documents: dict[str, Document]) -> None:
+    for document in documents.values():
+        for section in sections(document):
+            for block in blocks(section):
+                if isinstance(block, Figure):
+                    assert len(block.alt) > 30
+                    assert block.caption
+                    assert 'role="img"' in block.svg
+                if isinstance(block, Table):
+                    assert {len(row) for row in block.rows} <= {len(block.align)}
+                    assert len(block.head) == len(block.align)
+                    assert all(isinstance(cell, str) for row in block.rows for cell in row)
+
+
+def test_no_text_shows_python_or_promises_what_statistics_cannot(documents: dict[str, Document]) -> None:
+    for document in documents.values():
+        text = html(document)
+        for trace in (">None", "None<", "nan%", "nan ", "inf%", "Traceback", "Markup("):
+            assert trace not in text, trace
+        for word in ("certified", "guaranteed", "proven", "compliant"):
+            assert word not in text.lower()
+
+
+def test_every_key_may_be_null(fit_document: Callable[..., Document], monkeypatch: pytest.MonkeyPatch) -> None:
+    # Drawing takes most of the time; here it is only checked that drawings would get numbers.
+    for name in SECTIONS.names():
+        module = SECTIONS.module(name)
+        for chart in ("curves", "bars", "ranges", "quantiles", "distribution", "along"):
+            if hasattr(module, chart):
+                monkeypatch.setattr(module, chart, undrawn)
+    document = fit_document(30)
+    document["training"]["history"] = document["training"]["history"][:3]
+    tried = 0
+    for path, broken in without(document):
+        if path == ("schema",):
+            continue
+        try:
+            sections(broken)
+        except Exception as error:
+            pytest.fail(f"{path} = null: {type(error).__name__}: {error}")
+        tried += 1
+    assert tried > 150
+
+
+def undrawn(name: str, given: Any = (), *_: Any, alt: str = "", caption: str = "", **__: Any) -> Figure:
+    for item in given if isinstance(given, (list, tuple)) else ():
+        for key in ("x", "y", "value", "mean", "values"):
+            value = getattr(item, key, 0.0)
+            assert all(map(known, value if isinstance(value, (list, tuple)) else [value])), (name, key)
+    return Figure(name, Markup(""), alt, caption)
+
+
+def test_requirements_are_judged_in_the_open(eval_document: Callable[..., Document]) -> None:
+    document = eval_document()
+    document["profiles"][0]["requirements"] = [{"text": "p05_accuracy>=0.9", "found": 0.74, "met": False}]
+    assert "NOT met" in html(document)
