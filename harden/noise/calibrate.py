@@ -1,0 +1,247 @@
+"""From a lab's measurements to a profile: fitted laws, how well they fit, and a plot of data against fit.
+
+What is fitted follows from the columns. Every file gives the programming error: the mean and the standard deviation
+as polynomials of the target's share of g_max. With times and cells followed through at least three of them, the drift
+exponent of each cell is found, and its mean and spread are fitted (power law from the first reading on); what is left
+around each cell's line is read noise. With times but no cells, each time has its own programming error, and the
+profile is valid at those times only. With at least five devices, the spread of their gains becomes die-to-die
+variation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tomli_w
+
+from harden.noise.definition import read_definition
+from harden.noise.fitting import Fit, fit, goodness
+from harden.noise.measurements import Measurements, read_measurements
+
+_FEWEST_DEVICES = 5
+_FEWEST_TIMES = 3
+_FEWEST_CELLS = 100
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One plot: data and the fit of its spread.
+
+    Attributes:
+        title: What is shown.
+        unit: Unit of the values.
+        x: The state in µS.
+        y: What was fitted.
+        fit: The fit, over x / g_max.
+        known: The part of the spread that is known.
+    """
+
+    title: str
+    unit: str
+    x: np.ndarray
+    y: np.ndarray
+    fit: Fit
+    known: np.ndarray | float = 0.0
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A fitted profile.
+
+    Attributes:
+        name: The profile's name.
+        toml: The profile's file.
+        fit: ``rows``, ``g_max_us``, and for each fit its coefficients and goodness.
+        panels: What the plot shows.
+        g_max_us: The largest conductance of the profile.
+    """
+
+    name: str
+    toml: str
+    fit: dict[str, Any]
+    panels: tuple[Panel, ...]
+    g_max_us: float
+
+    def svg(self) -> str:
+        """The plot of data against fit, as one SVG."""
+        from harden.noise.calibration_plot import svg
+
+        return svg(self.panels, self.g_max_us)
+
+    def text(self) -> str:
+        """The goodness of the fit in words."""
+        lines = [f"{self.name}: {self.fit['rows']} rows, g_max {self.g_max_us:g} µS"]
+        for name, part in self.fit["fits"].items():
+            lines.append(f"  {name}: {part['rows']} values, R² of σ {part['r2_sigma']:.3f}")
+            lines.append(f"    Kolmogorov-Smirnov against a normal {part['ks']:.3f} (p = {part['ks_p']:.2g})")
+            lines.append(
+                f"    within 1σ {part['within_1']:.1%} (normal 68.3%), within 2σ {part['within_2']:.1%} (95.4%)"
+            )
+        return "\n".join(lines)
+
+    def save(self, folder: str | Path) -> dict[str, Path]:
+        """Write NAME.toml and NAME.svg into a folder; their paths by ``profile`` and ``plot``."""
+        from harden.store import write_atomic
+
+        paths = {"profile": Path(folder) / f"{self.name}.toml", "plot": Path(folder) / f"{self.name}.svg"}
+        write_atomic(paths["profile"], self.toml)
+        write_atomic(paths["plot"], self.svg())
+        return paths
+
+
+def calibrate(
+    path: str | Path,
+    *,
+    name: str | None = None,
+    g_max_us: float | None = None,
+    g_min_us: float | None = None,
+    citation: str | None = None,
+) -> Calibration:
+    """Fit a profile to a CSV file of measurements.
+
+    Args:
+        path: The file; `read_measurements` says which columns it has.
+        name: The profile's name; the file's stem if not given.
+        g_max_us: The largest conductance of the profile in µS; the largest target if not given.
+        g_min_us: The smallest; the smallest target if not given.
+        citation: Where the data come from.
+
+    Returns:
+        The profile's text, which loads as it is, with the goodness of its fits.
+
+    Raises:
+        DataError: The data are too little or inconsistent, with every reason.
+    """
+    data = read_measurements(path)
+    high = float(g_max_us if g_max_us is not None else data.target.max())
+    low = float(g_min_us if g_min_us is not None else data.target.min())
+    label = name or Path(path).stem
+    within, gains = _without_gains(data)
+    laws, panels = _laws(within, high)
+    document: dict[str, Any] = {
+        "summary": f"Fitted to {len(data)} measurements of {Path(path).name}",
+        "citation": citation or f"Measurements in {Path(path).name}, fitted by harden profiles calibrate",
+    }
+    if gains is not None:
+        about = "die to die: relative standard deviation of a gain that a chip shares, from the measured devices"
+        document["knobs"] = {"d2d": {"default": gains, "min": 0, "about": about}}
+    document["mapping"] = {"kind": "pair", "g_min_us": low, "g_max_us": high}
+    document |= laws
+    text = tomli_w.dumps(document)
+    read_definition(text, where=label)
+    fits = {panel.title: _record(panel, high) for panel in panels}
+    return Calibration(
+        label, text, {"rows": len(data), "g_max_us": high, "d2d": gains, "fits": fits}, tuple(panels), high
+    )
+
+
+def _laws(data: Measurements, high: float) -> tuple[dict[str, Any], list[Panel]]:
+    if data.time_s is None or len(np.unique(data.time_s)) == 1:
+        return _programming([(None, data)], high)
+    times = np.unique(data.time_s)
+    followed = None if data.cell is None else _followed(data, data.time_s, data.cell)
+    if followed is not None and len(times) >= _FEWEST_TIMES and times[0] > 0 and len(followed[0]) >= _FEWEST_CELLS:
+        return _drifting(*followed, high, start_s=float(times[0]))
+    laws, panels = _programming([(float(time), data.rows(data.time_s == time)) for time in times], high)
+    return {"time": {"valid_s": times.tolist()}, **laws}, panels
+
+
+def _programming(groups: list[tuple[float | None, Measurements]], high: float) -> tuple[dict[str, Any], list[Panel]]:
+    panels = []
+    for time, data in groups:
+        error = data.measured - data.target
+        result = fit(data.target / high, error, floor=-data.target)
+        title = "programming error" if time is None else f"programming error after {time:g} s"
+        panels.append(Panel(title, "µS", data.target, error, result))
+    order = max(len(panel.fit.sigma) for panel in panels)
+    mean_order = max(len(panel.fit.mean) for panel in panels)
+    times = [time for time, _ in groups]
+    program: list[dict[str, Any]] = []
+    if mean_order:
+        means = [_piece(time, panel.fit.mean, mean_order) for time, panel in zip(times, panels, strict=True)]
+        program.append({"law": "shift", "argument": "share", "mean": means, "fitted_full": high, "of": "target"})
+    spreads = [_piece(time, panel.fit.sigma, order) for time, panel in zip(times, panels, strict=True)]
+    program.append({"law": "state", "sigma": spreads, "fitted_full": high})
+    return {"program": program}, panels
+
+
+def _piece(time: float | None, coefficients: tuple[float, ...], size: int) -> dict[str, Any]:
+    padded = [float(value) for value in coefficients] + [0.0] * (size - len(coefficients))
+    return {"poly": padded} if time is None else {"at_s": time, "poly": padded}
+
+
+def _followed(data: Measurements, time_s: np.ndarray, cell: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Targets, readings and times of the cells that were read at every time: [cells], [cells, times], [times]."""
+    times, when = np.unique(time_s, return_inverse=True)
+    cells, which = np.unique(cell, return_inverse=True)
+    table = np.full((len(cells), len(times)), np.nan)
+    table[which, when] = data.measured
+    target = np.zeros(len(cells))
+    target[which] = data.target
+    whole = np.isfinite(table).all(axis=1) & (table > 0).all(axis=1)
+    return target[whole], table[whole], times
+
+
+def _drifting(
+    target: np.ndarray, table: np.ndarray, times: np.ndarray, high: float, *, start_s: float
+) -> tuple[dict[str, Any], list[Panel]]:
+    """Power-law drift of followed cells: ln g = ln g₀ − ν ln(t / t₀), one line a cell."""
+    elapsed = np.log(times / start_s)
+    centred = elapsed - elapsed.mean()
+    logs = np.log(table)
+    slope = (logs * centred).sum(axis=1) / (centred**2).sum()
+    start = np.exp(logs.mean(axis=1) - slope * elapsed.mean())
+    residual = logs - logs.mean(axis=1, keepdims=True) - slope[:, None] * centred
+    read = float(np.sqrt((residual**2).sum() / (residual.size - 2 * len(table))))
+    share = target / high
+    error_of_slope = read / float(np.sqrt((centred**2).sum()))
+    drift = Panel(
+        "drift exponent", "", target, -slope, fit(share, -slope, known=error_of_slope, shifted=True), error_of_slope
+    )
+    error_of_start = start * read * float(np.sqrt(1 / len(times) + elapsed.mean() ** 2 / (centred**2).sum()))
+    errors = fit(share, start - target, known=error_of_start)
+    program = Panel("programming error", "µS", target, start - target, errors, error_of_start)
+    laws: dict[str, Any] = {"time": {"from_s": 0.0, "to_s": float(times[-1] - start_s)}, "program": []}
+    if program.fit.mean:
+        mean = [_piece(None, program.fit.mean, len(program.fit.mean))]
+        laws["program"].append({"law": "shift", "argument": "share", "mean": mean, "fitted_full": high, "of": "target"})
+    sigma = [_piece(None, program.fit.sigma, len(program.fit.sigma))]
+    laws["program"].append({"law": "state", "sigma": sigma, "fitted_full": high})
+    mean, sigma = ([_piece(None, part, len(part))] for part in (drift.fit.mean, drift.fit.sigma))
+    laws["drift"] = [{"law": "power_drift", "mean": mean, "sigma": sigma, "start_s": start_s}]
+    laws["read"] = [{"law": "gaussian", "relative_to": "weight", "sigma": read}]
+    return laws, [program, drift]
+
+
+def _without_gains(data: Measurements) -> tuple[Measurements, float | None]:
+    """The data with each device's own gain divided out, and the standard deviation of the gains.
+
+    The error of estimating a gain is taken off the spread. Fewer than five devices say nothing: the data stay, and
+    None.
+    """
+    if data.device is None or len(np.unique(data.device)) < _FEWEST_DEVICES:
+        return data, None
+    devices, which = np.unique(data.device, return_inverse=True)
+    gains, errors = np.ones(len(devices)), np.zeros(len(devices))
+    for index in range(len(devices)):
+        target, measured = data.target[which == index], data.measured[which == index]
+        weight = float((target**2).sum())
+        if weight > 0:
+            gains[index] = (target * measured).sum() / weight
+            errors[index] = (target**2 * (measured - gains[index] * target) ** 2).sum() / weight**2
+    relative = gains / gains.mean()
+    spread = float(np.sqrt(max(np.var(relative, ddof=1) - errors.mean(), 0.0)))
+    return replace(data, measured=data.measured / relative[which]), spread
+
+
+def _record(panel: Panel, high: float) -> dict[str, Any]:
+    share = panel.x / high
+    return {
+        "rows": len(panel.x),
+        "mean": list(panel.fit.mean),
+        "sigma": list(panel.fit.sigma),
+        **goodness(panel.fit, share, panel.y, known=panel.known),
+    }
