@@ -49,6 +49,10 @@ def choose(schema: pa.Schema, where: str, *, labelled: bool) -> Columns:
     listed = _only([field.name for field in fields if _is_list(field.type)], LISTS, "list", where)
     if listed:
         return Columns(label, values=(listed,), listed=True)
+    texts = [f"'{field.name}' ({_short(field.type)})" for field in fields if not _is_number(field.type)]
+    if texts and len(texts) < len(fields):
+        what = f"columns that are no numbers: {', '.join(texts)}"
+        raise DataError(what, where=where, fix="Remove them, or encode them as numbers")
     single = tuple(field.name for field in fields if _is_number(field.type))
     if not single:
         fix = f"Images: bytes, or a struct with bytes, named one of {', '.join(IMAGES)}; else lists of numbers"

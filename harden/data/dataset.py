@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from harden.data.arrays import as_images, check, normalise
 from harden.data.images import Progress, resize_all
 from harden.data.labels import encode
 from harden.data.preprocess import Preprocess
-from harden.data.sources.base import Examples, Request
+from harden.data.sources.base import Examples, Request, digest_values
 from harden.errors import DataError
 
 Index = slice | np.ndarray | Sequence[int]
@@ -112,7 +111,8 @@ class Dataset:
         Raises:
             DataError: Values and labels do not belong together, or do not fit the preprocessing.
         """
-        digest = hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()
+        values = np.asarray(values)
+        digest = digest_values(values, labels)
         return cls._of(Examples(values, labels, f"{source}, labels", digest), preprocess, source)
 
     @classmethod

@@ -94,15 +94,7 @@ def decode(item: Item, record: Preprocess) -> np.ndarray:
     try:
         data = item.data if isinstance(item.data, bytes) else item.data.read_bytes()
         with Image.open(io.BytesIO(data)) as image:
-            if image.mode.startswith(("I", "F")):
-                raise DataError(
-                    f"the image has more than 8 bits a channel (mode {image.mode})",
-                    where=item.where,
-                    fix="Convert it to 8 bits, or give the data as .npz of floats",
-                )
-            return np.asarray(_fit(image.convert(MODES[record.channels]), record)).reshape(
-                *_size(image, record), record.channels
-            )
+            return as_pixels(image, record, item.where)
     except DataError:
         raise
     except Exception as error:  # Pillow's plug-ins raise whatever the broken bytes lead them to
@@ -110,8 +102,18 @@ def decode(item: Item, record: Preprocess) -> np.ndarray:
         raise DataError(what, where=item.where, fix="Remove or replace it") from error
 
 
-def _size(image: Image.Image, record: Preprocess) -> tuple[int, int]:
-    return record.input_size or (image.height, image.width)
+def as_pixels(image: Image.Image, record: Preprocess, where: str) -> np.ndarray:
+    """An opened image as uint8 [H, W, C], in the record's mode and size.
+
+    Raises:
+        DataError: It has more than 8 bits a channel, or the record a number of channels that images do not have.
+    """
+    _check_channels(record)
+    if image.mode.startswith(("I", "F")):
+        what = f"the image has more than 8 bits a channel (mode {image.mode})"
+        raise DataError(what, where=where, fix="Convert it to 8 bits, or give the data as .npz of floats")
+    pixels = np.asarray(_fit(image.convert(MODES[record.channels]), record))
+    return pixels.reshape(*pixels.shape[:2], record.channels)
 
 
 def resize_all(pixels: np.ndarray, record: Preprocess) -> np.ndarray:

@@ -116,7 +116,7 @@ def test_nested_lists_keep_their_shape(tmp_path):
 
 
 def test_columns_of_single_numbers_are_features(tmp_path):
-    table = {"age": pa.array([3, 4], pa.uint8()), "tall": [True, False], "name": ["a", "b"], "class": ["x", "y"]}
+    table = {"age": pa.array([3, 4], pa.uint8()), "tall": [True, False], "class": ["x", "y"]}
     data = Dataset.open(write(tmp_path / "a.parquet", table), PLAIN)
     assert data.inputs(slice(None)).tolist() == [[3, 1], [4, 0]]
 
@@ -130,6 +130,7 @@ def test_columns_of_single_numbers_are_features(tmp_path):
         ({"x": [[[1.0], [2.0]], [[1.0], None]], "y": [0, 1]}, "missing in row 1"),
         ({"a": [[1.0]], "b": [[1.0]], "y": [0]}, "several list columns: a, b"),
         ({"a": ["text"], "y": [0]}, "no images and no numbers (found: a (string), y (int64))"),
+        ({"a": [1, 2], "b": ["s", "t"], "y": [0, 1]}, "columns that are no numbers: 'b' (string)"),
         ({"x": [[float("inf")]], "y": [0]}, "example 0 holds NaN, infinity"),
         ({"x": [[1.0], [2.0]], "y": [0, None]}, "row 1 is NaN"),
         ({"x": [[1.0], [2.0]], "y": [0, -1]}, "row 1 is -1"),
@@ -155,6 +156,55 @@ def test_shards_with_other_columns_are_named(tmp_path):
     write(tmp_path / "b.parquet", {"z": [[1.0]], "y": [0]})
     with pytest.raises(DataError, match=r"b\.parquet: its columns differ from those of a\.parquet"):
         Dataset.open(tmp_path, PLAIN)
+
+
+@pytest.mark.parametrize("names", [("train.parquet", "test.parquet"), ("train-0.parquet", "validation-0.parquet")])
+def test_files_of_several_splits_are_never_mixed(tmp_path, names):
+    for name in names:
+        write(tmp_path / name, rows(2))
+    with pytest.raises(DataError, match=r"files of several splits.*Name those of one: '.*t\w+\*\.parquet'"):
+        Dataset.open(tmp_path, GREY)
+    write(tmp_path / "train-1.parquet", rows(2, start=5))
+    write(tmp_path / "train-0.parquet", rows(1))
+    assert colours(Dataset.open(tmp_path / "train-*.parquet", GREY)) == [0, 5, 6]
+
+
+# text tables
+
+
+def test_csv_columns_are_features_in_the_order_of_the_header(tmp_path):
+    (tmp_path / "a.csv").write_text("b,label,a\n1,yes,2.5\n3,no,4\n")
+    (tmp_path / "a.tsv").write_text("b\tlabel\ta\n1\tyes\t2.5\n3\tno\t4\n")
+    for name in ("a.csv", "a.tsv"):
+        data = Dataset.open(tmp_path / name, PLAIN)
+        assert data.inputs(slice(None)).tolist() == [[1, 2.5], [3, 4]]
+        assert data.class_names == ("no", "yes")
+        assert data.labels is not None
+        assert data.labels.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "unreadable table: Empty CSV file"),
+        ("a,b\n1,2\n", "no labels (found: a (int64), b (int64))"),
+        ("a,label\n", "no rows"),
+        ("a,label\n1,0\n,1\n", "column 'a': row 1 is empty"),
+        ("a,label\n1,0\nx,1\n", "no images and no numbers (found: a (string)"),
+        ("a,c,label\n1,x,0\n", "columns that are no numbers: 'c' (string)"),
+        ("a,label\n1,0\n1\n", "unreadable table: CSV parse error"),
+        ("a,label\n1,\n2,1\n", "row 0 is NaN"),
+        ("label\n1\n", "no images and no numbers"),
+    ],
+)
+def test_what_is_wrong_with_a_text_table_is_named(tmp_path, text, told):
+    path = tmp_path / "a.csv"
+    path.write_text(text)
+    with pytest.raises(DataError) as caught:
+        Dataset.open(path, PLAIN)
+    assert str(caught.value).startswith(str(path))
+    assert told in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 # folders
@@ -251,7 +301,7 @@ def test_npz_images_are_resized(tmp_path):
         ({"x": [[1.0]]}, "no array called y, labels"),
         ({"x": [[1.0]], "y": [0, 1]}, "1 examples and 2 labels"),
         ({"x": 3.0, "y": [0]}, "'x' is a single value"),
-        ({"x": np.array([{}]), "y": [0]}, "unreadable .npz: Object arrays cannot be loaded"),
+        ({"x": np.array([{}]), "y": [0]}, "'x' holds Python objects"),
         ({"x": np.zeros((0, 3)), "y": []}, "empty"),
     ],
 )

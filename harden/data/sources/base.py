@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +13,9 @@ import numpy as np
 
 from harden.data.images import Progress
 from harden.data.preprocess import Preprocess
+from harden.errors import DataError, HardenError
+
+CACHE = Path.home() / ".cache" / "harden"  # what other libraries download, where no folder is named
 
 
 @dataclass(frozen=True)
@@ -61,3 +66,48 @@ def digest_files(digests: Iterable[tuple[str, str]]) -> str:
     """sha256 over (name, sha256) pairs in the given order, one line each as ``sha256sum`` writes them."""
     lines = "".join(f"{digest}  {name}\n" for name, digest in digests)
     return hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def digest_values(values: np.ndarray, labels: Sequence[object] | np.ndarray | None) -> str:
+    """sha256 of examples and labels in memory, for sources that are no files."""
+    digest = hashlib.sha256(f"{values.dtype.str} {values.shape}".encode())
+    for start in range(0, len(values) if values.ndim else 0, 1024):
+        digest.update(np.ascontiguousarray(values[start : start + 1024]).tobytes())
+    digest.update(repr(None if labels is None else list(labels)).encode())
+    return digest.hexdigest()
+
+
+def digest_shards(paths: Sequence[Path]) -> str:
+    """sha256 of one file, or over the names and digests of several."""
+    if len(paths) == 1:
+        return digest_file(paths[0])
+    return digest_files((path.name, digest_file(path)) for path in paths)
+
+
+@contextlib.contextmanager
+def unreadable(form: str, where: str) -> Iterator[None]:
+    """Turn whatever a decoder raises on broken bytes into a ``DataError`` that names the source."""
+    try:
+        yield
+    except HardenError:
+        raise
+    except Exception as error:  # numpy, pyarrow, zipfile and the rest raise whatever the bytes lead them to
+        said = " ".join(str(error).split()) or type(error).__name__
+        said = said if len(said) <= 200 else said[:197] + "..."
+        raise DataError(
+            f"unreadable {form}: {said}", where=where, fix="Check that it is complete, or write it again"
+        ) from error
+
+
+def one_split(source: str, paths: Sequence[Path]) -> None:
+    """Refuse files of several splits, so that nobody trains on the test set by naming a folder.
+
+    Raises:
+        DataError: Names begin with different splits, such as train-00000.parquet and test-00000.parquet.
+    """
+    splits = {path: match[0] for path in paths if (match := re.match("train|test|valid|dev", path.name.lower()))}
+    if len(set(splits.values())) > 1:
+        first = min(splits, key=lambda path: path.name)
+        what = f"files of several splits: {', '.join(sorted(path.name for path in splits)[:4])}"
+        pattern = first.with_name(f"{splits[first]}*{first.suffix}")
+        raise DataError(what, where=source, fix=f"Name those of one: '{pattern}'")

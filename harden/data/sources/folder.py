@@ -7,6 +7,7 @@ from pathlib import Path
 
 from harden.data.images import Item, decode_all
 from harden.data.labels import in_order
+from harden.data.sources import arrow, parquet
 from harden.data.sources.base import Examples, Request, digest_file, digest_files
 from harden.errors import DataError
 
@@ -16,9 +17,9 @@ SPLITS = frozenset({"train", "training", "test", "testing", "val", "valid", "val
 
 
 def accepts(source: str) -> bool:
-    """Whether the source is a folder that holds no parquet files of its own."""
+    """Whether the source is a folder, and not one of the other forms that are folders."""
     folder = Path(source)
-    return folder.is_dir() and not any(folder.glob("*.parquet"))
+    return folder.is_dir() and not parquet.accepts(source) and not arrow.accepts(source)
 
 
 def read(source: str, request: Request) -> Examples:

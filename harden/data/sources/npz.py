@@ -7,12 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from harden.data.sources.base import Examples, Request, digest_file
+from harden.data.sources.base import Examples, Request, digest_file, unreadable
+from harden.data.storage import allocate
 from harden.errors import DataError
 
 ACCEPTS = ".npz with arrays x and y"
 VALUES = ("x", "images", "data", "inputs", "features")
 LABELS = ("y", "labels", "label", "target", "targets")
+BLOCK = 1 << 24  # bytes read at a time
 
 
 def accepts(source: str) -> bool:
@@ -21,41 +23,51 @@ def accepts(source: str) -> bool:
 
 
 def read(source: str, request: Request) -> Examples:
-    """Read the arrays; pickled objects are never loaded.
+    """Read the arrays, large ones into a temporary file; pickled objects are never loaded.
 
     Raises:
         DataError: The file is no archive of arrays, an array is missing, or they do not belong together.
     """
-    try:
-        with Path(source).open("rb") as file, zipfile.ZipFile(file):
-            file.seek(0)
-            archive = np.load(file, allow_pickle=False)
-            names = list(archive.files)
-            values = _pick(archive, names, VALUES, source)
-            labels = _pick(archive, names, LABELS, source) if request.labelled else None
-    except DataError:
-        raise
-    except Exception as error:  # zipfile, zlib and numpy raise whatever the broken bytes lead them to
-        what = f"unreadable .npz: {' '.join(str(error).split()) or type(error).__name__}"
-        raise DataError(what, where=source, fix="Write it with numpy.savez(file, x=..., y=...)") from error
-    if labels is not None and len(labels) != len(values):
-        what = f"{len(values)} examples and {len(labels)} labels"
-        raise DataError(what, where=source, fix="x and y need the same length")
-    count = request.count(len(values))
-    return Examples(
-        values=values[:count],
-        labels=None if labels is None else labels[:count],
-        labels_where=f"{source}, labels",
-        sha256=digest_file(Path(source)),
-    )
+    with unreadable(".npz", source), zipfile.ZipFile(source) as archive:
+        names = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
+        values, total = _array(archive, _pick(names, VALUES, source), request.limit)
+        labels = None
+        if request.labelled:
+            labels, labels_total = _array(archive, _pick(names, LABELS, source), request.limit)
+            if labels_total != total:
+                what = f"{total} examples and {labels_total} labels"
+                raise DataError(what, where=source, fix="x and y need the same length")
+    return Examples(values, labels, f"{source}, labels", digest_file(Path(source)))
 
 
-def _pick(archive: np.lib.npyio.NpzFile, names: list[str], accepted: tuple[str, ...], source: str) -> np.ndarray:
+def _pick(names: list[str], accepted: tuple[str, ...], source: str) -> str:
     name = next((name for name in accepted if name in names), None)
     if name is None:
         what = f"no array called {', '.join(accepted[:-1])} or {accepted[-1]} (found: {', '.join(names) or 'none'})"
         raise DataError(what, where=source, fix="Write it with numpy.savez(file, x=..., y=...)")
-    found = archive[name]
-    if found.ndim == 0:
-        raise DataError(f"array '{name}' is a single value", where=source, fix="Its first axis counts the examples")
-    return found
+    return name
+
+
+def _array(archive: zipfile.ZipFile, name: str, limit: int | None) -> tuple[np.ndarray, int]:
+    """The first ``limit`` items of an array, and how many there are in the file."""
+    with archive.open(f"{name}.npy") as member:
+        version = np.lib.format.read_magic(member)
+        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, by_columns, kind = header(member)
+        if kind.hasobject:
+            raise ValueError(f"array '{name}' holds Python objects, which could run code")
+        if not shape:
+            raise ValueError(f"array '{name}' is a single value; its first axis has to count the examples")
+        count = shape[0] if limit is None or by_columns else min(limit, shape[0])
+        # Announced sizes are checked against the archive's own before memory is set aside for them.
+        if np.dtype(kind).itemsize * int(np.prod(shape, dtype=object)) > archive.getinfo(f"{name}.npy").file_size:
+            raise ValueError(f"array '{name}' is shorter than it says")
+        values = allocate((count, *shape[1:]) if not by_columns else shape[::-1], kind)
+        flat, done = values.reshape(-1).view(np.uint8) if values.size else np.empty(0, np.uint8), 0
+        while done < len(flat):
+            block = member.read(min(BLOCK, len(flat) - done))
+            if not block:
+                raise ValueError(f"array '{name}' is shorter than it says")
+            flat[done : done + len(block)] = np.frombuffer(block, np.uint8)
+            done += len(block)
+    return (values.T[:limit] if by_columns else values), shape[0]
