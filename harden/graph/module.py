@@ -84,7 +84,7 @@ class GraphModule(nn.Module):
 
     def forward(
         self,
-        *inputs: torch.Tensor,
+        *inputs: Any,
         weights: Mapping[str, torch.Tensor] | None = None,
         taps: Sequence[str] = (),
         update_statistics: bool = False,
@@ -92,7 +92,7 @@ class GraphModule(nn.Module):
         """Run the graph.
 
         Args:
-            inputs: One tensor for each of ``input_names``.
+            inputs: One tensor (or sequence of tensors, or None) for each of ``input_names``.
             weights: Tensors to compute with in place of the module's own: by the key of an analog use, at that use;
                 by the name of a parameter or statistic, everywhere it is read.
             taps: Names of values to return as well.
@@ -104,7 +104,7 @@ class GraphModule(nn.Module):
         Raises:
             ModelError: The inputs, weights or taps do not fit the graph.
         """
-        signature = (tuple((i.shape, i.dtype, i.device) for i in inputs), tuple(taps))
+        signature = (tuple(map(_facts, inputs)), tuple(taps))
         plan = self._plans.get(signature)
         frame = self._frame(inputs, weights or NO_OVERRIDES, update_statistics)
         outputs = self.program.outputs
@@ -170,7 +170,7 @@ class GraphModule(nn.Module):
             self._buffers[slot.name] = master
 
     def _frame(
-        self, inputs: tuple[torch.Tensor, ...], weights: Mapping[str, torch.Tensor], update: bool, partial: bool = False
+        self, inputs: tuple[Any, ...], weights: Mapping[str, torch.Tensor], update: bool, partial: bool = False
     ) -> Frame:
         if not partial:
             self._check(inputs, weights)
@@ -186,10 +186,10 @@ class GraphModule(nn.Module):
             values[value] = tie.entering(tensor)
         for value, tensor in zip(self.program.inputs, inputs, strict=False):
             values[value] = tensor
-        device = inputs[0].device if inputs else torch.device("cpu")
+        device = next((item.device for item in inputs if isinstance(item, torch.Tensor)), torch.device("cpu"))
         return Frame(values, self.training, update, self._by_node, weights, device, frozenset(frozen))
 
-    def _check(self, inputs: tuple[torch.Tensor, ...], weights: Mapping[str, torch.Tensor]) -> None:
+    def _check(self, inputs: tuple[Any, ...], weights: Mapping[str, torch.Tensor]) -> None:
         if len(inputs) != len(self.program.inputs):
             takes = f"{len(self.program.inputs)} inputs ({', '.join(self.input_names)})"
             raise ModelError(f"the model takes {takes}, {len(inputs)} were given")
@@ -228,6 +228,13 @@ class GraphModule(nn.Module):
 
     def _makers(self) -> dict[int, Node]:
         return {value: node for node in self.program.walk() for value in node.outputs if value}
+
+
+def _facts(value: Any) -> Any:
+    """What a plan may rely on: the shape, type and device of an input, or of each tensor of a sequence."""
+    if isinstance(value, torch.Tensor):
+        return value.shape, value.dtype, value.device
+    return None if value is None else tuple(map(_facts, value))
 
 
 def _ancestors(value: int, makers: Mapping[int, Node], frame: Frame) -> list[Node]:

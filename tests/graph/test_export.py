@@ -142,7 +142,9 @@ def test_a_module_that_cannot_be_exported_says_why(monkeypatch: pytest.MonkeyPat
 
     for name in ("_scripted", "_dynamo"):
         monkeypatch.setattr(f"harden.graph.export.{name}", refuse)
-    with pytest.raises(ModelError, match=r"cannot be exported to ONNX: .*open batch size: no such operator; ") as caught:
+    with pytest.raises(
+        ModelError, match=r"cannot be exported to ONNX: .*open batch size: no such operator; "
+    ) as caught:
         from_torch(nn.Linear(2, 2), torch.zeros(1, 2))
     assert "\n" not in str(caught.value)
 

@@ -37,51 +37,56 @@ def attention(
         key, value = key.repeat_interleave(repeat, 1), value.repeat_interleave(repeat, 1)
     scale = math.sqrt(node.get("scale", 1 / math.sqrt(query.shape[-1])))
     scores = (query * scale) @ (key * scale).transpose(-1, -2)
-    bias = _bias(node, scores, mask, past_key, valid)
-    stages = {0: scores}
     cap = node.get("softcap", 0.0)
-    if node.version >= 24:
-        scores = cap * torch.tanh(scores / cap) if cap else scores
-        stages[2] = scores
-        scores = scores if bias is None else scores + bias
-        stages[1] = scores
-    else:
-        scores = scores if bias is None else scores + bias
-        stages[1] = scores
-        scores = cap * torch.tanh(scores / cap) if cap else scores
-        stages[2] = scores
-    weights = functional.softmax(scores, -1)
-    weights = torch.where(torch.isnan(weights), torch.zeros_like(weights), weights)
-    stages[3] = weights
+    capped = cap * torch.tanh(scores / cap) if cap else scores
+    bias = _bias(node, scores, mask, past_key, valid)
+    biased = capped if bias is None else capped + bias
+    weights = functional.softmax(biased, -1)
+    if bias is not None:
+        # A query that may see no key at all has no weights.
+        blind = (bias == float("-inf")).all(-1, keepdim=True)
+        weights = torch.where(blind, torch.zeros_like(weights), weights)
     result = weights @ value
     if flat:
         result = result.transpose(1, 2).reshape(result.shape[0], result.shape[2], -1)
-    return result, *present, stages[node.get("qk_matmul_output_mode", 0)]
+    return result, *present, (scores, capped, biased, weights)[node.get("qk_matmul_output_mode", 0)]
 
 
 def _bias(node: Node, scores: Tensor, mask: Tensor | None, past: Tensor | None, valid: Tensor | None) -> Tensor | None:
-    """What is added to the scores: the mask, the causal triangle, the limits of padded keys."""
+    """What is added to the scores: the mask, and minus infinity beyond the causal, window and padding limits."""
     queries, keys = scores.shape[-2:]
-    bias: Tensor | None = None
-    blocked = float("-inf")
-    if mask is not None:
-        bias = (
-            torch.zeros_like(mask, dtype=scores.dtype).masked_fill(~mask, blocked) if mask.dtype == torch.bool else mask
-        )
-        missing = keys - bias.shape[-1]
-        if missing > 0:
-            bias = functional.pad(bias, [0, missing], value=blocked)
-    if node.get("is_causal", 0):
-        offset = 0 if past is None else past.shape[2]
-        rows = torch.arange(queries, device=scores.device).reshape(-1, 1) + offset
-        later = torch.arange(keys, device=scores.device).reshape(1, -1) > rows
-        triangle = torch.zeros(queries, keys, dtype=scores.dtype, device=scores.device).masked_fill(later, blocked)
-        bias = triangle if bias is None else bias + triangle
+    allowed: Tensor | None = None
+    causal = bool(node.get("is_causal", 0))
+    left, right = node.get("left_window_size", -1), node.get("right_window_size", -1)
+    columns = torch.arange(keys, device=scores.device)
+    if causal or left >= 0 or right >= 0:
+        rows = torch.arange(queries, device=scores.device).reshape(-1, 1)
+        if past is not None:
+            rows = rows + past.shape[2]
+        elif valid is not None:
+            rows = rows + (valid.reshape(-1, 1, 1, 1) - queries)
+        ahead = columns - rows
+        limits = [ahead <= 0] if causal else []
+        limits += [-ahead <= left] if left >= 0 else []
+        limits += [ahead <= right] if right >= 0 else []
+        for limit in limits:
+            allowed = limit if allowed is None else allowed & limit
     if valid is not None:
-        beyond = torch.arange(keys, device=scores.device) >= valid.reshape(-1, 1, 1, 1)
-        padding = torch.zeros(beyond.shape, dtype=scores.dtype, device=scores.device).masked_fill(beyond, blocked)
-        bias = padding if bias is None else bias + padding
-    return bias
+        inside = columns < valid.reshape(-1, 1, 1, 1)
+        allowed = inside if allowed is None else allowed & inside
+    bias = None if mask is None else _additive(mask, keys, scores.dtype)
+    if allowed is None:
+        return bias
+    limit = torch.zeros(allowed.shape, dtype=scores.dtype, device=scores.device).masked_fill(~allowed, float("-inf"))
+    return limit if bias is None else bias + limit
+
+
+def _additive(mask: Tensor, keys: int, dtype: torch.dtype) -> Tensor:
+    """A mask as numbers to add; keys beyond it are blocked."""
+    if mask.dtype == torch.bool:
+        mask = torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(~mask, float("-inf"))
+    missing = keys - mask.shape[-1]
+    return functional.pad(mask, [0, missing], value=float("-inf")) if missing > 0 else mask
 
 
 def _heads(x: Tensor, count: int) -> Tensor:

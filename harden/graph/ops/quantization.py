@@ -41,7 +41,11 @@ def quantize_linear(node: Node, x: Tensor, scale: Tensor, zero: Tensor | None = 
 @operator("DequantizeLinear", fixed=(1, 2))
 def dequantize_linear(node: Node, x: Tensor, scale: Tensor, zero: Tensor | None = None) -> Tensor:
     """``(x - zero) * scale``."""
-    real = x if x.is_floating_point() else x.to(torch.float64 if x.dtype == torch.int32 else torch.float32)
+    real = (
+        x
+        if x.is_floating_point() and x.dtype.itemsize > 1
+        else x.to(torch.float64 if x.dtype == torch.int32 else torch.float32)
+    )
     if zero is not None:
         real = real - spread_over(x, zero, node).to(real.dtype)
     return (real * spread_over(x, scale, node)).to(scale.dtype)

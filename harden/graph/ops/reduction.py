@@ -36,7 +36,8 @@ def _extreme(function: Callable[..., Tensor], empty: float) -> Reduction:
                 return function(x.to(torch.uint8), axes, keep).bool()
             return function(x, axes, keep)
         shape = [1 if axis in axes else size for axis, size in enumerate(x.shape)]
-        full = torch.full(shape, empty, dtype=x.dtype, device=x.device)
+        value = empty > 0 if x.dtype == torch.bool else empty
+        full = torch.full(shape, value, dtype=x.dtype, device=x.device)
         return full if keep else full.squeeze(tuple(axes))
 
     return reduce
@@ -115,6 +116,19 @@ def cumulative_sum(node: Node, x: Tensor, axis: Tensor) -> Tensor:
     result = source.cumsum(along).to(x.dtype)
     if node.get("exclusive", 0):
         result = result - source
+    return result.flip(along) if backward else result
+
+
+@operator("CumProd", host=(1,))
+def cumulative_product(node: Node, x: Tensor, axis: Tensor) -> Tensor:
+    """Running products along an axis, with or without the element itself, from either end."""
+    along = int(axis.item())
+    backward = bool(node.get("reverse", 0))
+    source = x.flip(along) if backward else x
+    if node.get("exclusive", 0):
+        ones = torch.ones_like(source.narrow(along, 0, 1))
+        source = torch.cat([ones, source.narrow(along, 0, source.shape[along] - 1)], along)
+    result = source.cumprod(along).to(x.dtype)
     return result.flip(along) if backward else result
 
 

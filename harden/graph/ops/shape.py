@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import torch
+from onnx import TensorProto
 from torch.nn import functional
 
 from harden.errors import ModelError
 from harden.graph.ops import operator
 from harden.graph.ops._help import axes_of, bounded, ints, torch_padding
 from harden.graph.program import Node
-from harden.graph.tensors import torch_type
+from harden.graph.tensors import TORCH_TYPES, torch_type, type_name
 
 Tensor = torch.Tensor
+_NARROW = {TensorProto.INT4, TensorProto.UINT4} | {
+    kind for kind, dtype in TORCH_TYPES.items() if dtype.is_floating_point and dtype.itemsize == 1
+}
 
 
 @operator("Identity", chain=True)
@@ -40,13 +44,17 @@ def old_dropout(node: Node, x: Tensor) -> Tensor | tuple:
 
 @operator("Cast", chain=True)
 def cast(node: Node, x: Tensor) -> Tensor:
-    """The input in another type."""
+    """The input in another type; torch rounds to four-bit integers and eight-bit floats otherwise, so not to those."""
+    if node.get("to") in _NARROW:
+        raise ModelError(f"Cast to {type_name(node.get('to'))} is not supported", where=node.label)
     return x.to(torch_type(node.get("to"), node.label))
 
 
 @operator("CastLike", chain=True, fixed=(1,))
 def cast_like(node: Node, x: Tensor, like: Tensor) -> Tensor:
-    """The first input in the type of the second."""
+    """The first input in the type of the second, as far as Cast goes."""
+    if like.is_floating_point() and like.dtype.itemsize == 1:
+        raise ModelError(f"CastLike to {like.dtype} is not supported", where=node.label)
     return x.to(like.dtype)
 
 
@@ -238,7 +246,8 @@ def space_to_depth(node: Node, x: Tensor) -> Tensor:
     """Move blocks of space into channels."""
     block = node.get("blocksize")
     n, c, h, w = x.shape
-    parts = x.reshape(n, c, h // block, block, w // block, block).permute(0, 3, 5, 1, 2, 4)
+    order = (0, 3, 5, 1, 2, 4) if node.get("mode", "DCR") == "DCR" else (0, 1, 3, 5, 2, 4)
+    parts = x.reshape(n, c, h // block, block, w // block, block).permute(order)
     return parts.reshape(n, c * block**2, h // block, w // block)
 
 

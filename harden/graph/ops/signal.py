@@ -78,7 +78,8 @@ def mel_weight_matrix(node: Node, bins: Tensor, length: Tensor, rate: Tensor, lo
     """Triangles that gather a spectrum into mel bands."""
     count, size = int(bins.item()), int(length.item())
     bounded([size // 2 + 1, count])
-    edges = torch.linspace(_mel(float(low.item())), _mel(float(high.item())), count + 2, dtype=torch.float64)
+    first, last = _mel(float(low.item())), _mel(float(high.item()))
+    edges = first + (last - first) / (count + 2) * torch.arange(count + 2, dtype=torch.float64)
     hertz = 700 * (10 ** (edges / 2595) - 1)
     points = ((size + 1) * hertz / float(rate.item())).floor()
     places = torch.arange(size // 2 + 1, dtype=torch.float64).reshape(-1, 1)
