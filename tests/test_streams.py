@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from harden.streams import generator, numpy_generator
 
-
 GOLDEN_UNIFORM = [0.7806083300833231, 0.06566846861878606, 0.6198442247535682, 0.40105604789389737]
 GOLDEN_PERMUTATION = [4, 2, 3, 5, 0, 6, 7, 1]
 
