@@ -19,6 +19,7 @@ from harden.graph.file import Model
 from harden.pipeline.budget import steps_within
 from harden.pipeline.environment import environment
 from harden.pipeline.inputs import (
+    check_fits,
     open_conditions,
     open_model,
     open_preprocess,
@@ -118,6 +119,7 @@ def _prepare(settings: FitSettings) -> _Prepared:
     model = open_model(settings.model, weights=settings.weights, pretrained=settings.pretrained)
     preprocess = open_preprocess(model, settings)
     training, validation, test = open_training_data(settings, preprocess)
+    check_fits(model, training, test or validation)
     return _Prepared(
         settings=settings,
         method=methods.resolve(settings.method),

@@ -7,13 +7,18 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
+
 from harden import streams
 from harden.data.dataset import Dataset
 from harden.data.preprocess import Preprocess, resolve_preprocess
 from harden.errors import HardenError, SettingsError
+from harden.evaluation.feed import Feed
+from harden.evaluation.outputs import kind_of_output
 from harden.evaluation.plan import Condition
 from harden.graph.file import Model
 from harden.noise.profile import Profile
+from harden.runtime.sessions import Session
 from harden.settings import FitSettings, Settings
 
 _VALIDATION_SHARE = 0.1
@@ -104,6 +109,21 @@ def open_training_data(settings: FitSettings, preprocess: Preprocess) -> tuple[D
         train, validation = train.split(share, streams.numpy_generator(settings.seed, "split"))
     test = Dataset.open(settings.test, preprocess, limit=settings.limit) if settings.test else None
     return train, validation, test
+
+
+def check_fits(model: Model, *data: Dataset) -> None:
+    """Run the model on an example of each data set, before anything is written.
+
+    Raises:
+        DataError: Shapes differ, or the model's output is not a score for each of the data's classes.
+        ModelError: ONNX Runtime does not accept the model.
+    """
+    session = Session(model.serialize())
+    for one in data:
+        example = Feed(model, one.subset(np.arange(1))).head(1)
+        output = session.run(example)[0]
+        if one.labels is not None:
+            kind_of_output(model, one, output)
 
 
 def thread_count(settings: Settings) -> int:

@@ -1,0 +1,103 @@
+"""Bad input: a one-line error that says what to do, the right exit code, nothing written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from harden.cli import main
+
+
+def _truncate(folder: Path) -> None:
+    path = folder / "digits_cnn.onnx"
+    path.write_bytes(path.read_bytes()[:5000])
+
+
+def _text(folder: Path) -> None:
+    (folder / "digits_cnn.onnx").write_text("this is no model")
+
+
+def _directory(folder: Path) -> None:
+    (folder / "digits_cnn.onnx").unlink()
+    (folder / "digits_cnn.onnx").mkdir()
+
+
+def _unlabelled(folder: Path) -> None:
+    table = pa.table({"image": [{"bytes": b"x", "path": "a.png"}]})
+    pq.write_table(table, folder / "train.parquet")
+
+
+def _other_classes(folder: Path) -> None:
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 16, size=(200, 8, 8), dtype=np.uint8)
+    np.savez(folder / "many.npz", images=images, labels=np.arange(200) % 23)
+
+
+def _other_run(folder: Path) -> None:
+    (folder / "taken").mkdir()
+    (folder / "taken" / "notes.txt").write_text("mine")
+
+
+CASES: list[tuple[str, Callable[[Path], None] | None, list[str], int, str]] = [
+    ("truncated ONNX", _truncate, [], 3, "digits_cnn.onnx"),
+    ("text file called .onnx", _text, [], 3, "digits_cnn.onnx"),
+    ("a directory", _directory, [], 3, "directory"),
+    ("unknown profile", None, ["--profile", "ramm1"], 2, "Did you mean rram1"),
+    ("negative sigma", None, ["--profile", "gaussian:sigma=-0.1"], 2, "sigma"),
+    ("unknown method", None, ["--method", "nfft"], 2, "Did you mean nft"),
+    ("unknown method option", None, ["--method", "nft", "-o", "betta=1"], 2, "Did you mean beta"),
+    ("parquet without labels", _unlabelled, ["--data", "train.parquet"], 3, "label"),
+    ("missing data", None, ["--data", "nowhere.parquet"], 3, "nowhere.parquet"),
+    ("not the data's classes", _other_classes, ["--data", "many.npz", "--test", "many.npz"], 3, "23"),
+    ("folder of something else", _other_run, ["--out", "taken"], 2, "notes.txt"),
+    ("wrong number of means", None, ["--mean", ".1,.2,.3", "--std", ".1,.2,.3"], 3, "channel"),
+    ("zero chips", None, ["--chips", "0"], 2, "--chips"),
+    ("a time that no law covers", None, ["--profile", "rram_wan", "--at", "1h"], 3, "valid"),
+]
+
+
+@pytest.mark.parametrize(("name", "damage", "arguments", "code", "hint"), CASES, ids=[case[0] for case in CASES])
+def test_bad_input(
+    name: str,
+    damage: Callable[[Path], None] | None,
+    arguments: list[str],
+    code: int,
+    hint: str,
+    prepared: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    if damage:
+        damage(prepared)
+    monkeypatch.chdir(prepared)
+    before = sorted(p.relative_to(prepared) for p in prepared.rglob("*"))
+    out = [] if "--out" in arguments else ["--out", "a"]
+    with pytest.raises(SystemExit) as caught:
+        main(["fit", "digits_cnn.onnx", "-q", *out, *arguments])
+    printed = capsys.readouterr()
+    assert caught.value.code == code, printed.err
+    assert printed.out == ""
+    lines = printed.err.strip().splitlines()
+    assert len(lines) == 1, printed.err
+    assert lines[0].startswith("error: ")
+    assert hint in lines[0]
+    assert sorted(p.relative_to(prepared) for p in prepared.rglob("*")) == before
+
+
+def test_unknown_preprocessing_names_the_flags(prepared: Path, command: Callable[..., Any]) -> None:
+    import onnx
+
+    proto = onnx.load(prepared / "digits_cnn.onnx")
+    del proto.metadata_props[:]
+    onnx.save(proto, prepared / "bare.onnx")
+    done = command(prepared, "fit", "bare.onnx", "--out", "a")
+    assert done.code == 3
+    assert "--mean" in done.err
+    assert "--std" in done.err
+    assert not (prepared / "a").exists()

@@ -1,0 +1,175 @@
+"""The main job on the embedded network: ONNX in, hardened ONNX out, proved in ONNX Runtime, with a report."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import numpy_helper
+
+FIT = ("fit", "digits_cnn.onnx", "--out", "a", "--json")
+
+
+def without_times(document: Any) -> Any:
+    """The document without what may differ between equal runs: seconds and speeds."""
+    if isinstance(document, dict):
+        return {k: without_times(v) for k, v in document.items() if k not in ("seconds", "runtime")}
+    return [without_times(one) for one in document] if isinstance(document, list) else document
+
+
+def test_the_gain_is_large_and_on_the_same_chips(finished: tuple[Path, Any]) -> None:
+    document = finished[1].document
+    before, after = (document[stage]["profiles"][0] for stage in ("before", "after"))
+    assert before["accuracy"]["mean"] < 0.45
+    assert after["accuracy"]["mean"] > before["accuracy"]["mean"] + 0.3
+    assert document["after"]["clean"]["accuracy"] > document["before"]["clean"]["accuracy"] - 0.05
+    assert before["digest"] == after["digest"]
+    assert len(after["accuracies"]) == after["chips"] == 12
+    assert document["reported_on"] == "test"
+
+
+def test_the_hardened_file_is_the_same_graph_with_other_weights(finished: tuple[Path, Any]) -> None:
+    folder, _ = finished
+    old = onnx.load(folder / "digits_cnn.onnx")
+    new = onnx.load(folder / "a" / "model.onnx")
+    assert [n.SerializeToString() for n in old.graph.node] == [n.SerializeToString() for n in new.graph.node]
+    assert [i.SerializeToString() for i in old.graph.input] == [i.SerializeToString() for i in new.graph.input]
+    assert [t.name for t in old.graph.initializer] == [t.name for t in new.graph.initializer]
+    own = {p.key: p.value for p in old.metadata_props}
+    got = {p.key: p.value for p in new.metadata_props}
+    assert {k: v for k, v in got.items() if k in own} == own
+    assert all(k.startswith("harden.") for k in got if k not in own)
+    moved = [
+        t.name
+        for t, u in zip(old.graph.initializer, new.graph.initializer, strict=True)
+        if not np.array_equal(numpy_helper.to_array(t), numpy_helper.to_array(u))
+    ]
+    weights = [t.name for t in old.graph.initializer if len(t.dims) > 1]
+    assert set(weights) <= set(moved)
+
+
+def test_the_report_comes_from_the_exported_file(finished: tuple[Path, Any]) -> None:
+    """The clean accuracy in the report is what ONNX Runtime says of the file, counted here."""
+    folder, done = finished
+    data = np.load(folder / "test.npz")
+    session = onnxruntime.InferenceSession(folder / "a" / "model.onnx")
+    record = json.loads(session.get_modelmeta().custom_metadata_map["harden.preprocess"])
+    images = data[next(k for k in data.files if data[k].ndim > 1)].astype(np.float32)
+    labels = data[next(k for k in data.files if data[k].ndim == 1)]
+    x = (images.reshape(len(images), 1, 8, 8) / record["scale"] - record["mean"][0]) / record["std"][0]
+    logits = session.run(None, {session.get_inputs()[0].name: x.astype(np.float32)})[0]
+    assert done.document["after"]["clean"]["accuracy"] == pytest.approx((logits.argmax(1) == labels).mean(), abs=1e-12)
+
+
+def test_the_run_folder_holds_what_the_architecture_names(finished: tuple[Path, Any]) -> None:
+    folder = finished[0] / "a"
+    names = {p.name for p in folder.iterdir()}
+    assert {
+        "settings.toml",
+        "train.jsonl",
+        "checkpoint.safetensors",
+        "model.onnx",
+        "model.safetensors",
+        "trials.jsonl",
+        "report.json",
+        "report.html",
+        "README.md",
+    } <= names
+    steps = [json.loads(line)["step"] for line in (folder / "train.jsonl").read_text().splitlines()]
+    assert steps == list(range(1, len(steps) + 1))
+    trials = [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
+    assert [t["chip"] for t in trials] == list(range(12))
+    assert {"profile", "at_s", "chip", "accuracy"} <= set(trials[0])
+    assert "http" not in (folder / "report.html").read_text().replace("http://www.w3.org", "")
+
+
+def test_the_hardened_file_needs_no_flags(finished: tuple[Path, Any], command: Callable[..., Any]) -> None:
+    folder, done = finished
+    found = command(folder, "eval", "a/model.onnx", "--chips", "12", "--json")
+    assert found.code == 0, found.err
+    assert found.document["profiles"][0]["accuracy"] == done.document["after"]["profiles"][0]["accuracy"]
+
+
+def test_the_same_command_on_a_finished_run_computes_nothing(
+    finished: tuple[Path, Any], command: Callable[..., Any]
+) -> None:
+    folder, done = finished
+    written = {p: p.stat().st_mtime_ns for p in (folder / "a").iterdir()}
+    again = command(folder, *FIT)
+    assert (again.code, again.document) == (0, done.document)
+    assert {p: p.stat().st_mtime_ns for p in (folder / "a").iterdir() if p.name != ".lock"} == {
+        p: t for p, t in written.items() if p.name != ".lock"
+    }
+
+
+def test_two_runs_with_one_seed_are_identical_but_for_times(
+    finished: tuple[Path, Any], prepared: Path, command: Callable[..., Any]
+) -> None:
+    folder, done = finished
+    again = command(prepared, "fit", "digits_cnn.onnx", "--out", "b", "--json")
+    assert without_times(again.document) == without_times(done.document)
+    for name in ("model.onnx", "model.safetensors", "train.jsonl", "trials.jsonl", "trials.before.jsonl"):
+        assert (folder / "a" / name).read_bytes() == (prepared / "b" / name).read_bytes(), name
+
+
+def test_a_killed_run_ends_with_the_same_bits(
+    finished: tuple[Path, Any], prepared: Path, command: Callable[..., Any]
+) -> None:
+    folder, done = finished
+    for marker in ("trials.before.jsonl", "train.jsonl", "trials.jsonl"):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "harden", *FIT], cwd=prepared, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        end = time.monotonic() + 120
+        while not (prepared / "a" / marker).exists() and process.poll() is None and time.monotonic() < end:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    resumed = command(prepared, *FIT)
+    assert resumed.code == 0, resumed.err
+    assert without_times(resumed.document) == without_times(done.document)
+    for name in ("model.onnx", "train.jsonl", "trials.jsonl"):
+        assert (folder / "a" / name).read_bytes() == (prepared / "a" / name).read_bytes(), name
+
+
+def test_a_folder_of_another_run_is_refused_and_kept(
+    finished: tuple[Path, Any], tmp_path: Path, command: Callable[..., Any]
+) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(finished[0], folder)
+    done = command(folder, *FIT, "--seed", "1")
+    assert done.code == 2
+    assert "you ask  seed = 1" in done.err
+    assert (folder / "a" / "model.onnx").read_bytes() == (finished[0] / "a" / "model.onnx").read_bytes()
+
+
+def test_require_decides_the_exit_code(finished: tuple[Path, Any], command: Callable[..., Any]) -> None:
+    folder, _ = finished
+    good = command(folder, "eval", "a/model.onnx", "--chips", "12", "--require", "mean_accuracy>=0.5")
+    bad = command(folder, "eval", "a/model.onnx", "--chips", "12", "--require", "p05_accuracy>=0.999")
+    never = command(folder, "eval", "a/model.onnx", "--chips", "12", "--require", "yield(0.5)>=0.99@95%")
+    assert (good.code, bad.code, never.code) == (0, 6, 2)
+    assert "p05_accuracy>=0.999 is not met" in bad.err
+    assert "299" in never.err
+
+
+def test_the_report_can_be_made_again_from_the_record(
+    finished: tuple[Path, Any], tmp_path: Path, command: Callable[..., Any]
+) -> None:
+    run = tmp_path / "a"
+    shutil.copytree(finished[0] / "a", run)
+    before = (run / "report.html").read_bytes()
+    (run / "report.html").unlink()
+    assert command(tmp_path, "report", "a").code == 0
+    assert (run / "report.html").read_bytes() == before
