@@ -1,0 +1,26 @@
+"""docs/profiles.md names every device, law and common knob, and its files load."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from harden.noise.check import check
+from harden.noise.definition import COMMON
+from harden.registry import DEVICES, LAWS
+
+PAGE = (Path(__file__).parents[2] / "docs" / "profiles.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", [*DEVICES, *LAWS, *COMMON])
+def test_the_page_names_it(name: str) -> None:
+    assert f"`{name}`" in PAGE
+
+
+def test_the_example_is_a_good_profile(tmp_path: Path) -> None:
+    example = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)[0]
+    file = tmp_path / "example.toml"
+    file.write_text(example, encoding="utf-8")
+    assert check(file) == []
