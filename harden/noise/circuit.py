@@ -88,8 +88,9 @@ class Circuit:
             programmed, total = ageing.run(block, _part(scale, part), block_ends)
             noisy[part] = total
             if self.compensated:
-                reference += float(programmed.abs().sum())
-                current += float(total.abs().sum())
+                # In double precision, so that the order of the sum, which depends on threads, does not show.
+                reference += float(programmed.abs().sum(dtype=torch.float64))
+                current += float(total.abs().sum(dtype=torch.float64))
         if self.compensated and reference:
             noisy.mul_(reference / max(current, _TINY))
         return noisy.reshape(weight.shape).to(weight.dtype)

@@ -235,6 +235,9 @@ class Profile:
         with torch.no_grad():
             return self.perturb(weights, seed=seed, path=("chip", index), at_s=at_s)
 
+    def __hash__(self) -> int:
+        return hash((self.name, self.digest))
+
     def __str__(self) -> str:
         knobs = self.definition.all_knobs()
         turned = [

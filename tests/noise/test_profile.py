@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import NamedTuple
 
@@ -205,6 +206,16 @@ class TestLevel:
         for text in ["gaussian", "rram1:sigma_d=0.25", "gaussian:sigma=lognormal(0.1,0.3),relative_to=weight"]:
             assert str(Profile.parse(text)) == text
             assert Profile.parse(str(Profile.parse(text))).digest == Profile.parse(text).digest
+
+    def test_profiles_travel_to_workers_and_serve_as_keys(self) -> None:
+        for text in ("pcm", "rram1:sigma_d=lognormal(0.1,0.2)"):
+            profile = Profile.parse(text).scaled(1.5)
+            weights = some_weights()
+            before = profile.chip(weights, seed=0, index=1)
+            copy = pickle.loads(pickle.dumps(profile))
+            assert copy == profile
+            assert {copy: 1}[profile] == 1
+            assert torch.equal(copy.chip(weights, seed=0, index=1)["b"], before["b"])
 
     def test_noise_grows_with_the_range_or_not(self) -> None:
         assert Profile.load("gaussian").scales_with_range

@@ -5,7 +5,8 @@ t = time since programming + t₀, t_r the time a reading takes, ĝ the programm
 at every multiplication.
 
 Source: Nandakumar et al., ICECS 2019, as in IBM/aihwkit, ``inference/noise/pcm.py``. Joshi et al. (2020) and papers
-after it write the logarithm as ln((t + t_r) / t_r). The factor 2 is kept here; without it σ of PCM is 2% larger at once.
+after it write the logarithm as ln((t + t_r) / t_r). The factor 2 is kept here; without it σ of PCM is 2%
+larger at once.
 """
 
 from __future__ import annotations
