@@ -46,6 +46,18 @@ def seconds(value: object) -> object:
     return float(match[1]) * unit
 
 
+def read_seconds(text: str, flag: str) -> float:
+    """A duration that was given to a flag, in seconds.
+
+    Raises:
+        SettingsError: It is none; names the flag.
+    """
+    try:
+        return float(seconds(text))  # pyright: ignore[reportArgumentType]
+    except ValueError as error:
+        raise SettingsError(f"{flag}: {error}") from None
+
+
 def _separated(value: object) -> object:
     """Split ``a,b,c``; a list stays a list, a single value becomes a list of one."""
     if isinstance(value, str):

@@ -16,7 +16,7 @@ _COMMANDS = {
     "eval": "measure the accuracy a population of chips will have",
     "compare": "several models on the same chips",
     "inspect": "can this model be hardened, and which weights are noisy?",
-    "profiles": "the noise profiles: list, show",
+    "profiles": "the noise profiles: list, show, check, calibrate",
     "methods": "the hardening methods: list, show",
     "plan": "how many chips a wanted certainty needs",
     "report": "make report.html again from a finished run",

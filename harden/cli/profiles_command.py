@@ -1,6 +1,8 @@
-"""``harden profiles list|show``."""
+"""``harden profiles list|show|check|calibrate``."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import click
 
@@ -29,10 +31,53 @@ def list_command(as_json: bool) -> None:
 
 @command.command("show")
 @click.argument("name")
+@click.option("--model", help="say what the noise would do to this model")
+@click.option("--at", "at", metavar="TIME", help="time since programming, such as 1h  [default: the first valid one]")
 @click.option("--json", "as_json", is_flag=True, help="one JSON document on stdout")
-def show_command(name: str, as_json: bool) -> None:
+def show_command(name: str, model: str | None, at: str | None, as_json: bool) -> None:
     """One profile: its parameters, valid times, citation. NAME may carry values (rram1:sigma_d=0.2) or be a file."""
-    from harden.pipeline.catalogue import profile, profile_text
+    from harden.noise.show import text
+    from harden.pipeline.catalogue import profile
+    from harden.settings import read_seconds
 
-    document = profile(name)
-    show(document, as_json, profile_text(document))
+    document = profile(name, model, None if at is None else read_seconds(at, "--at"))
+    show(document, as_json, text(document))
+
+
+@command.command("check")
+@click.argument("file")
+@click.option("--json", "as_json", is_flag=True, help="one JSON document on stdout")
+def check_command(file: str, as_json: bool) -> None:
+    """Validate a profile of yours: every problem of FILE at once."""
+    from harden.pipeline.profiles import check
+
+    document = check(file)
+    show(document, as_json, f"{file}: fine")
+
+
+@command.command("calibrate")
+@click.argument("measurements", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="profile to write  [default: NAME.toml]")
+@click.option("--name", help="the profile's name  [default: the file's]")
+@click.option("--g-max-us", type=float, help="largest conductance, µS  [default: the largest target]")
+@click.option("--g-min-us", type=float, help="smallest conductance, µS  [default: the smallest target]")
+@click.option("--citation", help="where the data come from")
+@click.option("--json", "as_json", is_flag=True, help="one JSON document on stdout")
+def calibrate_command(
+    measurements: Path,
+    out: Path | None,
+    name: str | None,
+    g_max_us: float | None,
+    g_min_us: float | None,
+    citation: str | None,
+    as_json: bool,
+) -> None:
+    """Fit a profile to MEASUREMENTS, a CSV file with target_us, measured_us and perhaps time_s, device, cell.
+
+    \b
+    harden profiles calibrate wafer7.csv --citation 'our wafer 7, 2026'
+    """
+    from harden.pipeline.profiles import calibrate, calibrate_text
+
+    document = calibrate(measurements, out=out, name=name, g_max_us=g_max_us, g_min_us=g_min_us, citation=citation)
+    show(document, as_json, calibrate_text(document))

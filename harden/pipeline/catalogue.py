@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from harden import methods as method_package
+from harden.noise import show
 from harden.noise.profile import Profile
-from harden.registry import DEVICES, METHODS
+from harden.pipeline.inputs import open_model
+from harden.registry import METHODS
 
 
 def methods() -> list[dict[str, Any]]:
@@ -48,39 +50,28 @@ def _range(option: dict[str, Any]) -> str:
     return f"  ({'' if low is None else low} .. {'' if high is None else high})"
 
 
-def profiles() -> list[dict[str, Any]]:
-    """One record a shipped profile."""
-    return [_profile_record(Profile.load(name)) for name in DEVICES]
+def profiles() -> list[dict[str, str]]:
+    """One record a shipped profile: name, kind, summary, source, level, valid."""
+    return show.listing()
 
 
 def profiles_text(records: list[dict[str, Any]]) -> str:
     """The profiles as a table."""
-    return _table(("profile", "summary"), [(r["name"], r["summary"]) for r in records])
+    return _table(
+        ("profile", "storage", "level", "summary"), [(r["name"], r["kind"], r["level"], r["summary"]) for r in records]
+    )
 
 
-def profile(text: str) -> dict[str, Any]:
-    """One profile, with any values given in its name."""
-    return _profile_record(Profile.parse(text))
+def profile(text: str, model: str | None = None, at_s: float | None = None) -> dict[str, Any]:
+    """One profile, with any values given in its name, and what it would do to a model.
 
-
-def profile_text(record: dict[str, Any]) -> str:
-    """One profile for people."""
-    lines = [f"{record['name']}: {record['summary']}", f"source: {record['citation']}", "parameters:"]
-    lines += [f"  {key} = {value}" for key, value in record["parameters"].items()]
-    lines.append(f"default time: {record['default_at_s']:g} s after programming; digest {record['digest'][:12]}")
-    return "\n".join(lines)
-
-
-def _profile_record(one: Profile) -> dict[str, Any]:
-    return {
-        "name": one.name,
-        "summary": one.summary,
-        "citation": one.citation,
-        "parameters": dict(one.parameters),
-        "default_at_s": one.default_at_s,
-        "scales_with_range": one.scales_with_range,
-        "digest": one.digest,
-    }
+    Args:
+        text: ``NAME[:key=value,...]`` or a file.
+        model: An ONNX file, or ``timm:NAME``.
+        at_s: Seconds since programming; None is the first valid time.
+    """
+    weights = None if model is None else open_model(model, allow_random=True).analog_weights()
+    return show.describe(Profile.parse(text), weights, at_s=at_s)
 
 
 def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
