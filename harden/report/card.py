@@ -45,14 +45,14 @@ def markdown(document: Document) -> str:
     parts += [f"## {limits.TITLE}", ""]
     for block in limits.build(document).blocks:
         if isinstance(block, Bullets):
-            parts += [f"- {_text(item)}" for item in block.items]
+            parts += [f"- {_text(item.replace('`', ''))}" for item in block.items]
     parts += ["", "## How it was made", "", *_made(reading), ""]
     return "\n".join(parts)
 
 
 def _header(reading: Reading) -> dict[str, Any]:
     header: dict[str, Any] = {"library_name": "onnx"}
-    if reading.measure == "accuracy" and reading.conditions:
+    if reading.measure == "accuracy" and _images(reading):
         header["pipeline_tag"] = "image-classification"
     header["tags"] = ["onnx", "harden", "compute-in-memory", "noise-robustness"]
     results = [r for condition in reading.conditions for r in _results(reading, condition.label, condition.subject)]
@@ -73,14 +73,18 @@ def _results(reading: Reading, label: str, trials: Trials) -> list[dict[str, Any
         (f"worst of {trials.chips} chips, {label}", spread.get("min")),
     ]
     metrics = [{"type": reading.measure, "name": name, "value": value} for name, value in values if known(value)]
-    task = {"type": "image-classification", "name": "classification under hardware weight noise"}
+    kind = "image-classification" if _images(reading) else "tabular-classification"
+    task = {"type": kind, "name": "classification under hardware weight noise"}
     return [{"task": task, "dataset": {"type": _stem(source), "name": source}, "metrics": metrics}] if metrics else []
 
 
+def _images(reading: Reading) -> bool:
+    source = str(reading.data.get("source") or "").lower()
+    return bool(source) and not source.endswith((".npz", ".csv"))
+
+
 def _use(reading: Reading) -> list[str]:
-    artifacts = reading.part("artifacts")
-    file = _base(artifacts.get("model") or reading.model_name)
-    file = file if file.endswith(".onnx") else "model.onnx"
+    file = "model.onnx" if reading.kind == "fit" else _base(reading.model_name)
     return [
         "The graph, its inputs and its outputs are those of the original file; only numbers changed.",
         "",

@@ -12,7 +12,7 @@ from pathlib import PurePath
 from typing import Any
 
 from harden.errors import InputError
-from harden.report.words import clean, duration, known, label, number, percent, shown
+from harden.report.words import clean, duration, known, number, percent, shown
 
 Document = Mapping[str, Any]
 
@@ -87,10 +87,13 @@ class Condition:
     @property
     def described(self) -> str:
         """The label, with the profile's parameters where these are few."""
-        if not 0 < len(self.parameters) <= 3:
-            return self.label
-        knobs = {key: value for key, value in self.parameters.items() if f", {label(key)} " not in self.label}
-        return f"{self.label} ({shown(knobs)})" if knobs else self.label
+        usual = {"reference": "tensor", "tile_rows": 256, "tile_columns": 256}
+        knobs = [
+            f"{clean(key)} {shown(value)}"
+            for key, value in self.parameters.items()
+            if value not in (0, None, usual.get(key)) and f", {clean(key)} " not in self.label
+        ]
+        return f"{self.label} ({', '.join(knobs)})" if 0 < len(knobs) <= 3 else self.label
 
     @property
     def noise(self) -> str:
@@ -264,7 +267,7 @@ def condition_labels(entries: list[Mapping[str, Any]]) -> list[str]:
         text = clean(entry.get("name") or "noise")
         for key in differing:
             value = parameters(entry)[key]
-            text += f", {label(key)} {number(value) if known(value) else clean(value)}"
+            text += f", {clean(key)} {number(value) if known(value) else clean(value)}"
         if timed and known(entry.get("at_s")):
             text += f" at {duration(entry['at_s'])}"
         labels.append(text)

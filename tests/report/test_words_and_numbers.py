@@ -89,7 +89,7 @@ def test_the_terminal_text_is_plain(kind: str, eval_document: Callable, compare_
 
 
 def test_skewed_chips_are_not_extrapolated(eval_document: Callable[..., Document]) -> None:
-    assert "No Gaussian extrapolation: the skew of -" in html(eval_document())
+    assert "No Gaussian extrapolation: the skew of −" in html(eval_document())
 
 
 def test_gaussian_chips_may_be(eval_document: Callable[..., Document]) -> None:

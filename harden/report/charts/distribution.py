@@ -63,13 +63,17 @@ def _draw(
     edges = np.linspace(low, high, (26 if narrow else 51))
     counts = [np.histogram(row.values, edges)[0] for row in rows]
     top = max(1.0, float(np.max(counts)))
+    stacked = False
     with drawing():
         height = 60 + len(rows) * (130 if narrow else 150)
         plot = Plot(width, height, rows=len(rows))
-        plot.margins(left=34, right=24, top=52, bottom=46, gap=0.75 if narrow else 0.55)
         for axis, row, count in zip(plot.axes, rows, counts, strict=True):
             _row(axis, row, edges, count, top, narrow)
-            _levels(axis, row.clean, threshold, edges, width - 58)
+            stacked = _levels(axis, row.clean, threshold, edges, width - 58) or stacked
+        for axis, row in zip(plot.axes, rows, strict=True):
+            axis.set_title(row.title, loc="left", pad=32 if stacked else 20)
+        gap = (0.75 if narrow else 0.6) if stacked else (0.65 if narrow else 0.5)
+        plot.margins(left=34, right=24, top=52 if stacked else 40, bottom=46, gap=gap)
         percent_axis(plot.axes[-1], "x", low, high, ticks=5 if narrow else 10)
         cut = "" if low == 0 else f"  (axis starts at {percent(low, 0)})"
         plot.axes[-1].set_xlabel(f"{measure} of a chip{cut}")
@@ -98,11 +102,13 @@ def _row(axis: Axes, row: Row, edges: np.ndarray, count: np.ndarray, top: float,
     axis.spines["left"].set_visible(False)
     axis.tick_params(left=False)
     axis.grid(axis="y")
-    axis.set_title(row.title, loc="left", pad=32)
 
 
-def _levels(axis: Axes, clean: float | None, threshold: float | None, edges: np.ndarray, width: int) -> None:
-    """Lines of the clean measure and of the required one, with labels that neither touch nor leave the drawing."""
+def _levels(axis: Axes, clean: float | None, threshold: float | None, edges: np.ndarray, width: int) -> bool:
+    """Lines of the clean measure and of the required one, with labels that neither touch nor leave the drawing.
+
+    Returns whether a label had to go above the other.
+    """
     marks = [
         (value, f"{word} {text}", colour, dashes)
         for value, word, text, colour, dashes in (
@@ -111,13 +117,15 @@ def _levels(axis: Axes, clean: float | None, threshold: float | None, edges: np.
         )
         if value is not None
     ]
-    taken = -np.inf
+    taken, stacked = -np.inf, False
     for value, text, colour, dashes in sorted(marks):
         axis.axvline(value, color=COLOURS[colour], linewidth=1.6, linestyle=dashes)
         place, length = (value - edges[0]) / (edges[-1] - edges[0]) * width, 6.4 * len(text)
         left = min(place - 4, width + 20 - length)
         raised = left < taken
+        stacked = stacked or raised
         taken = left + length + 8
         axis.annotate(
             text, (0, 1), (left, 18 if raised else 4), "axes fraction", textcoords="offset points", fontsize=SMALL
         )
+    return stacked

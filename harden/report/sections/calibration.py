@@ -7,10 +7,15 @@ from typing import Any
 
 from harden.report.blocks import Bullets, Section, Table
 from harden.report.document import Document, Reading, Trials
-from harden.report.words import MISSING, clean, known, number, percent
+from harden.report.words import MISSING, clean, known, percent
 
 ORDER = 100
 TITLE = "Confidence and agreement"
+
+
+def _nats(value: Any) -> str:
+    return f"{value:.3f}" if known(value) else MISSING
+
 
 _ROWS: tuple[tuple[str, Callable[[Trials], Any], Callable[[Any], str]], ...] = (
     ("Mean confidence without noise", lambda t: t.clean.get("confidence"), percent),
@@ -18,7 +23,7 @@ _ROWS: tuple[tuple[str, Callable[[Trials], Any], Callable[[Any], str]], ...] = (
     ("Expected calibration error without noise", lambda t: t.clean.get("ece"), percent),
     ("Expected calibration error over chips", lambda t: t.entry.get("ece"), percent),
     ("Agreement with the network without noise", lambda t: t.entry.get("agreement"), percent),
-    ("Expected KL divergence between chips (nats)", lambda t: t.entry.get("ekl"), number),
+    ("Expected KL divergence between chips (nats)", lambda t: t.entry.get("ekl"), _nats),
 )
 
 
@@ -36,7 +41,9 @@ def build(document: Document) -> Section:
     rows = [[title, *(write(_scalar(get(t))) for t in trials)] for title, get, write in _ROWS]
     rows = [row for row in rows if any(cell != MISSING for cell in row[1:])]
     heads = [""] if reading.kind == "eval" else [clean(t.role) for t in trials]
-    table = Table(["", *heads], rows, "l" + "r" * len(trials), caption=f"Under {condition.label}." if condition else "")
+    table = Table(
+        ["", *heads], rows, "l" + "r" * len(trials), caption=f"Noise: {condition.label}." if condition else ""
+    )
     return Section(
         TITLE,
         [

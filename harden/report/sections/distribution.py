@@ -31,10 +31,10 @@ def build(document: Document) -> Section:
         measure=reading.measure,
         threshold=condition.subject.threshold,
         alt=f"Histogram of the {reading.measure} of each chip under {condition.label}: {text}.",
-        caption=f"Chips under {condition.label}. Bars count chips; below them, each dot is one chip.",
+        caption=f"Noise: {condition.described}. Bars count chips; below them, each dot is one chip.",
     )
     blocks: list[Block] = [figure]
-    blocks += [Details(f"Every chip under {c.label}", [_table(c)]) for c in conditions]
+    blocks += [Details(f"The {reading.measure} of every chip ({c.label})", [_table(c)]) for c in conditions]
     return Section(TITLE, blocks)
 
 

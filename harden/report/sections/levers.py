@@ -8,7 +8,7 @@ from typing import Any
 from harden.report.blocks import Block, Figure, Paragraph, Section, Table
 from harden.report.charts.bars import Bar, bars
 from harden.report.document import Document, Reading
-from harden.report.words import clean, known, label, percent, points, shown
+from harden.report.words import clean, known, label, number, percent, plural, points, shown
 
 ORDER = 70
 TITLE = "What helped"
@@ -27,14 +27,14 @@ def build(document: Document) -> Section:
     controls = _controls(reading)
     if controls:
         blocks.append(_bars(reading, controls))
-    rows = [[label(name), *_lever(value)] for name, value in reading.part("levers").items()]
+    rows = [row for name, value in reading.part("levers").items() if (row := _lever(name, value))]
     if rows:
         blocks.append(Table(["lever", "state", "what it did", "points"], rows, "lllr"))
     if not controls:
         blocks.append(
             Paragraph(
                 "No controls were run, so the gain is not split between the method and the levers. "
-                "Run --method none with the same levers to see what the method itself adds.",
+                "Run `--method none` with the same levers to see what the method itself adds.",
                 tone="note",
             )
         )
@@ -80,11 +80,15 @@ def _bars(reading: Reading, controls: list[tuple[str, float]]) -> Figure:
     )
 
 
-def _lever(value: Any) -> list[str]:
-    if value is None:
-        return ["off", "", ""]
+def _lever(name: str, value: Any) -> list[str]:
+    """One row: name, state, what it did, points; none for an empty list."""
+    if isinstance(value, list):
+        return [label(name), "", shown(value), ""] if value else []
+    if not value or (isinstance(value, Mapping) and not any(value.values())):
+        return [label(name), "off", "", ""]
     if not isinstance(value, Mapping):
-        return [shown(value), "", ""]
+        times = f"{number(value)} times the profile's noise" if name == "train_sigma_scale" else shown(value)
+        return [label(name), "on", times, ""]
     rest = {key: item for key, item in value.items() if item is not None}
     state = next((shown(rest.pop(key)) for key in ("state", "kind") if key in rest), "")
     if not state and "kept" in rest:
@@ -92,8 +96,17 @@ def _lever(value: Any) -> list[str]:
     rest.pop("tried", None)
     gain = next((rest.pop(key) for key in ("gain", "contribution") if known(rest.get(key))), None)
     before, after = rest.pop("before", None), rest.pop("after", None)
-    words = [shown(rest)] if rest else []
+    words = [_clip(rest) if name == "clip" and known(rest.get("k")) else shown(rest)] if rest else []
     if known(before) and known(after):
         gain = after - before if gain is None else gain
         words.append(f"validation chips {percent(before)} to {percent(after)}")
-    return [state or "on", ", ".join(words), points(gain) if gain is not None else ""]
+    return [label(name), state or "on", ", ".join(words), points(gain) if gain is not None else ""]
+
+
+def _clip(value: Mapping[str, Any]) -> str:
+    text = f"at ±{number(value['k'])} standard deviations of each tensor"
+    if known(value.get("tensors")):
+        text += f", {plural(int(value['tensors']), 'tensor')}"
+    if known(value.get("beyond_at_start")):
+        text += f"; {percent(value['beyond_at_start'])} of the weights were beyond"
+    return text

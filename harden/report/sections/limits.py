@@ -19,12 +19,22 @@ def applies(document: Document) -> bool:
 
 def build(document: Document) -> Section:
     """Assumptions, sample sizes and gaps of this very run."""
-    reading = Reading(document)
+    return Section(TITLE, [Bullets(statements(Reading(document)))])
+
+
+def statements(reading: Reading) -> list[str]:
+    """The limits, one sentence or two each."""
     profile = (
         f"The chips are simulated. The noise is what the profile ({reading.profile}) says; whether it describes your "
         "devices is your assumption, and nothing here tests it."
     )
     items = [profile]
+    references = sorted({str(c.parameters["reference"]) for c in reading.conditions if c.parameters.get("reference")})
+    if references:
+        items.append(
+            f"Weights are mapped to conductances with one scale for each {' or '.join(map(clean, references))}. "
+            "Where noise grows with the range, another mapping gives other numbers, with and without hardening."
+        )
     items += _sample(reading)
     items += _coverage(reading)
     items.append(
@@ -37,8 +47,7 @@ def build(document: Document) -> Section:
     elif reading.conditions:
         items.append("One point in time was tried; nothing is said about ageing.")
     items.append("Noise is drawn at random. An adversary, or a systematic defect, can be worse than every chip shown.")
-    items += _hints(reading)
-    return Section(TITLE, [Bullets(items)])
+    return items + _hints(reading)
 
 
 def _sample(reading: Reading) -> list[str]:
@@ -76,5 +85,5 @@ def _hints(reading: Reading) -> list[str]:
     if any(row for row in reading.rows("not_perturbed")):
         items.append("The tensors listed as not perturbed are taken to be stored without error.")
     if reading.kind == "fit":
-        items.append("One training run, one seed: another seed gives another network. --seeds N shows how much.")
+        items.append("One training run, one seed: another seed gives another network. `--seeds N` shows how much.")
     return items

@@ -39,18 +39,19 @@ def build(document: Document) -> Section:
 
 def _facts(reading: Reading) -> list[tuple[str, str]]:
     facts: list[tuple[str, str]] = []
+    paths = []
     for role, evaluation in reading.evaluations:
         model = evaluation.get("model") or {}
         name = "model" if role == "network" else f"model, {clean(role)}"
-        if model.get("path"):
+        # A hardened model still names the file it came from.
+        if model.get("path") and model["path"] not in paths:
             facts.append((name, clean(model["path"])))
+            paths.append(model["path"])
         if model.get("sha256"):
             facts.append((f"{name}, sha256", clean(model["sha256"])))
     if reading.method:
         facts.append(("method", reading.method))
-    if options := (
-        reading.part("method").get("options") if isinstance(reading.document.get("method"), Mapping) else None
-    ):
+    if options := reading.part("settings", "options"):
         facts.append(("method options", shown(options)))
     data = reading.data
     if data.get("source"):
@@ -69,8 +70,8 @@ def _facts(reading: Reading) -> list[tuple[str, str]]:
             facts.append(("validation took", duration(runtime["seconds"])))
         if known(runtime.get("images_per_second")):
             clean_rate = runtime.get("clean_images_per_second")
-            against = f" ({number(clean_rate, 4)} without noise)" if known(clean_rate) else ""
-            facts.append(("examples a second", number(runtime["images_per_second"], 4) + against))
+            against = f" ({clean_rate:,.0f} without noise)" if known(clean_rate) else ""
+            facts.append(("examples a second", f"{runtime['images_per_second']:,.0f}{against}"))
     return facts
 
 

@@ -32,7 +32,7 @@ def build(document: Document) -> Section:
     heads = ["mean over chips"] if reading.kind == "eval" else [clean(t.role) for t in trials]
     blocks: list[Block] = []
     if rows := _rows(trials):
-        caption = f"Means over chips under {reading.hardest.label}." if reading.hardest else ""
+        caption = f"Means over chips. Noise: {reading.hardest.label}." if reading.hardest else ""
         blocks.append(Table(["", *heads], rows, "l" + "r" * len(heads), caption=caption))
     if classes := _classes(reading):
         table = Table(["class", *heads], classes, "r" * (1 + len(heads)))

@@ -85,7 +85,7 @@ def _gaussian(form: Mapping[str, Any], trials: Trials) -> str:
     chips = len(trials.values)
     rare = f"Nothing is said about chips rarer than one in {chips:,}."
     if not form["gaussian"]:
-        return f"No Gaussian extrapolation: {form['reason']} ({_numbers(form)}). {rare}"
+        return f"No Gaussian extrapolation: {str(form['reason']).replace('-', '−')}. {rare}"
     text = f"Nothing in {plural(chips, 'chip')} speaks against a Gaussian ({_numbers(form)})."
     if trials.threshold is None:
         return f"{text} {rare}"

@@ -15,6 +15,7 @@ from harden.report.words import duration, known, label, number, percent, shown
 ORDER = 80
 TITLE = "Training"
 POINTS = 200
+_NAMES = {"examples": "training examples", "selected_step": "step that was kept"}
 
 
 def applies(document: Document) -> bool:
@@ -37,7 +38,7 @@ def build(document: Document) -> Section:
     else:
         blocks += figures
     facts = [
-        ("took", duration(value)) if key == "seconds" else (label(key), shown(value))
+        ("took", duration(value)) if key == "seconds" else (_NAMES.get(key, label(key)), shown(value))
         for key, value in training.items()
         if not isinstance(value, (list, dict)) and value is not None
     ]

@@ -34,7 +34,7 @@ def build(document: Document) -> Section:
         x_label=f"{reading.measure} required of a chip",
         y_label="share of chips that reach it",
         alt=f"Share of chips that reach a required {reading.measure}, with 95% bounds.{at}",
-        caption=f"{condition.label if condition else ''}; band: 95% Clopper-Pearson interval, point by point.",
+        caption=f"Noise: {condition.label if condition else ''}. Band: 95% Clopper-Pearson interval, point by point.",
         levels=levels,
         x_limits=(0.0, 1.0),
         x_rate=True,
@@ -47,7 +47,7 @@ def build(document: Document) -> Section:
 
 def _models(trials: list[Trials], threshold: float | None) -> list[Block]:
     if threshold is None:
-        return [Paragraph("No accuracy was required. Ask for one with --threshold.", tone="note")]
+        return [Paragraph("No accuracy was required. Ask for one with `--threshold`.", tone="note")]
     rows = []
     for t in trials:
         reached, count = _reach(t, threshold), len(t.values)
@@ -106,7 +106,7 @@ def _meaning(trials: Trials, threshold: float | None) -> str:
     if threshold is None:
         return (
             "No accuracy was required; the levels are the worst chip, the 5th and 25th percentile and the median. "
-            "Ask for one with --threshold."
+            "Ask for one with `--threshold`."
         )
     failures = chips - _reach(trials, threshold)
     bound = percent(upper_bound(failures, chips))

@@ -1,0 +1,131 @@
+"""A machine-learning bill of materials in CycloneDX 1.6 JSON: what the file is, what it came from, how well it did.
+
+Source: CycloneDX 1.6 specification, ``component.modelCard``; https://cyclonedx.org/docs/1.6/json/
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from harden.errors import InputError
+from harden.report.document import Document, Reading, Trials
+from harden.report.sections import limits
+from harden.report.words import clean, known, percent
+
+SPECIFICATION = "1.6"
+_TOOLS = ("torch", "onnx", "onnxruntime", "timm", "numpy", "scipy")
+
+
+def bom(document: Document) -> dict[str, Any]:
+    """The bill of materials of a network.
+
+    The serial number is derived from the document, and there is no timestamp: equal documents give equal bills. Paths
+    are reduced to file names.
+
+    Args:
+        document: A ``harden.fit/1`` or ``harden.eval/1`` document.
+
+    Returns:
+        A CycloneDX document: plain dicts, lists and numbers.
+
+    Raises:
+        InputError: The document compares several networks.
+
+    Example:
+        >>> bom({"schema": "harden.eval/1", "model": {"path": "a.onnx"}})["components"][0]["type"]
+        'machine-learning-model'
+    """
+    reading = Reading(document)
+    if reading.kind == "compare":
+        raise InputError(
+            "a bill of materials describes one model", where="schema", fix="Give the report.json of one run"
+        )
+    digest = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).digest()
+    versions = reading.part("environment")
+    components = [_model(reading)]
+    if reading.data.get("source"):
+        components.append(_data(reading))
+    components += [
+        {"type": "library", "bom-ref": f"pkg:pypi/{n}@{versions[n]}", "name": n, "version": str(versions[n])}
+        | {"purl": f"pkg:pypi/{n}@{versions[n]}"}
+        for n in _TOOLS
+        if versions.get(n)
+    ]
+    tool = {
+        "type": "application",
+        "name": "harden",
+        **({"version": str(versions["harden"])} if "harden" in versions else {}),
+    }
+    return {
+        "$schema": f"http://cyclonedx.org/schema/bom-{SPECIFICATION}.schema.json",
+        "bomFormat": "CycloneDX",
+        "specVersion": SPECIFICATION,
+        "serialNumber": f"urn:uuid:{uuid.UUID(bytes=digest[:16], version=4)}",
+        "version": 1,
+        "metadata": {"tools": {"components": [tool]}, "component": {"type": "file", "name": reading.model_name}},
+        "components": components,
+    }
+
+
+def _model(reading: Reading) -> dict[str, Any]:
+    last = reading.evaluations[-1][1].get("model") or {} if reading.evaluations else reading.model
+    component: dict[str, Any] = {"type": "machine-learning-model", "bom-ref": "model", "name": reading.model_name}
+    component |= _hashes(last.get("sha256"))
+    before = reading.part("before", "model") if reading.kind == "fit" else {}
+    if before:
+        ancestor = {"type": "machine-learning-model", "name": reading.model_name, **_hashes(before.get("sha256"))}
+        component["pedigree"] = {"ancestors": [ancestor], "notes": f"Weights tuned by harden, method {reading.method}."}
+    card: dict[str, Any] = {"modelParameters": {"task": "classification"} if reading.measure == "accuracy" else {}}
+    if reading.data.get("source"):
+        card["modelParameters"]["datasets"] = [{"ref": "test-data"}]
+    metrics = [m for c in reading.conditions for m in _metrics(reading, c.label, c.subject)]
+    if metrics:
+        card["quantitativeAnalysis"] = {"performanceMetrics": metrics}
+    card["considerations"] = {"technicalLimitations": [text.replace("`", "") for text in limits.statements(reading)]}
+    component["modelCard"] = card
+    properties = {
+        "harden:method": reading.method,
+        "harden:profile": reading.profile,
+        "harden:seed": reading.seed,
+        **{f"harden:profile-digest:{c.label}": c.subject.entry.get("digest") for c in reading.conditions},
+    }
+    component["properties"] = [{"name": k, "value": clean(v)} for k, v in properties.items() if v is not None]
+    return component
+
+
+def _data(reading: Reading) -> dict[str, Any]:
+    name = clean(reading.data["source"]).replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
+    data = {"type": "data", "bom-ref": "test-data", "name": name, **_hashes(reading.data.get("sha256"))}
+    count = reading.data.get("examples")
+    return data | ({"data": [{"type": "dataset", "name": f"{name}, {count} examples"}]} if known(count) else {})
+
+
+def _metrics(reading: Reading, label: str, trials: Trials) -> list[dict[str, Any]]:
+    bounds = trials.spread.get("ci95_images") or trials.spread.get("ci95")
+    where = f"{label}, {trials.chips} chips"
+    rows: list[tuple[str, Any, Any]] = [
+        (f"mean {reading.measure} over chips", trials.spread.get("mean"), bounds),
+        (f"5th percentile of {reading.measure} over chips", trials.spread.get("p05"), None),
+        (f"worst {reading.measure} of a chip", trials.spread.get("min"), None),
+    ]
+    if trials.yields:
+        name = f"yield at {reading.measure} {percent(trials.threshold)}"
+        rows.append((name, trials.yields["value"], trials.yields.get("ci95")))
+    metrics = []
+    for name, value, interval in rows:
+        if not known(value):
+            continue
+        metric: dict[str, Any] = {"type": name, "value": f"{value:.6g}", "slice": where}
+        if interval and all(map(known, interval)):
+            low, high = interval
+            metric["confidenceInterval"] = {"lowerBound": f"{low:.6g}", "upperBound": f"{high:.6g}"}
+        metrics.append(metric)
+    return metrics
+
+
+def _hashes(sha256: Any) -> Mapping[str, Any]:
+    return {"hashes": [{"alg": "SHA-256", "content": str(sha256)}]} if sha256 else {}
