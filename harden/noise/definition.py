@@ -33,6 +33,11 @@ COMMON = {
     "tile_columns": Knob(default=256, min=1, about="outputs of a tile (reference = tile)"),
     "quantise": Knob(default=0, min=0, max=24, about="bits weights are rounded to before anything else; 0: not at all"),
     "d2d": Knob(default=0.0, min=0, about="die to die: relative standard deviation of a gain that a chip shares"),
+    "gradient": Knob(
+        default="straight",
+        choices=("straight", "own"),
+        about="of training: straight through, or with each weight's own factor where the noise follows its size",
+    ),
     "c2c": Knob(default=0.0, min=0, about="cell to cell: relative standard deviation of each device's own gain"),
 }
 

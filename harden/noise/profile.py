@@ -113,7 +113,8 @@ class Profile:
     def digest(self) -> str:
         """SHA-256 of everything that decides a number: laws, constants, mapping, times, knobs, severity; no prose."""
         content = self.definition.model_dump(exclude={"summary", "citation", "notes", "knobs"})
-        values = {key: knob.meaning(self.parameters[key]) for key, knob in self.definition.all_knobs().items()}
+        knobs = {key: knob for key, knob in self.definition.all_knobs().items() if key != "gradient"}
+        values = {key: knob.meaning(self.parameters[key]) for key, knob in knobs.items()}
         document = {"definition": content, "knobs": values, "severity": self.severity}
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
@@ -146,6 +147,11 @@ class Profile:
     def scales_with_range(self) -> bool:
         """Whether the noise of a weight grows with the largest weight of its tensor, column or tile."""
         return self._assembled.grows_with_range
+
+    @property
+    def _own_gradient(self) -> bool:
+        own = self.knobs["gradient"] == "own" and self.circuit.mapping.kind == "direct"
+        return own and not self.scales_with_range
 
     @property
     def sigma(self) -> float | None:
@@ -193,7 +199,8 @@ class Profile:
 
         Each stage of each tensor draws from ``generator(seed, *path, stage, key)``, so tensors, stages and paths
         never shift one another. The gradient flows straight through to the weights; the noise's scale is a constant
-        for it.
+        for it. With the knob ``gradient = "own"``, noise that follows each weight's own size, w' = w (1 + ε), passes
+        the factor 1 + ε on instead.
 
         Args:
             weights: By key: uses on a crossbar, or plain tensors [out, in, ...].
@@ -220,7 +227,7 @@ class Profile:
                 continue
             with torch.no_grad():
                 drawn = assembled.draw(tensor.detach(), place, Draw(seed, path, key, time, strength))
-            noisy[key] = _StraightThrough.apply(tensor, drawn) if tensor.requires_grad else drawn
+            noisy[key] = _Noisy.apply(tensor, drawn, self._own_gradient) if tensor.requires_grad else drawn
         return noisy
 
     def chip(
@@ -267,20 +274,22 @@ class Profile:
         return assemble(self.definition, {**self.knobs, **drawn}, where=self.name) if drawn else self._assembled
 
 
-class _StraightThrough(torch.autograd.Function):
-    """The noisy value forward, the identity backward."""
+class _Noisy(torch.autograd.Function):
+    """The noisy value forward; backward the identity, or the factor w'/w of noise that follows the weight's size."""
 
     @staticmethod
-    def forward(weight: Tensor, noisy: Tensor) -> Tensor:
+    def forward(weight: Tensor, noisy: Tensor, own: bool) -> Tensor:
         return noisy.view_as(noisy)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        return None
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, bool], output: Tensor) -> None:
+        weight, noisy, ctx.own = inputs
+        if ctx.own:
+            ctx.save_for_backward(torch.where(weight == 0, 1.0, noisy / weight))
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        return grads[0], None
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        return grads[0] * ctx.saved_tensors[0] if ctx.own else grads[0], None, None
 
 
 def _checked(severity: float) -> float:

@@ -132,8 +132,14 @@ BESIDE = {
     "tile_columns": {"reference": "tile", "tile_rows": 4},
     "non_finite": {"storage": "float16", "rate": 0.2},
     "include_rounding": {"storage": "float16"},
+    "limit": {"storage": "float32", "rate": 0.01},
 }
-KNOBS = [(name, knob) for name in DEVICES.names() for knob in Profile.load(name).definition.all_knobs()]
+KNOBS = [
+    (name, knob)
+    for name in DEVICES.names()
+    for knob in Profile.load(name).definition.all_knobs()
+    if knob != "gradient"  # changes gradients, not weights: tested in test_profile.py
+]
 
 
 def another(knob: Knob) -> list[object]:

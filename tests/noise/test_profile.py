@@ -82,6 +82,20 @@ def test_gradients_pass_straight_through_and_scale_is_a_constant() -> None:
         torch.testing.assert_close(gradient, torch.arange(4.0).reshape(2, 2))
 
 
+def test_noise_that_follows_the_weight_can_pass_its_own_gradient() -> None:
+    weight = torch.tensor([[1.0, -2.0], [0.5, 0.0]], requires_grad=True)
+    straight, own = (Profile.load("mismatch", zeta=0.3, gradient=kind) for kind in ("straight", "own"))
+    drawn = own.perturb({"w": weight}, seed=0, path=("t",))["w"]
+    (gradient,) = torch.autograd.grad(drawn.sum(), weight)
+    normal = torch.empty(2, 2).normal_(generator=generator(0, "t", "program", "w"))
+    # w' = w + ζ |w| ξ, so dw'/dw = 1 + ζ sign(w) ξ
+    torch.testing.assert_close(gradient, 1 + 0.3 * weight.detach().sign() * normal)
+    assert torch.equal(drawn, straight.perturb({"w": weight}, seed=0, path=("t",))["w"])
+    assert own.digest == straight.digest
+    fixed = Profile.load("gaussian", gradient="own").perturb({"w": weight}, seed=0, path=("t",))["w"]
+    torch.testing.assert_close(torch.autograd.grad(fixed.sum(), weight)[0], torch.ones(2, 2))
+
+
 def test_training_and_chips_draw_the_same_bits() -> None:
     weight = torch.empty(500).normal_(generator=generator(0))
     profile = Profile.load("rram4")

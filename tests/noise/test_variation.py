@@ -218,6 +218,16 @@ class TestBits:
         lost = ~kept.isfinite()
         torch.testing.assert_close(zeroed[lost], torch.zeros(int(lost.sum())), atol=5e-3, rtol=0)
 
+    def test_a_range_check_keeps_floats_in_bounds(self) -> None:
+        weight = {"w": torch.empty(300, 300).normal_(generator=generator(0))}
+        largest = weight["w"].abs().max()
+        wild = Profile.parse("bitflip:rate=0.01,storage=float32").chip(weight, seed=0, index=0)["w"]
+        checked = Profile.parse("bitflip:rate=0.01,storage=float32,limit=2").chip(weight, seed=0, index=0)["w"]
+        assert wild.abs().max() > 1e30
+        assert checked.abs().max() <= 2.001 * largest
+        tame = wild.abs() <= 2 * largest
+        torch.testing.assert_close(checked[tame], wild[tame])
+
 
 class TestRms:
     def test_relative_to_the_maximum_and_to_the_weights(self) -> None:

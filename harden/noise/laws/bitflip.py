@@ -2,8 +2,8 @@
 
 A weight is encoded (``int8``, ``float16`` or ``float32``), its bits flip, and it is decoded. The deviation is what
 the flips do; what encoding alone does comes on top with ``quantise = true``. Severity multiplies p, and a bit that
-flips at a low rate flips at every higher one. Decoded numbers that are not finite become 0 (``non_finite = "zero"``)
-or stay (``"keep"``).
+flips at a low rate flips at every higher one. Decoded numbers that are not finite become 0 (``non_finite = "zero"``) or
+stay (``"keep"``); those beyond ``limit`` times the reference, where there is such a range check, become 0.
 
 Source: Stutz et al., MLSys 2021, for the integer schemes.
 """
@@ -30,6 +30,9 @@ class Law(NoiseLaw):
     scheme: Literal["symmetric", "robust"] = Field("symmetric", description="how int8 is encoded")
     quantise: bool = Field(False, description="whether the error of encoding counts too")
     non_finite: Literal["zero", "keep"] = Field("zero", description="what becomes of NaN and infinity")
+    limit: float = Field(
+        0.0, ge=0, description="decoded numbers beyond this many times the reference become 0; 0: none"
+    )
 
     def deviation(self, now: Tensor, cells: Cells, moment: Moment) -> Tensor | None:
         """What encoding, flipping and decoding changes."""
@@ -45,6 +48,8 @@ class Law(NoiseLaw):
         read = store.decode(pattern ^ flips, cells.full, cells.ends)
         if self.non_finite == "zero":
             read.masked_fill_(~torch.isfinite(read), 0.0)
+        if self.limit:
+            read.masked_fill_(read.abs() > self.limit * cells.full, 0.0)
         if self.quantise:
             return (read - single).to(now.dtype)
         change = read - store.decode(pattern, cells.full, cells.ends)
