@@ -9,11 +9,11 @@ import onnx
 from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto
 
 from harden.errors import ModelError
-from harden.graph.ops import lookup
+from harden.graph.ops import NEWEST, OWN, lookup
 from harden.graph.program import Body, Node, Program, walk
 from harden.graph.quantized import mark_carried
 from harden.graph.storage import DEEPEST, Scope, Slot, constant_place, function_key, node_label, slots
-from harden.graph.tensors import to_numpy, to_torch
+from harden.graph.tensors import sparse_places, to_numpy, to_torch
 
 _SHOWN = 5
 
@@ -60,8 +60,8 @@ class _Builder:
             raise ModelError("the file does not say which ONNX opset it was made for", fix="Export the model again")
         names = _Names()
         graph = self.proto.graph
-        inputs = self._open_graph(graph, (), names)
-        nodes = self._nodes(graph.node, (), names, self.opsets, {}, 0)
+        inputs, nodes = self._open_graph(graph, (), names)
+        nodes += self._nodes(graph.node, (), names, self.opsets, {}, 0)
         outputs = tuple(self._read(item.name, names, "graph output") for item in graph.output)
         if not outputs:
             self.problems.append("the graph has no outputs")
@@ -97,12 +97,24 @@ class _Builder:
             return 0
         return found
 
-    def _open_graph(self, graph: GraphProto, scope: Scope, names: _Names) -> tuple[int, ...]:
-        held = {tensor.name for tensor in graph.initializer}
+    def _open_graph(self, graph: GraphProto, scope: Scope, names: _Names) -> tuple[tuple[int, ...], list[Node]]:
+        """Define a graph's inputs and initializers; sparse ones need a node to be what the graph reads."""
+        held = {tensor.name for tensor in graph.initializer} | {s.values.name for s in graph.sparse_initializer}
         inputs = tuple(self._define(item.name, names, "input") for item in graph.input if item.name not in held)
         for tensor in graph.initializer:
             self.stored[self._define(tensor.name, names, "initializer")] = self.slots[scope, tensor.name]
-        return inputs
+        nodes = []
+        for sparse in graph.sparse_initializer:
+            name = sparse.values.name
+            values = self._new(name)
+            self.stored[values] = self.slots[scope, name]
+            dense = self._define(name, names, "initializer")
+            attributes = {"shape": list(sparse.dims), "places": sparse_places(sparse)}
+            densify = lookup(OWN, "Densify", NEWEST)
+            nodes.append(
+                Node("Densify", OWN, 1, self._label(f"Densify_{name}"), (values,), (dense,), attributes, densify)
+            )
+        return inputs, nodes
 
     def _nodes(
         self,
@@ -120,7 +132,7 @@ class _Builder:
             function = self._function(proto)
             if function is not None:
                 found += self._call(proto, function, label, names, given, depth)
-            elif _is_constant(proto):
+            elif _is_constant(proto) or self._is_fill(proto, scope):
                 self.stored[self._define(proto.output[0], names, "value")] = self.slots[scope, proto.output[0]]
             else:
                 found.append(self._node(proto, index, label, scope, names, opsets, given, depth))
@@ -162,10 +174,13 @@ class _Builder:
         label: str,
     ) -> Body:
         names = _Names(outer)
-        inputs = self._open_graph(graph, scope, names)
-        nodes = self._nodes(graph.node, scope, names, opsets, given, depth, f"{label}/{scope[-1]}/")
+        inputs, nodes = self._open_graph(graph, scope, names)
+        nodes += self._nodes(graph.node, scope, names, opsets, given, depth, f"{label}/{scope[-1]}/")
         outputs = tuple(self._read(item.name, names, f"'{label}'") for item in graph.output)
         return Body(nodes, inputs, outputs)
+
+    def _is_fill(self, proto: NodeProto, scope: Scope) -> bool:
+        return proto.op_type == "ConstantOfShape" and (scope, (proto.output or [""])[0]) in self.slots
 
     def _function(self, proto: NodeProto) -> FunctionProto | None:
         overload = proto.overload if hasattr(proto, "overload") else ""

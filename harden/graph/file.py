@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from onnx import ModelProto
+from onnx import ModelProto, TensorProto
 
 from harden.errors import ModelError
 from harden.graph.build import build, normal_domain
-from harden.graph.loading import check, read
+from harden.graph.external import Place, spread, write_external
+from harden.graph.loading import LARGEST_FILE, check, read
 from harden.graph.storage import slots
 from harden.graph.tensors import FLOATS, numpy_type
 from harden.graph.writeback import replaced
@@ -48,12 +49,20 @@ class Model:
         proto: The model; taken as it is, never written to.
         source: Where it comes from, for messages.
         data: The bytes it was read from, where serialising it would give others.
+        places: Tensors that are kept in other files, by name, and where.
     """
 
-    def __init__(self, proto: ModelProto, source: str = "<memory>", data: bytes | None = None) -> None:
+    def __init__(
+        self,
+        proto: ModelProto,
+        source: str = "<memory>",
+        data: bytes | None = None,
+        places: Mapping[str, Place] | None = None,
+    ) -> None:
         self.proto = proto
         self.source = source
         self._data = data
+        self._places = dict(places or {})
 
     @classmethod
     def load(cls, path: str | Path) -> Model:
@@ -63,8 +72,8 @@ class Model:
             ModelError: The file is missing, unreadable, truncated, malformed or no ONNX model.
         """
         path = Path(path)
-        proto, data = read(path)
-        return cls(proto, str(path), data)
+        found = read(path)
+        return cls(found.proto, str(path), found.data, found.places)
 
     @classmethod
     def from_proto(cls, proto: ModelProto, source: str = "<memory>") -> Model:
@@ -155,11 +164,28 @@ class Model:
         return {program.stored[value].name: item for value, item in find_quantizations(program).items()}
 
     def serialize(self) -> bytes:
-        """The file's bytes; of an untouched model exactly those that were read."""
-        return self._data if self._data is not None else self.proto.SerializeToString()
+        """The file's bytes; of an untouched model exactly those that were read.
+
+        Tensors that are kept in other files are inside all the same.
+
+        Raises:
+            ModelError: With them the model is larger than one file can be (2 GiB).
+        """
+        if self._data is not None:
+            return self._data
+        if self._bytes > LARGEST_FILE:
+            raise ModelError("the model is larger than 2 GiB, more than one file can hold", where=self.source)
+        return self.proto.SerializeToString()
+
+    @cached_property
+    def _bytes(self) -> int:
+        return sum(len(slot.place.raw_data) for slot in slots(self.proto) if isinstance(slot.place, TensorProto))
 
     def save(self, path: str | Path) -> Path:
         """Write the model, all of it or nothing.
+
+        Tensors that were in other files go to files beside this one; nothing that is there already is overwritten
+        with other numbers. A model larger than 2 GiB is split that way, too.
 
         Returns:
             The path.
@@ -167,7 +193,8 @@ class Model:
         from harden.store import write_atomic
 
         path = Path(path)
-        write_atomic(path, self.serialize())
+        places = self._places or (spread(self.proto) if self._bytes > LARGEST_FILE else {})
+        write_atomic(path, write_external(self.proto, places, path) if places else self.serialize())
         return path
 
     def module(self) -> GraphModule:
@@ -202,7 +229,7 @@ class Model:
             ModelError: A name is unknown, or a shape differs; all of them are named.
         """
         proto = replaced(self.proto, values, self._quantizations)
-        return self if proto is None else Model(proto, self.source)
+        return self if proto is None else Model(proto, self.source, places=self._places)
 
     def with_metadata(self, items: Mapping[str, str]) -> Model:
         """The same model with metadata added or replaced; other keys stay as they are."""
@@ -217,7 +244,7 @@ class Model:
                 entry = proto.metadata_props.add()
                 entry.key = key
             entry.value = value
-        return Model(proto, self.source)
+        return Model(proto, self.source, places=self._places)
 
     def tensors(self) -> dict[str, np.ndarray]:
         """Every floating-point tensor of the file by name."""

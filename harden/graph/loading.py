@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from google.protobuf.message import DecodeError
 from onnx import ModelProto, TensorProto
 
 from harden.errors import ModelError
+from harden.graph.external import Place, read_external
 from harden.graph.storage import slots
 from harden.graph.tensors import problem_of
 
@@ -15,11 +17,23 @@ LARGEST_FILE = 2**31 - 1
 """Protobuf's own limit; larger models keep their tensors in external files."""
 
 
-def read(path: Path) -> tuple[ModelProto, bytes | None]:
-    """Read a file.
+@dataclass(frozen=True)
+class Read:
+    """What a file holds.
 
-    Returns:
-        The model, and the file's bytes where serialising the model would give others (None where it gives the same).
+    Attributes:
+        proto: The model, with all its tensors inside.
+        data: The file's bytes, where serialising the model would give others.
+        places: Where tensors were that are kept in other files, by name.
+    """
+
+    proto: ModelProto
+    data: bytes | None
+    places: dict[str, Place]
+
+
+def read(path: Path) -> Read:
+    """Read a file.
 
     Raises:
         ModelError: The file is missing, a directory, unreadable, too large, truncated or no ONNX model.
@@ -32,8 +46,15 @@ def read(path: Path) -> tuple[ModelProto, bytes | None]:
         raise ModelError(
             "not an ONNX model, or a truncated one", where=str(path), fix="Export or copy the file again"
         ) from error
+    try:
+        same = proto.SerializeToString() == data
+        places = read_external(proto, path.parent)
+    except OSError as error:
+        raise ModelError(f"its tensors cannot be read: {error}", where=str(path)) from error
+    except ModelError as error:
+        raise ModelError(error.what, where=error.where or str(path), fix=error.fix) from error
     check(proto, str(path))
-    return proto, None if proto.SerializeToString() == data else data
+    return Read(proto, None if same or places else data, places)
 
 
 def check(proto: ModelProto, source: str) -> None:
@@ -46,6 +67,10 @@ def check(proto: ModelProto, source: str) -> None:
         raise ModelError("not an ONNX model: it holds no graph", where=source, fix="Export or copy the file again")
     for slot in slots(proto):
         if isinstance(slot.place, TensorProto):
+            if slot.place.data_location == TensorProto.EXTERNAL:
+                raise ModelError(
+                    f"tensor '{slot.name}' is in another file", where=source, fix="Load the model from its path"
+                )
             problem = problem_of(slot.place)
             if problem:
                 raise ModelError(f"malformed tensor '{slot.name}': {problem}", where=source)

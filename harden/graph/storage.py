@@ -14,7 +14,8 @@ import onnx
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto
 
 from harden.errors import ModelError
-from harden.graph.tensors import elements, numpy_type, to_numpy
+from harden.graph.ops import NEWEST, lookup
+from harden.graph.tensors import LARGEST, elements, numpy_type, problem_of, to_numpy
 
 Scope = tuple[str, ...]
 DEEPEST = 16
@@ -30,20 +31,25 @@ class Slot:
         scope: The nested graph or function it is in; empty for the main graph.
         local: Its name there.
         place: The message that holds the numbers.
-        kind: ``"initializer"`` or ``"constant"`` (a Constant node's value).
+        kind: ``"initializer"``, ``"constant"`` (a Constant node's value), ``"sparse"`` (the values of a sparse
+            initializer), or ``"fill"`` (a ConstantOfShape node that makes a weight).
+        filled: The shape of a ``"fill"``.
     """
 
     name: str
     scope: Scope
     local: str
-    place: TensorProto | AttributeProto
+    place: TensorProto | AttributeProto | NodeProto
     kind: str
+    filled: tuple[int, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The tensor's shape."""
         if isinstance(self.place, TensorProto):
             return tuple(self.place.dims)
+        if isinstance(self.place, NodeProto):
+            return self.filled
         lengths = {AttributeProto.FLOATS: len(self.place.floats), AttributeProto.INTS: len(self.place.ints)}
         return (lengths[self.place.type],) if self.place.type in lengths else ()
 
@@ -52,6 +58,8 @@ class Slot:
         """The tensor's ONNX type."""
         if isinstance(self.place, TensorProto):
             return self.place.data_type
+        if isinstance(self.place, NodeProto):
+            return self.place.attribute[0].t.data_type if self.place.attribute else TensorProto.FLOAT
         return (
             TensorProto.FLOAT if self.place.type in (AttributeProto.FLOAT, AttributeProto.FLOATS) else TensorProto.INT64
         )
@@ -65,17 +73,26 @@ class Slot:
         """The numbers, in the file's own type."""
         if isinstance(self.place, TensorProto):
             return to_numpy(self.place, f"tensor '{self.name}'")
+        if isinstance(self.place, NodeProto):
+            value = to_numpy(self.place.attribute[0].t).reshape(-1)[0] if self.place.attribute else 0.0
+            return np.full(self.filled, value, numpy_type(self.data_type))
         value = onnx.helper.get_attribute_value(self.place)
         return np.asarray(value, dtype=numpy_type(self.data_type))
 
     def write(self, array: np.ndarray) -> None:
-        """Replace the numbers; type, shape and place stay.
+        """Replace the numbers; type, shape and place stay. A ConstantOfShape becomes a Constant.
 
         Args:
             array: The numbers, of the slot's own type and shape.
         """
         if isinstance(self.place, AttributeProto):
             _write_attribute(self.place, array)
+            return
+        if isinstance(self.place, NodeProto):
+            self.place.op_type = "Constant"
+            del self.place.input[:], self.place.attribute[:]
+            tensor = onnx.numpy_helper.from_array(np.ascontiguousarray(array), self.local)
+            self.place.attribute.append(onnx.helper.make_attribute("value", tensor))
             return
         data = np.ascontiguousarray(array)
         if data.dtype.byteorder == ">":
@@ -140,7 +157,37 @@ def _of_graph(graph: GraphProto, scope: Scope, depth: int) -> Iterator[Slot]:
         raise ModelError(f"graphs are nested more than {DEEPEST} deep", where="/".join(scope))
     for tensor in graph.initializer:
         yield Slot(tensor.name, scope, tensor.name, tensor, "initializer")
+    for sparse in graph.sparse_initializer:
+        yield Slot(sparse.values.name, scope, sparse.values.name, sparse.values, "sparse")
+    yield from _fills(graph, scope)
     yield from _of_nodes(graph.node, scope, depth)
+
+
+def _fills(graph: GraphProto, scope: Scope) -> Iterator[Slot]:
+    """ConstantOfShape nodes that a layer reads as weights."""
+    makers = {
+        node.output[0]: node for node in graph.node if node.op_type == "ConstantOfShape" and len(node.output) == 1
+    }
+    if not makers:
+        return
+    known = {tensor.name: tensor for tensor in graph.initializer}
+    for node in graph.node:
+        place = constant_place(node) if node.op_type == "Constant" and node.output else None
+        if isinstance(place, TensorProto):
+            known[node.output[0]] = place
+    learned = {
+        name
+        for node in graph.node
+        if (operator := lookup("", node.op_type, NEWEST)) is not None and node.op_type != "Gather"
+        for position, name in enumerate(node.input)
+        if position in operator.learned and name in makers
+    }
+    for name in sorted(learned):
+        source = known.get(makers[name].input[0]) if makers[name].input else None
+        if source is not None and problem_of(source) is None:
+            shape = tuple(int(size) for size in to_numpy(source).reshape(-1))
+            if all(size >= 0 for size in shape) and elements(shape) <= LARGEST:
+                yield Slot(name, scope, name, makers[name], "fill", shape)
 
 
 def _of_nodes(nodes: object, scope: Scope, depth: int) -> Iterator[Slot]:

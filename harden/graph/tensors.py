@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import ml_dtypes
 import numpy as np
 import torch
-from onnx import TensorProto, numpy_helper
+from onnx import SparseTensorProto, TensorProto, numpy_helper
 
 from harden.errors import ModelError
 
@@ -150,6 +150,25 @@ def to_numpy(tensor: TensorProto, where: str | None = None) -> np.ndarray:
     if problem:
         raise ModelError(f"malformed tensor '{tensor.name}': {problem}", where=where)
     return numpy_helper.to_array(tensor)
+
+
+def sparse_places(sparse: SparseTensorProto) -> torch.Tensor:
+    """Where the values of a sparse tensor go in the flattened dense one.
+
+    Raises:
+        ModelError: The indices do not fit the values or the shape.
+    """
+    name, shape = sparse.values.name, list(sparse.dims)
+    indices = to_numpy(sparse.indices, f"indices of '{name}'").astype(np.int64)
+    count = elements(sparse.values.dims)
+    fits = not any(size < 0 for size in shape) and elements(shape) <= LARGEST
+    if fits and indices.shape == (count, len(shape)):
+        fits = bool(((indices >= 0) & (indices < np.asarray(shape))).all())
+        indices = indices @ np.cumprod([1, *shape[:0:-1]])[::-1] if fits and shape else indices.reshape(-1)
+    fits = fits and indices.shape == (count,) and bool(((indices >= 0) & (indices < elements(shape))).all())
+    if not fits:
+        raise ModelError(f"malformed sparse tensor '{name}': its indices do not fit {count} values and shape {shape}")
+    return torch.from_numpy(indices.copy())
 
 
 def to_torch(array: np.ndarray) -> torch.Tensor:

@@ -15,6 +15,10 @@ from typing import Any
 
 ONNX = ""
 MICROSOFT = "com.microsoft"
+OWN = "harden"
+"""The domain of nodes that only harden's own flattened graphs have."""
+NEWEST = 10_000
+"""A version beyond all others."""
 _ALL = range(64)
 
 

@@ -7,10 +7,10 @@ import math
 import torch
 
 from harden.errors import ModelError
-from harden.graph.ops import operator
+from harden.graph.ops import OWN, operator
 from harden.graph.ops._help import bounded, ints
 from harden.graph.program import Node
-from harden.graph.tensors import torch_type
+from harden.graph.tensors import elements, torch_type
 
 Tensor = torch.Tensor
 
@@ -33,6 +33,14 @@ def constant_of_shape(node: Node, shape: Tensor) -> Tensor:
     value = node.get("value")
     value = torch.zeros(1) if value is None else value
     return torch.full(bounded(ints(shape)), value.reshape(-1)[0].item(), dtype=value.dtype)
+
+
+@operator("Densify", domain=OWN)
+def densify(node: Node, values: Tensor) -> Tensor:
+    """A sparse initializer as the dense tensor that the graph reads."""
+    shape = node.get("shape")
+    flat = torch.zeros(elements(shape), dtype=values.dtype, device=values.device)
+    return flat.index_put((node.get("places").to(values.device),), values).reshape(shape)
 
 
 @operator("Range", gradient=False, host=(0, 1, 2))
