@@ -73,6 +73,13 @@ def _short(kind: pa.DataType) -> str:
     return text if len(text) <= 40 else text[:37] + "..."
 
 
+def _plain(kind: pa.DataType) -> pa.DataType:
+    """The type that is stored: libraries wrap lists into types of their own, such as ``datasets.Array2D``."""
+    import pyarrow as pa
+
+    return kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
+
+
 def _is_image(kind: pa.DataType) -> bool:
     import pyarrow as pa
 
@@ -91,6 +98,7 @@ def _is_number(kind: pa.DataType) -> bool:
 def _is_list(kind: pa.DataType) -> bool:
     import pyarrow as pa
 
+    kind = _plain(kind)
     kinds = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
     return any(check(kind) for check in kinds) and (_is_number(kind.value_type) or _is_list(kind.value_type))
 
@@ -109,8 +117,11 @@ def numbers(column: pa.Array, where: str, first: int) -> np.ndarray:
     Raises:
         DataError: A value is missing, or the lists have different lengths.
     """
+    import pyarrow as pa
     import pyarrow.compute as pc
 
+    if isinstance(column, pa.ExtensionArray):
+        column = column.storage
     if column.null_count:
         row = first + int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
         raise DataError(f"row {row} is empty", where=where, fix="Remove the row or fill it")

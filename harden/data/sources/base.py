@@ -73,7 +73,7 @@ def digest_values(values: np.ndarray, labels: Sequence[object] | np.ndarray | No
     digest = hashlib.sha256(f"{values.dtype.str} {values.shape}".encode())
     for start in range(0, len(values) if values.ndim else 0, 1024):
         digest.update(np.ascontiguousarray(values[start : start + 1024]).tobytes())
-    digest.update(repr(None if labels is None else list(labels)).encode())
+    digest.update(repr(labels.tolist() if isinstance(labels, np.ndarray) else labels).encode())
     return digest.hexdigest()
 
 
@@ -85,7 +85,7 @@ def digest_shards(paths: Sequence[Path]) -> str:
 
 
 @contextlib.contextmanager
-def unreadable(form: str, where: str) -> Iterator[None]:
+def unreadable(form: str, where: str, fix: str = "Check that it is complete, or write it again") -> Iterator[None]:
     """Turn whatever a decoder raises on broken bytes into a ``DataError`` that names the source."""
     try:
         yield
@@ -94,9 +94,7 @@ def unreadable(form: str, where: str) -> Iterator[None]:
     except Exception as error:  # numpy, pyarrow, zipfile and the rest raise whatever the bytes lead them to
         said = " ".join(str(error).split()) or type(error).__name__
         said = said if len(said) <= 200 else said[:197] + "..."
-        raise DataError(
-            f"unreadable {form}: {said}", where=where, fix="Check that it is complete, or write it again"
-        ) from error
+        raise DataError(f"unreadable {form}: {said}", where=where, fix=fix) from error
 
 
 def one_split(source: str, paths: Sequence[Path]) -> None:

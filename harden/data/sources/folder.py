@@ -40,6 +40,9 @@ def read(source: str, request: Request) -> Examples:
         ) from error
     if classes and SPLITS.issuperset(classes) and request.labelled:
         raise DataError("its sub-folders are splits, not classes", where=source, fix=f"Name one: {folder / classes[0]}")
+    if not files and (hidden := next(iter(sorted(folder.rglob("*.parquet"))), None)):
+        what, pattern = "no images in it, but parquet files below", hidden.with_name("*.parquet")
+        raise DataError(what, where=source, fix=f"Name them: '{pattern}'")
     if not files:
         kinds = ", ".join(sorted(ENDINGS))
         loose = request.labelled and next(iter(_images(folder)), None)

@@ -36,7 +36,7 @@ def read(source: str, request: Request) -> Examples:
     name, _, config = path.partition("@")
     if not name or not split:
         raise DataError("name the data set and the split", where=source, fix="Such as hf:ylecun/mnist:test")
-    with unreadable("data set of the hub", source):
+    with unreadable("data set of the hub", source, "Check the name, the split and the connection"):
         loaded = datasets.load_dataset(name, config or None, split=split).with_format("arrow")
 
         def batches(columns: list[str]) -> Iterator[pa.RecordBatch]:

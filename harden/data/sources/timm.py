@@ -28,6 +28,6 @@ def read(source: str, request: Request) -> Examples:
     if not name or not split:
         raise DataError("name the data set and the split", where=source, fix="Such as timm:torch/cifar10:test")
     options: dict[str, Any] = {"download": True} if name.startswith("torch/") else {}
-    with unreadable("timm data set", source):
+    with unreadable("timm data set", source, "Check the name, the split, the folder and the connection"):
         samples = create_dataset(name, folder or str(CACHE / "timm"), split=split, **options)
         return read_samples(samples, source, request)

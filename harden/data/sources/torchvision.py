@@ -37,7 +37,7 @@ def read(source: str, request: Request) -> Examples:
     if "root" in options:
         options["root"] = folder or str(CACHE / "torchvision")
         Path(options["root"]).mkdir(parents=True, exist_ok=True)
-    with unreadable("torchvision data set", source):
+    with unreadable("torchvision data set", source, "Check the split, the folder and the connection"):
         return read_samples(kind(**options), source, request)
 
 
