@@ -32,14 +32,14 @@ class _Axis:
 def upsample(node: Node, x: Tensor, scales: Tensor | None = None) -> Tensor:
     """Enlarge by factors (opsets before 10)."""
     factors = list(node.get("scales", [])) if scales is None else [float(s) for s in scales.tolist()]
-    return _resized(node, x, _by_factors(x, list(range(x.dim())), factors), "asymmetric", "floor")
+    return _resized(node, x, _by_factors(x, list(range(x.dim())), factors), "asymmetric", "simple")
 
 
 @operator("Resize", since=10, host=(1,))
 def resize_by_scales(node: Node, x: Tensor, scales: Tensor) -> Tensor:
     """Change the resolution by factors (opset 10)."""
     factors = [float(s) for s in scales.tolist()]
-    return _resized(node, x, _by_factors(x, list(range(x.dim())), factors), "asymmetric", "floor")
+    return _resized(node, x, _by_factors(x, list(range(x.dim())), factors), "asymmetric", "simple")
 
 
 @operator("Resize", since=11, host=(1, 2, 3))
@@ -96,7 +96,9 @@ def _resized(node: Node, x: Tensor, axes: list[_Axis], system: str, rounding: st
             beyond = ((places < 0) | (places > a.old - 1)).reshape(view)
             outside = beyond if outside is None else outside | beyond
         if mode == "nearest":
-            x = x.index_select(a.axis, _nearest(places, rounding).clamp(0, a.old - 1))
+            # Before opset 11 the rule was left open; ONNX Runtime rounds up where it shrinks, down where it grows.
+            rule = rounding if rounding != "simple" else "ceil" if a.factor < 1 else "floor"
+            x = x.index_select(a.axis, _nearest(places, rule).clamp(0, a.old - 1))
         else:
             matrix = _weights(node, places, a, mode).to(x.dtype if x.is_floating_point() else torch.float32)
             mixed = torch.matmul(x.to(matrix.dtype).movedim(a.axis, -1), matrix.t()).movedim(-1, a.axis)
