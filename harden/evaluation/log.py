@@ -1,13 +1,23 @@
-"""The log of trials: one line a trial, in the order of the plan, appended as they end."""
+"""The log of trials: one line a trial, in the order of the plan, appended as they end.
+
+In memory a trial is a row of numbers, so that ten thousand chips need hardly more than ten.
+"""
 
 from __future__ import annotations
 
+from array import array
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from harden.errors import RunFolderError
 from harden.evaluation.plan import Plan, Task
 from harden.store import append_line, read_lines
+
+Columns = dict[str, np.ndarray]
+"""One float64 array a metric, NaN where it has no value; metrics of the user's are ``metrics.NAME``."""
 
 
 class TrialLog:
@@ -17,33 +27,54 @@ class TrialLog:
         path: ``trials.jsonl``; None keeps nothing on disk.
         plan: What the log must hold.
 
+    Attributes:
+        count: How many trials there are, from the plan's beginning.
+
     Raises:
         RunFolderError: The file holds trials of another plan.
     """
 
     def __init__(self, path: Path | None, plan: Plan) -> None:
         self.path = path
-        self.records: list[dict[str, Any]] = list(read_lines(path)) if path is not None else []
-        for record, task in zip(self.records, plan.tasks(), strict=False):
+        self.count = 0
+        self._plan = plan
+        self._columns: dict[str, array[float]] = {}
+        tasks = plan.tasks()
+        for record in read_lines(path) if path is not None else ():
+            task = next(tasks, None)
+            if task is None:
+                raise RunFolderError(
+                    f"the log holds more than the {len(plan)} trials of this run",
+                    where=str(path),
+                    fix="Name another --out",
+                )
             self._compare(record, task, plan)
-        if len(self.records) > len(plan):
-            raise RunFolderError(
-                f"the log holds {len(self.records)} trials, the plan has {len(plan)}",
-                where=str(path),
-                fix="Name another --out",
-            )
+            self._keep(record)
 
     def add(self, number: int, record: dict[str, Any]) -> None:
         """Append the plan's trial ``number`` unless an earlier process already did."""
-        if number < len(self.records):
+        if number < self.count:
             return
-        self.records.append(record)
+        self._keep(record)
         if self.path is not None:
             append_line(self.path, record)
 
-    def of(self, condition: int) -> list[dict[str, Any]]:
-        """The trials of one condition, by chip."""
-        return [r for r in self.records if r["condition"] == condition]
+    def of(self, condition: int) -> Columns:
+        """The finished trials of one condition: a column a metric, a row a chip."""
+        rows = slice(condition * self._plan.chips, (condition + 1) * self._plan.chips)
+        found = {key: np.array(column[rows]) for key, column in self._columns.items()}
+        return {key: column for key, column in found.items() if not np.isnan(column).all()}
+
+    def _keep(self, record: Mapping[str, Any]) -> None:
+        flat = {f"metrics.{k}": v for k, v in (record.get("metrics") or {}).items()}
+        flat |= {k: v for k, v in record.items() if not isinstance(v, (str, dict))}
+        for key in flat:
+            if key not in self._columns:
+                self._columns[key] = array("d", [float("nan")] * self.count)
+        for key, column in self._columns.items():
+            value = flat.get(key)
+            column.append(float("nan") if value is None else float(value))
+        self.count += 1
 
     def _compare(self, record: dict[str, Any], task: Task, plan: Plan) -> None:
         wanted = plan.identify(task)

@@ -60,7 +60,7 @@ class Run:
 
     def finish(self, progress: Callable[[int, int], None] | None = None) -> None:
         """Run every trial that is not in the log yet (and those after the last written sums, for the sums)."""
-        start = min(len(self.log.records), self.sums.done if self.sums is not None else len(self.plan))
+        start = min(self.log.count, self.sums.done if self.sums is not None else len(self.plan))
         if start == len(self.plan):
             return
         layout = self._layout = self._layout or self._probe(len(self.plan) - start)

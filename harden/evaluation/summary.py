@@ -8,19 +8,23 @@ from typing import Any
 import numpy as np
 
 from harden.evaluation import statistics
+from harden.evaluation.log import Columns
 from harden.evaluation.metrics import expected_kl
 from harden.evaluation.plan import Condition
 from harden.evaluation.requirements import Requirement, judge
+from harden.evaluation.shape import shape
 
 CONTENTS = (0.90, 0.95, 0.99)
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95)
 _AVERAGED = ("loss", "confidence", "ece", "agreement", "top5", "balanced_accuracy", "f1", "auroc", "rms_noise_relative")
+_SPREAD = ("loss", "balanced_accuracy", "f1", "auroc", "top5")
+_CUSTOM = "metrics."
 _FIDELITY = ("nrmse", "sqnr_db", "cosine")
 
 
 def summarise(
     condition: Condition,
-    trials: Sequence[Mapping[str, Any]],
+    trials: Columns,
     *,
     clean: Mapping[str, Any],
     threshold: float | None,
@@ -33,7 +37,7 @@ def summarise(
 
     Args:
         condition: The noise.
-        trials: Its lines of the log, by chip.
+        trials: Its part of the log: a column a metric, a row a chip.
         clean: The clean network's scores.
         threshold: Accuracy a good chip reaches; None takes that of a yield among the requirements.
         requirements: Demands to judge.
@@ -44,43 +48,41 @@ def summarise(
     Returns:
         The entry, with all keys of ``harden.eval/1``.
     """
-    classified = trials[0]["accuracy"] is not None
-    accuracies = np.array([t["accuracy"] for t in trials]) if classified else None
+    chips = len(trials["chip"])
+    accuracies = trials.get("accuracy")
     limit = threshold if threshold is not None else _asked(requirements)
     entry: dict[str, Any] = {
         **condition.describe(),
-        "chips": len(trials),
+        "chips": chips,
         "accuracy": None,
         "yield": None,
         "tolerance": {f"{round(c * 100)}/95": None for c in CONTENTS},
         **{key: _mean(trials, key) for key in _AVERAGED},
         "ekl": None,
-        "fidelity": {k: _spread(trials, k) for k in _FIDELITY} if "nrmse" in trials[0] else None,
+        "fidelity": {k: _spread(trials, k) for k in _FIDELITY} if "nrmse" in trials else None,
         "clean_accuracy": clean.get("accuracy"),
         "accuracies": None,
     }
     if accuracies is not None:
-        entry |= _over_chips(accuracies, trials, limit, hits)
+        entry |= _over_chips(accuracies, trials["correct"], limit, hits)
+        entry["spreads"] = {k: _spread(trials, k) for k in _SPREAD if k in trials}
     if mean_p is not None:
-        entry["ekl"] = expected_kl(mean_p, float(np.mean([t["entropy"] for t in trials])))
+        entry["ekl"] = expected_kl(mean_p, float(trials["entropy"].mean()))
     if hits is not None and labels is not None:
-        entry["class_accuracy"] = class_accuracy(hits, labels, len(trials))
-    if trials[0].get("metrics"):
-        names = trials[0]["metrics"]
-        entry["metrics"] = {n: statistics.describe([t["metrics"][n] for t in trials]) for n in names}
-    broken = sum(1 for t in trials if t.get("non_finite"))
-    if broken:
-        entry["non_finite_chips"] = broken
+        entry["class_accuracy"] = class_accuracy(hits, labels, chips)
+    custom = [key for key in trials if key.startswith(_CUSTOM)]
+    if custom:
+        entry["metrics"] = {key.removeprefix(_CUSTOM): statistics.describe(trials[key]) for key in custom}
+    if "non_finite" in trials:
+        entry["non_finite_chips"] = int((trials["non_finite"] > 0).sum())
     entry["requirements"] = [_verdict(r, entry) for r in requirements]
     return entry
 
 
 def _over_chips(
-    accuracies: np.ndarray, trials: Sequence[Mapping[str, Any]], limit: float | None, hits: np.ndarray | None
+    accuracies: np.ndarray, correct: np.ndarray, limit: float | None, hits: np.ndarray | None
 ) -> dict[str, Any]:
-    correct = np.array([t["correct"] for t in trials])
     both = statistics.mean_interval_images(correct, hits) if hits is not None else None
-    worst = int(np.argmin(accuracies))
     return {
         "accuracy": {
             **statistics.describe(accuracies),
@@ -98,7 +100,8 @@ def _over_chips(
         "yield": None if limit is None else yield_at(accuracies, limit),
         "tolerance": {f"{round(c * 100)}/95": statistics.tolerance_bound(accuracies, c) for c in CONTENTS},
         "tolerance_ranks": {f"{round(c * 100)}/95": statistics.tolerance_rank(len(accuracies), c) for c in CONTENTS},
-        "worst_chip": worst,
+        "distribution": {k: v for k, v in shape(accuracies, limit).items() if k != "quantiles"},
+        "worst_chip": int(np.argmin(accuracies)),
         "accuracies": accuracies.tolist(),
     }
 
@@ -134,14 +137,14 @@ def _asked(requirements: Sequence[Requirement]) -> float | None:
     return next((r.argument for r in requirements if r.measure == "yield"), None)
 
 
-def _mean(trials: Sequence[Mapping[str, Any]], key: str) -> float | None:
-    values = [t[key] for t in trials if t.get(key) is not None]
-    return float(np.mean(values)) if values else None
+def _mean(trials: Columns, key: str) -> float | None:
+    return float(np.nanmean(trials[key])) if key in trials else None
 
 
-def _spread(trials: Sequence[Mapping[str, Any]], key: str) -> dict[str, float | None] | None:
-    values = [t[key] for t in trials if t.get(key) is not None]
-    return statistics.describe(values) if values else None
+def _spread(trials: Columns, key: str) -> dict[str, float | None] | None:
+    values = trials.get(key, np.empty(0))
+    values = values[~np.isnan(values)]
+    return statistics.describe(values) if len(values) else None
 
 
 def _listed(interval: tuple[float | None, float | None] | None) -> list[float | None] | None:
