@@ -150,9 +150,10 @@ class Reading:
         return node if isinstance(node, Mapping) else {}
 
     def rows(self, key: str) -> list[Mapping[str, Any]]:
-        """A list of mappings of the document, empty where it is missing or null."""
-        value = self.document.get(key)
-        return [row for row in value if isinstance(row, Mapping)] if isinstance(value, list) else []
+        """A list of mappings: of the document or else of its last evaluation; empty where it is missing or null."""
+        places = [self.document, *(evaluation for _, evaluation in self.evaluations[-1:])]
+        value = next((place[key] for place in places if isinstance(place.get(key), list)), [])
+        return [row for row in value if isinstance(row, Mapping)]
 
     @property
     def roles(self) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import numpy as np
 
 from harden.evaluation.compare import paired_difference
 from harden.report.document import Condition, Document, Reading, Trials
-from harden.report.words import MISSING, interval, known, percent, plural, points, rate
+from harden.report.words import MISSING, clean, interval, known, percent, plural, points, rate
 
 
 def verdict(document: Document) -> str:
@@ -41,11 +41,11 @@ def verdict(document: Document) -> str:
 
 
 def _alone(reading: Reading, trials: Trials) -> str:
-    clean = trials.clean.get(reading.measure)
-    without = f", {percent(clean)} without noise" if known(clean) else ""
+    level = trials.clean.get(reading.measure)
+    notes = [_worst(trials), f"{percent(level)} without noise" if known(level) else ""]
     return (
         f"{reading.model_name} has a mean {reading.measure} of {percent(trials.spread['mean'])} over "
-        f"{plural(trials.chips, 'chip')} ({_worst(trials)}{without})"
+        f"{plural(trials.chips, 'chip')}{_brackets(*notes)}"
     )
 
 
@@ -59,14 +59,16 @@ def _change(reading: Reading, before: Trials, after: Trials) -> str:
     if difference and low <= 0 <= high:
         change, low, high = map(points, (difference["mean"], low, high))
         verb = f"makes no clear difference ({change} points, 95% interval over chips {low} to {high}) to"
-    clean = ""
+    quiet = ""
     if known(before.clean.get(reading.measure)) and known(after.clean.get(reading.measure)):
         pair = percent(before.clean[reading.measure]), percent(after.clean[reading.measure])
-        clean = f"; without noise it has {pair[1]}, before {pair[0]}"
+        quiet = f"; without noise it has {pair[1]}, before {pair[0]}"
+    worst = ""
+    if known(before.spread.get("min")) and known(after.spread.get("min")):
+        worst = f", the worst chip from {percent(before.spread['min'])} to {percent(after.spread['min'])}"
     return (
         f"{reading.method or 'hardening'} {verb} the mean {reading.measure} of {plural(after.chips, 'chip')} from "
-        f"{percent(old)} to {percent(new)}, the worst chip from {percent(before.spread.get('min'))} to "
-        f"{percent(after.spread.get('min'))}{clean}"
+        f"{percent(old)} to {percent(new)}{worst}{quiet}"
     )
 
 
@@ -75,15 +77,34 @@ def _ranking(reading: Reading, condition: Condition) -> str:
     best = order[0]
     text = (
         f"{best.role} has the highest mean {reading.measure} of {plural(len(order), 'model')}: "
-        f"{percent(best.spread['mean'])} over {plural(best.chips, 'chip')} ({_worst(best)})"
+        f"{percent(best.spread['mean'])} over {plural(best.chips, 'chip')}{_brackets(_worst(best))}"
     )
     if len(order) > 1:
-        text += f", then {order[1].role} with {percent(order[1].spread['mean'])} ({_worst(order[1])})"
+        text += f", then {order[1].role} with {percent(order[1].spread['mean'])}{_brackets(_worst(order[1]))}"
+        text += _lead(reading, condition, best.role, order[1].role)
     return text
 
 
+def _lead(reading: Reading, condition: Condition, best: str, second: str) -> str:
+    """How sure the first place is, where the document compares the two."""
+    index = reading.conditions.index(condition)
+    for row in reading.rows("differences"):
+        names = clean(row.get("a")), clean(row.get("b"))
+        if row.get("condition") == index and set(names) == {best, second} and interval(row.get("ci95")) != MISSING:
+            low, high = sorted(row["ci95"] if names[1] == best else [-v for v in row["ci95"]])
+            sure = "ahead by" if low > 0 else "no clear difference:"
+            return f"; {sure} {points(low)} to {points(high)} points (95% interval over chips)"
+    return ""
+
+
 def _worst(trials: Trials) -> str:
-    return f"worst chip {percent(trials.spread.get('min'))}"
+    worst = trials.spread.get("min")
+    return f"worst chip {percent(worst)}" if known(worst) else ""
+
+
+def _brackets(*notes: str) -> str:
+    text = ", ".join(note for note in notes if note)
+    return f" ({text})" if text else ""
 
 
 def _spec(trials: Trials, measure: str) -> str:

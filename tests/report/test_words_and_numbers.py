@@ -63,7 +63,22 @@ def test_without_chips_nothing_is_claimed() -> None:
 
 
 def test_the_best_model_comes_first(compare_document: Callable[..., Document]) -> None:
-    assert "nft.onnx has the highest mean accuracy of 3 models" in verdict(compare_document())
+    document = compare_document()
+    assert "nft.onnx has the highest mean accuracy of 3 models" in verdict(document)
+    low, high = document["differences"][1]["ci95"]
+    assert f"ahead by {points(low)} to {points(high)} points" in verdict(document)
+    row = document["differences"][1]
+    row.update({"a": row["b"], "b": row["a"], "ci95": [-high, -low]})
+    assert f"ahead by {points(low)} to {points(high)} points" in verdict(document)
+    row["ci95"] = [-0.01, 0.02]
+    assert "no clear difference: −2.0 to +1.0 points" in verdict(document)
+
+
+def test_what_is_not_known_is_left_out(eval_document: Callable[..., Document]) -> None:
+    document = eval_document(100, None)
+    document["profiles"][0]["accuracy"] = {"mean": 0.8, "ci95": [0.79, 0.81]}
+    document["clean"]["accuracy"] = None
+    assert verdict(document).endswith("has a mean accuracy of 80.0% over 100 chips.")
 
 
 def test_the_terminal_gets_five_plain_lines(fit_document: Callable[..., Document]) -> None:

@@ -18,13 +18,13 @@ SHOWN = 12
 def applies(document: Document) -> bool:
     """Where the tensors are listed, or the realised noise is known."""
     reading = Reading(document)
-    return bool(_rows(reading, "perturbed") or _rows(reading, "not_perturbed") or _overall(reading))
+    return bool(reading.rows("perturbed") or reading.rows("not_perturbed") or _overall(reading))
 
 
 def build(document: Document) -> Section:
     """Counts, the realised noise of the noisiest tensors, and the complete lists folded away."""
     reading = Reading(document)
-    perturbed, rest = _rows(reading, "perturbed"), _rows(reading, "not_perturbed")
+    perturbed, rest = reading.rows("perturbed"), reading.rows("not_perturbed")
     blocks: list[Block] = [Facts(_facts(reading, perturbed, rest))]
     noisy = [r for r in perturbed if known(r.get("rms_noise_relative"))]
     if len(noisy) > 1:
@@ -49,14 +49,6 @@ def build(document: Document) -> Section:
         summary = f"{plural(len(rest), 'tensor')} not perturbed, and why"
         blocks.append(Details(summary, [Table(["tensor", "why not"], rows, "ll")]))
     return Section(TITLE, blocks)
-
-
-def _rows(reading: Reading, key: str) -> list[Any]:
-    rows = reading.rows(key)
-    if not rows and reading.evaluations:
-        value = reading.evaluations[-1][1].get(key)
-        rows = [r for r in value if isinstance(r, dict)] if isinstance(value, list) else []
-    return rows
 
 
 def _overall(reading: Reading) -> float | None:
