@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from harden.data.preprocess import Preprocess
+from harden.data.storage import allocate
 from harden.errors import DataError
+
+_BLOCK = 1024  # examples
 
 
 def as_images(values: np.ndarray, record: Preprocess, where: str) -> tuple[np.ndarray, bool]:
@@ -58,13 +61,19 @@ def check(values: np.ndarray, images: bool, record: Preprocess, where: str) -> n
 
 
 def _finite(values: np.ndarray, where: str) -> np.ndarray:
-    with np.errstate(over="ignore"):
-        values = values.astype(np.float32, copy=False)
-    fine = np.isfinite(values.reshape(len(values), -1)).all(axis=1)
-    if not fine.all():
-        what = f"example {int(np.argmin(fine))} holds NaN, infinity, or a number too large for float32"
-        raise DataError(what, where=where, fix="Remove or repair it")
-    return values
+    """Finite float32; block by block, since the values may be larger than memory."""
+    kept = values if values.dtype == np.float32 else allocate(values.shape, np.float32)
+    for start in range(0, len(values), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        with np.errstate(over="ignore"):
+            numbers = values[block].astype(np.float32, copy=False)
+        fine = np.isfinite(numbers).reshape(len(numbers), -1).all(axis=1)
+        if not fine.all():
+            what = f"example {start + int(np.argmin(fine))} holds NaN, infinity, or a number too large for float32"
+            raise DataError(what, where=where, fix="Remove or repair it")
+        if kept is not values:
+            kept[block] = numbers
+    return kept
 
 
 def _check_number_images(values: np.ndarray, record: Preprocess, where: str) -> None:

@@ -173,6 +173,23 @@ def test_large_data_goes_to_a_mapped_file_and_reads_the_same(monkeypatch):
     assert not isinstance(data.raw([49]), np.memmap)
 
 
+def test_large_archives_never_enter_memory_as_a_whole(tmp_path, monkeypatch):
+    values = numpy_generator(0, "x").normal(size=(3000, 7))
+    monkeypatch.setattr(storage_module, "IN_MEMORY", 1000)
+    for name, x in (("rows", values), ("columns", np.asfortranarray(values)), ("big_endian", values.astype(">f4"))):
+        for save in (np.savez, np.savez_compressed):
+            save(tmp_path / f"{name}.npz", x=x, y=np.zeros(3000))
+            data = Dataset.open(tmp_path / f"{name}.npz", PLAIN)
+            assert isinstance(data._values, np.memmap)
+            assert (data.inputs(slice(None)) == values.astype(np.float32)).all()
+            assert (
+                Dataset.open(tmp_path / f"{name}.npz", PLAIN, limit=9).inputs(slice(None)) == data.inputs(slice(9))
+            ).all()
+    values[2999, 6] = np.nan
+    with pytest.raises(DataError, match="example 2999 holds NaN"):
+        Dataset.from_arrays(values, None, PLAIN)
+
+
 def test_a_disk_without_room_is_an_error_before_the_write(monkeypatch):
     with pytest.raises(DataError, match="Set TMPDIR"):
         storage_module.allocate((1 << 30, 1 << 30), np.uint8)
