@@ -108,6 +108,12 @@ def test_arbitrary_bytes(tmp_path: Path, name, content, record):
     keeps_its_promises(lambda: Dataset.open(tmp_path / name, record))
 
 
+@given(source=st.text() | st.text("a/:.*[]\0").map(lambda text: text * 300))
+@FUZZ
+def test_arbitrary_names(tmp_path: Path, source):
+    keeps_its_promises(lambda: Dataset.open(source, RECORDS[0]))
+
+
 cells = st.text(max_size=5) | st.integers().map(str) | st.floats().map(str)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harden.data.sources.base import Examples, Request
+from harden.data.sources.base import Examples, Request, unreadable
 from harden.errors import DataError
 from harden.registry import Registry
 
@@ -22,10 +22,12 @@ def read(source: str, request: Request) -> Examples:
         DataError: Nothing accepts it, or its member cannot read it.
     """
     members = [SOURCES.module(name) for name in SOURCES]
-    for member in members:
-        if member.accepts(source):
-            return member.read(source, request)
+    with unreadable("name", source, "Check the name and its permissions"):
+        reader = next((member.read for member in members if member.accepts(source)), None)
+        exists = Path(source).exists()
+    if reader:
+        return reader(source, request)
     forms = "; ".join(member.ACCEPTS for member in members)
-    if not Path(source).exists():
+    if not exists:
         raise DataError("no such file or folder", where=source, fix=f"Accepted: {forms}")
     raise DataError("not a form of data that harden reads", where=source, fix=f"Accepted: {forms}")
