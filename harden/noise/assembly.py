@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping as MappingOf
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from torch import Tensor
 
 from harden.errors import ProfileError, UnknownNameError
 from harden.noise.blackbox import BlackBox
 from harden.noise.circuit import Circuit, Draw, Stage
 from harden.noise.definition import STAGES, Definition, Times, said, substitute
-from harden.noise.knobs import KnobValue
+from harden.noise.knobs import Knob, KnobValue
 from harden.noise.laws.base import NoiseLaw
 from harden.noise.mapping import Mapping
 from harden.noise.scales import AnalogWeightLike
 from harden.registry import LAWS
+
+_Table = TypeVar("_Table", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -34,8 +38,8 @@ class Assembled:
     @property
     def grows_with_range(self) -> bool:
         """Whether the noise of a weight grows with the largest weight around it."""
-        if self.black_box is not None and self.black_box.grows_with_range:
-            return True
+        if self.black_box is not None:
+            return self.black_box.grows_with_range
         if self.circuit.mapping.reference == "cell":
             return False
         return any(stage.law.grows_with_range() for stage in self.circuit.stages)
@@ -69,48 +73,92 @@ def assemble(definition: Definition, values: MappingOf[str, KnobValue], where: s
 
 def try_assemble(definition: Definition, values: MappingOf[str, KnobValue]) -> tuple[Assembled | None, list[str]]:
     """As `assemble`, but every problem is returned instead of raised."""
-    knobs = definition.all_knobs()
-    problems: list[str] = []
+    builder = _Builder(definition.all_knobs(), values)
     table = {"weight_bits": "$quantise", **definition.mapping, "reference": values["reference"]}
-    mapping = _build(Mapping, table, knobs, values, "mapping", problems)
-    stages: list[Stage] = []
-    for stage in STAGES:
-        for position, entry in enumerate(getattr(definition, stage)):
-            name = stage if position == 0 else f"{stage}{position}"
-            law = _law(entry, knobs, values, name, problems)
-            if law is not None:
-                stages.append(Stage(name, law, ages=stage in ("drift", "read")))
-                problems.extend(_beyond(definition.time, law, name))
-    compensation = _resolved(definition.compensation, knobs, values, "compensation", problems)
+    mapping = builder.build(Mapping, table, "mapping")
+    stages = list(builder.stages(definition))
+    compensation = builder.resolve(definition.compensation, "compensation")
     if compensation not in ("none", "global"):
-        problems.append(f"compensation: '{compensation}' must be none or global")
+        builder.problems.append(f"compensation: '{compensation}' must be none or global")
     black_box = None
     if definition.sampler is not None:
-        arguments = _resolved(definition.sampler.arguments, knobs, values, "sampler", problems)
-        black_box = BlackBox(definition.sampler.function, arguments or {}, definition.sampler.grows_with_range)
-    if problems or mapping is None:
-        return None, problems
+        arguments = builder.resolve(definition.sampler.arguments, "sampler") or {}
+        black_box = BlackBox(definition.sampler.function, arguments, definition.sampler.grows_with_range)
+        if stages:
+            builder.problems.append("a profile has either a [sampler] or laws, not both")
+    if builder.problems or mapping is None:
+        return None, builder.problems
     circuit = Circuit(
         mapping=mapping,
         stages=tuple(stages),
-        tile=(_whole(values["tile_rows"]), _whole(values["tile_columns"])),
-        d2d=_decimal(values["d2d"]),
-        c2c=_decimal(values["c2c"]),
+        tile=(int(builder.number("tile_rows")), int(builder.number("tile_columns"))),
+        d2d=builder.number("d2d"),
+        c2c=builder.number("c2c"),
         compensated=compensation == "global",
     )
     return Assembled(circuit, black_box), []
 
 
-def _whole(value: KnobValue) -> int:
-    if not isinstance(value, int):
-        raise TypeError(f"{value!r} is not a whole number")
-    return value
+@dataclass
+class _Builder:
+    """Builds the parts of a profile from its tables and collects what is wrong with them."""
+
+    knobs: MappingOf[str, Knob]
+    values: MappingOf[str, KnobValue]
+    problems: list[str] = field(default_factory=list)
+
+    def stages(self, definition: Definition) -> list[Stage]:
+        """The laws of all stages, each with the name of its stream."""
+        found = []
+        for stage in STAGES:
+            for position, entry in enumerate(getattr(definition, stage)):
+                name = stage if position == 0 else f"{stage}{position}"
+                law = self._law(dict(entry), name)
+                if law is not None:
+                    found.append(Stage(name, law, ages=stage in ("drift", "read")))
+                    self.problems += _beyond(definition.time, law, name)
+        return found
+
+    def _law(self, fields: dict[str, Any], name: str) -> NoiseLaw | None:
+        law = fields.pop("law", None)
+        if not isinstance(law, str):
+            self.problems.append(f'{name}: needs law = "..."')
+            return None
+        try:
+            return self.build(_law_called(law), fields, name)
+        except UnknownNameError as error:
+            self.problems.append(f"{name}: {error}")
+            return None
+
+    def build(self, kind: type[_Table], table: MappingOf[str, Any], name: str) -> _Table | None:
+        """A table as its pydantic model, or None and a problem for each fault."""
+        try:
+            return kind.model_validate(substitute(dict(table), self.knobs, self.values))
+        except ValidationError as error:
+            self.problems += said(error, name)
+        except ValueError as error:
+            self.problems.append(f"{name}: {error}")
+        return None
+
+    def resolve(self, value: Any, name: str) -> Any:
+        """A value with its knobs put in, or None and a problem."""
+        try:
+            return substitute(value, self.knobs, self.values)
+        except ValueError as error:
+            self.problems.append(f"{name}: {error}")
+            return None
+
+    def number(self, knob: str) -> float:
+        """The value of a knob that every profile has."""
+        value = self.values[knob]
+        if not isinstance(value, (int, float)):
+            raise TypeError(f"{knob} = {value!r} is not a number")
+        return value
 
 
-def _decimal(value: KnobValue) -> float:
-    if not isinstance(value, (int, float)):
-        raise TypeError(f"{value!r} is not a number")
-    return float(value)
+@cache  # finding a law means asking every installed package for entry points
+def _law_called(name: str) -> type[NoiseLaw]:
+    return LAWS.module(name).Law
 
 
 def _beyond(time: Times, law: NoiseLaw, name: str) -> list[str]:
@@ -119,35 +167,3 @@ def _beyond(time: Times, law: NoiseLaw, name: str) -> list[str]:
     if covered is None or (covered[0] <= time.first and time.last <= covered[1]):
         return []
     return [f"{name}: measured from {covered[0]:g} s to {covered[1]:g} s only, but [time] allows {time}"]
-
-
-def _law(entry, knobs, values, name: str, problems: list[str]) -> NoiseLaw | None:
-    fields = dict(entry)
-    law = fields.pop("law", None)
-    if not isinstance(law, str):
-        problems.append(f'{name}: needs law = "..."')
-        return None
-    try:
-        kind = LAWS.module(law).Law
-    except UnknownNameError as error:
-        problems.append(f"{name}: {error}")
-        return None
-    return _build(kind, fields, knobs, values, name, problems)
-
-
-def _build(kind, table, knobs, values, name: str, problems: list[str]):
-    try:
-        return kind.model_validate(substitute(table, knobs, values))
-    except ValidationError as error:
-        problems.extend(said(error, name))
-    except ValueError as error:
-        problems.append(f"{name}: {error}")
-    return None
-
-
-def _resolved(value, knobs, values, name: str, problems: list[str]):
-    try:
-        return substitute(value, knobs, values)
-    except ValueError as error:
-        problems.append(f"{name}: {error}")
-        return None
