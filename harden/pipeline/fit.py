@@ -86,6 +86,7 @@ def fit(settings: FitSettings, notify: Notify = silent) -> dict[str, Any]:
         before = _measure(prepared, prepared.model, folder / "trials.before.jsonl", notify, "before")
         hardened, training = _train(prepared, folder.path, notify)
         after = _measure(prepared, hardened, folder / "trials.jsonl", notify, "after")
+        after["model"]["path"] = "model.onnx"  # in this folder, wherever it lies
         severity = severity_curve(
             prepared.model,
             hardened,
@@ -248,7 +249,7 @@ def _document(
         "reported_on": "test" if settings.test else "validation",
         "artifacts": {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names},
         "training": {**training, "history": steps},
-        "settings": settings.model_dump(mode="json", exclude_none=True),
+        "settings": settings.model_dump(mode="json", exclude_none=True, exclude={"out"}),
         "command": _command(settings),
         "environment": environment(prepared.threads),
     }

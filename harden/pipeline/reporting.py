@@ -20,9 +20,11 @@ def write_report(folder: Path, document: dict[str, Any]) -> None:
         folder: The run folder.
         document: A ``harden.fit/1`` or ``harden.eval/1`` document.
     """
+    record = json.dumps(document, indent=1)
+    document = json.loads(record)  # what is shown is what is stored, so the report can be made again to the byte
     write_atomic(folder / "report.html", html(document))
     write_atomic(folder / "README.md", markdown(document))
-    write_atomic(folder / RECORD, json.dumps(document, indent=1) + "\n")
+    write_atomic(folder / RECORD, record + "\n")
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:
