@@ -111,3 +111,24 @@ def _peak(tensor: Tensor) -> float:
 
 def _beyond(tensor: Tensor, k: float) -> int:
     return int((tensor.abs() > k * tensor.std()).sum()) if tensor.numel() > 1 else 0
+
+
+def clip_channels(weight: Tensor, k: float, axis: int = 0) -> Tensor:
+    """A copy clamped to ``k`` standard deviations of each output channel.
+
+    Args:
+        weight: Any shape of at least one axis.
+        k: Standard deviations, > 0.
+        axis: The axis of the output channels.
+
+    Example:
+        >>> clip_channels(torch.tensor([[-1.0, -1.0, 1.0, 9.0], [0.0, 0.0, 0.0, 0.0]]), 1.0)[0, 3].item() < 5
+        True
+    """
+    rows = weight.movedim(axis, 0).flatten(1)
+    bound = k * (rows.std(1) if rows.shape[1] > 1 else rows.abs().amax(1) / k)
+    return (
+        torch.maximum(torch.minimum(rows, bound[:, None]), -bound[:, None])
+        .reshape(weight.movedim(axis, 0).shape)
+        .movedim(0, axis)
+    )

@@ -183,6 +183,77 @@ class Objective:
         return {}
 
 
+@dataclass(frozen=True)
+class Transformed:
+    """What a transform gives back.
+
+    Attributes:
+        model: The new model.
+        record: What was done, as plain data for the report.
+    """
+
+    model: Any
+    record: Mapping[str, Any]
+
+
+class Transform:
+    """Base of transforms: a model in, a model out, no gradients.
+
+    Class attributes:
+        needs_data: Whether unlabelled examples are needed; random inputs will do where not.
+        The others are those of :class:`Objective`.
+    """
+
+    kind: ClassVar[str] = "transform"
+    summary: ClassVar[str]
+    cost: ClassVar[str]
+    source: ClassVar[str]
+    needs_data: ClassVar[bool] = False
+    Config: ClassVar[type[Options]] = Options
+
+    def __init__(self, config: Options) -> None:
+        self.config: Any = config
+
+    def apply(
+        self,
+        model: Any,
+        batches: Sequence[tuple[Tensor, ...]],
+        profile: Any,
+        *,
+        at_s: float | None = None,
+        digital: Sequence[str] = (),
+        seed: int = 0,
+    ) -> Transformed:
+        """Transform a model.
+
+        Args:
+            model: A :class:`harden.graph.file.Model`; it stays as it is.
+            batches: Inputs, unlabelled; at least one batch.
+            profile: The noise to harden against.
+            at_s: Seconds since programming; None is the profile's first valid time.
+            digital: Globs of tensors or nodes that are off the crossbars.
+            seed: Root of the random streams.
+        """
+        raise TypeError(f"{type(self).__module__} does not define apply")
+
+
+class Recipe:
+    """Base of recipes: they pick among runs; :mod:`harden.training.auto` carries them out."""
+
+    kind: ClassVar[str] = "recipe"
+    summary: ClassVar[str]
+    cost: ClassVar[str]
+    source: ClassVar[str]
+    Config: ClassVar[type[Options]] = Options
+
+    def __init__(self, config: Options) -> None:
+        self.config: Any = config
+
+    def candidates(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """Runs to choose from: a name each, and the fields of a training plan that it sets."""
+        raise TypeError(f"{type(self).__module__} does not define candidates")
+
+
 def each(function: Any, *outputs: Outputs) -> Outputs:
     """Apply ``function`` to networks' outputs, output by output.
 
