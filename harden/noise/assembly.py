@@ -13,7 +13,7 @@ from torch import Tensor
 from harden.errors import ProfileError, UnknownNameError
 from harden.noise.blackbox import BlackBox
 from harden.noise.circuit import Circuit, Draw, Stage
-from harden.noise.definition import STAGES, Definition, Times, said, substitute
+from harden.noise.definition import COMMON, STAGES, Definition, Times, said, substitute
 from harden.noise.knobs import Knob, KnobValue
 from harden.noise.laws.base import NoiseLaw
 from harden.noise.mapping import Mapping
@@ -73,8 +73,9 @@ def assemble(definition: Definition, values: MappingOf[str, KnobValue], where: s
 
 def try_assemble(definition: Definition, values: MappingOf[str, KnobValue]) -> tuple[Assembled | None, list[str]]:
     """As `assemble`, but every problem is returned instead of raised."""
-    builder = _Builder(definition.all_knobs(), values)
-    table = {"weight_bits": "$quantise", **definition.mapping, "reference": values["reference"]}
+    common = {name: knob.read(knob.default) for name, knob in COMMON.items()}  # a black-box sampler has none of them
+    builder = _Builder({**COMMON, **definition.all_knobs()}, {**common, **values})
+    table = {"weight_bits": "$quantise", **definition.mapping, "reference": builder.values["reference"]}
     mapping = builder.build(Mapping, table, "mapping")
     stages = list(builder.stages(definition))
     compensation = builder.resolve(definition.compensation, "compensation")

@@ -123,14 +123,23 @@ class Definition(_Table):
 
     @model_validator(mode="after")
     def _hangs_together(self) -> Definition:
-        if self.level is not None and not isinstance(getattr(self.knobs.get(self.level), "default", None), float):
+        if self.level is not None and (self.level not in self.knobs or not self.knobs[self.level].decimal):
             raise ValueError(f"level = '{self.level}' must name a knob with a decimal default")
+        for name, knob in COMMON.items():
+            own = self.knobs.get(name, knob)
+            if (own.decimal, type(own.default)) != (
+                knob.decimal,
+                type(knob.default),
+            ) and not own.decimal & knob.decimal:
+                raise ValueError(f"knobs.{name}: every profile has this knob, its default must be like {knob.default}")
         if not any(getattr(self, stage) for stage in STAGES) and self.sampler is None:
             raise ValueError(f"no noise: give at least one law under [[{']], [['.join(STAGES)}]], or a [sampler]")
         return self
 
     def all_knobs(self) -> dict[str, Knob]:
-        """The file's knobs and those that every profile has."""
+        """The file's knobs, and those that every profile of laws has; a black-box sampler has its own only."""
+        if self.sampler is not None:
+            return dict(self.knobs)
         common = dict(COMMON)
         reference = self.mapping.get("reference")
         if isinstance(reference, str):

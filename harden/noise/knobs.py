@@ -83,7 +83,8 @@ class Knob(BaseModel):
     """One knob: its default, which also fixes its type, and its limits.
 
     Attributes:
-        default: A decimal number, a whole number, true or false, or one of ``choices`` or the names of ``values``.
+        default: A decimal number or the text of a distribution, a whole number, true or false, or one of ``choices`` or
+            the names of ``values``.
         min: The smallest value allowed.
         max: The largest value allowed.
         choices: The names allowed.
@@ -110,7 +111,10 @@ class Knob(BaseModel):
     @model_validator(mode="after")
     def _default_is_allowed(self) -> Knob:
         if isinstance(self.default, str) and not self.names:
-            raise ValueError("a knob with a text default needs choices or values")
+            try:
+                Distribution.parse(self.default)
+            except ValueError as error:
+                raise ValueError(f"a text default needs choices or values; else {error}") from None
         self.read(self.default)
         return self
 
@@ -118,6 +122,11 @@ class Knob(BaseModel):
     def names(self) -> tuple[str, ...]:
         """The names allowed, for a knob that is a choice."""
         return self.choices or tuple(self.values or ())
+
+    @property
+    def decimal(self) -> bool:
+        """Whether the knob is a decimal number, or a distribution of one."""
+        return not self.names and isinstance(self.default, (float, str))
 
     def read(self, value: object) -> KnobValue:
         """Check a value, or the text of one, and give it the knob's type.

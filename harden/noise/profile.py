@@ -53,7 +53,7 @@ class Profile:
     severity: float = 1.0
 
     @classmethod
-    def load(cls, name: str | Path, **knobs: object) -> Profile:
+    def load(cls, name: str | Path, /, **knobs: object) -> Profile:
         """Load a shipped device by name, or a profile from a TOML file, or a black-box sampler ``module:function``.
 
         Args:
@@ -150,7 +150,7 @@ class Profile:
 
     @property
     def _own_gradient(self) -> bool:
-        own = self.knobs["gradient"] == "own" and self.circuit.mapping.kind == "direct"
+        own = self.knobs.get("gradient") == "own" and self.circuit.mapping.kind == "direct"
         return own and not self.scales_with_range
 
     @property

@@ -95,7 +95,7 @@ def describe(
         "valid": str(profile.definition.time),
         "at_s": time,
         "unit": profile.circuit.mapping.unit,
-        "reference": profile.parameters["reference"],
+        "reference": profile.parameters.get("reference"),
         "curve": curve(profile, time),
         "equivalent_noise": rms_noise(profile, sample, at_s=time)["w"]["relative_to_max"],
     }

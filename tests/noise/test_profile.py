@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 from pathlib import Path
 from typing import NamedTuple
@@ -11,9 +12,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harden.errors import ProfileError, SettingsError, UnknownNameError
+from harden.errors import HardenError, ProfileError, SettingsError, UnknownNameError
+from harden.noise.definition import read_definition
+from harden.noise.knobs import resolve
 from harden.noise.profile import Profile
 from harden.noise.sampler import NoiseSampler
+from harden.registry import DEVICES
 from harden.streams import generator
 
 
@@ -144,6 +148,55 @@ class TestErrors:
     def test_values_that_are_no_noise_level(self, value: str) -> None:
         with pytest.raises(SettingsError):
             Profile.parse(f"gaussian:sigma={value}")
+
+    @pytest.mark.parametrize("knob", ["name", "cls", "self", "knobs", "severity"])
+    def test_names_that_python_itself_uses(self, knob: str) -> None:
+        with pytest.raises(SettingsError, match="no such parameter"):
+            Profile.parse(f"gaussian:{knob}=1")
+
+    @given(
+        st.sampled_from(["gaussian", "pcm", "rram1", "", "x", "a.toml", "os:getcwd", "./"]),
+        st.text(st.sampled_from(list("sigma:=,()1.e-+ \n\x00ü/$")), max_size=20),
+    )
+    @settings(max_examples=150, deadline=None)
+    def test_any_text_is_a_profile_or_an_error_of_ours(self, name: str, rest: str) -> None:
+        with contextlib.suppress(HardenError):
+            Profile.parse(name + rest)
+
+    @given(st.sampled_from(DEVICES.names()), st.data())
+    @settings(max_examples=60, deadline=None)
+    def test_any_damaged_file_is_a_profile_or_an_error_of_ours(self, name: str, data: st.DataObject) -> None:
+        lines = DEVICES.text(name).splitlines()
+        index = data.draw(st.integers(0, len(lines) - 1))
+        damage = [
+            "",
+            'kind = "x"',
+            "default = []",
+            "sigma = -1",
+            "[time]",
+            'level = "q"',
+            "[knobs.d2d]",
+            "valid_s = [3]",
+        ]
+        lines[index] = data.draw(st.sampled_from(damage))
+        with contextlib.suppress(HardenError):
+            definition = read_definition("\n".join(lines), "damaged")
+            profile = Profile("damaged", definition, resolve(definition.all_knobs(), {})[0])
+            assert profile.chip({"w": torch.ones(2, 2)}, seed=0, index=0)["w"].isfinite().all()
+
+    @pytest.mark.parametrize(
+        "knob",
+        [
+            '[knobs.d2d]\ndefault = "a"\nchoices = ["a"]',
+            "[knobs.reference]\ndefault = 1.0",
+            "[knobs.tile_rows]\ndefault = 1.5",
+        ],
+    )
+    def test_common_knobs_keep_their_kind(self, tmp_path: Path, knob: str) -> None:
+        file = tmp_path / "mine.toml"
+        file.write_text(f'summary = "x"\ncitation = "y"\n{knob}\n[[program]]\nlaw = "gaussian"\nsigma = 1\n')
+        with pytest.raises(ProfileError, match="every profile has this knob"):
+            Profile.load(file)
 
     def test_values_that_only_the_law_refuses(self) -> None:
         with pytest.raises(SettingsError, match="multiple of device_bits"):

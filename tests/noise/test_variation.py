@@ -96,6 +96,20 @@ class TestDistributions:
         with pytest.raises(SettingsError):
             Profile.parse(f"gaussian:sigma={text}")
 
+    def test_a_file_can_ship_one(self, tmp_path) -> None:
+        file = tmp_path / "family.toml"
+        file.write_text(
+            'summary = "x"\ncitation = "y"\nlevel = "s"\n[knobs.s]\ndefault = "lognormal(0.1, 0.5)"\nmin = 0\n'
+            '[[program]]\nlaw = "gaussian"\nsigma = "$s"\n'
+        )
+        profile = Profile.load(file)
+        spreads = [(profile.chip(ONES, seed=0, index=i)["a"] - 1).std().item() for i in range(4)]
+        assert max(spreads) > 1.2 * min(spreads)
+        assert profile.sigma == pytest.approx(0.1)
+        assert (Profile.load(file, s=0.2).chip(ONES, seed=0, index=0)["a"] - 1).std().item() == pytest.approx(
+            0.2, rel=0.1
+        )
+
     def test_a_uniform_is_held_to_the_limits(self) -> None:
         with pytest.raises(SettingsError, match=">= 0"):
             Profile.parse("gaussian:sigma=uniform(-1,1)")
@@ -153,6 +167,18 @@ class TestBlackBox:
         assert Profile.load(file).chip(ONES, seed=0, index=0)["a"][0, 0] == 3
         assert Profile.load(file, factor=4).chip(ONES, seed=0, index=0)["a"][0, 0] == 4
         assert not Profile.load(file).scales_with_range
+
+    def test_knobs_that_it_would_ignore_are_refused(self) -> None:
+        for knob in ("d2d=0.1", "reference=column", "quantise=4"):
+            with pytest.raises(SettingsError, match="no such parameter"):
+                Profile.parse(f"my_lab:double:{knob}")
+
+    def test_laws_beside_it_are_refused(self, tmp_path) -> None:
+        file = tmp_path / "lab.toml"
+        body = '[[program]]\nlaw = "uniform"\nbound = 0.1\n[sampler]\nfunction = "my_lab:double"\n'
+        file.write_text(f'summary = "x"\ncitation = "y"\n{body}')
+        with pytest.raises(ProfileError, match="not both"):
+            Profile.load(file)
 
     @pytest.mark.parametrize("text", ["my_lab:absent", "no_such_lab:sample", "sys:path"])
     def test_what_cannot_be_called_is_refused_at_once(self, text: str) -> None:
