@@ -1,9 +1,9 @@
 """``--until 'ci95(mean_accuracy)<0.005'``: only as many images as this certainty of the mean needs.
 
 The target is the mean over chips of the accuracy on this whole test set. Each chip runs on a random sample of images of
-its own, and the clean network's hits, known for every image, serve as a control variate: what is averaged is the chip's
-gain over the clean network on its sample, plus the clean accuracy on all images. The number of chips follows Stein's
-two-stage rule, which has its confidence whatever the variance turns out to be.
+its own, and the clean network's hits, known for every image, serve as a control variate: the chip's accuracy on its
+sample is corrected by a share of how much easier than the whole set the sample was for the clean network. The number of
+chips follows Stein's two-stage rule, which has its confidence whatever the variance turns out to be.
 
 Such trials say something of the mean only. Standard deviation, percentiles, worst chip and yield need all images on
 every chip, and are left out.
@@ -119,8 +119,8 @@ def mean_accuracy_until(
 
     Returns:
         ``mean``, ``ci`` (bounds), ``confidence``, ``half_width``, ``chips``, ``images_per_chip``, ``images`` (in all),
-        ``std_chips`` and ``std_image`` (the two sources of variance, from a pilot), ``variance_ratio`` (what the
-        control variate leaves of the variance within a chip).
+        ``std_chips`` and ``std_image`` (the two sources of variance, from a pilot), ``control`` (the share of the control
+        variate), ``variance_ratio`` (what it leaves of the variance within a chip).
 
     Raises:
         SettingsError: The demand cannot be read, or needs too many chips.
@@ -130,8 +130,8 @@ def mean_accuracy_until(
     with bench_of(model, data, digital=digital) as bench:
         sampler = _Sampler(bench, condition, seed, cores)
         pilot = sampler.pilot()
-        size = min(images or pilot["images"], len(data))
-        mean, reached, chips = two_stage(lambda which: sampler.values(which, size), half, confidence)
+        size, share = min(images or pilot["images"], len(data)), pilot["control"]
+        mean, reached, chips = two_stage(lambda which: sampler.values(which, size, share), half, confidence)
         return {
             "mean": mean,
             "ci": [mean - reached, mean + reached],
@@ -142,6 +142,7 @@ def mean_accuracy_until(
             "images": chips * size + sampler.pilot_images,
             "std_chips": pilot["std_chips"],
             "std_image": pilot["std_image"],
+            "control": share,
             "variance_ratio": pilot["variance_ratio"],
             "clean": bench.clean["accuracy"],
         }
@@ -172,12 +173,12 @@ class _Sampler:
             tally.add([output[:count] for output in session.run(batch)])
         return tally.result().correct.astype(np.float64), self.clean[index]
 
-    def values(self, chips: Iterable[int], size: int) -> np.ndarray:
+    def values(self, chips: Iterable[int], size: int, control: float) -> np.ndarray:
         """One unbiased estimate of each chip's accuracy on all images."""
 
         def one(chip: int) -> float:
             hit, clean = self.hits(chip, size)
-            return float(hit.mean() - clean.mean() + self.clean.mean())
+            return float(hit.mean() - control * (clean.mean() - self.clean.mean()))
 
         with contextlib.closing(LocalEngine(self.cores).run(one, chips)) as results:
             return np.fromiter(results, dtype=np.float64)
@@ -191,17 +192,21 @@ class _Sampler:
         size = min(_PILOT_IMAGES, self.examples)
         self.pilot_images = _PILOT_CHIPS * size
         pairs = [self.hits(chip, size, "pilot") for chip in range(_PILOT_CHIPS)]
-        gains = np.array([hit - clean for hit, clean in pairs])
-        within = float(gains.var(axis=1, ddof=1).mean())
-        plain = float(np.mean([hit.var(ddof=1) for hit, _ in pairs]))
+        hits, clean = np.array([hit for hit, _ in pairs]), np.array([clean for _, clean in pairs])
+        # The least-squares share, pooled within chips; fixed before the chips that count, so these stay unbiased.
+        centred = clean - clean.mean(axis=1, keepdims=True)
+        control = float((centred * hits).sum() / (centred**2).sum()) if centred.any() else 0.0
+        rest = hits - control * clean
+        within, plain = (float(table.var(axis=1, ddof=1).mean()) for table in (rest, hits))
         left = 1 - size / self.examples
-        between = max(float(gains.mean(axis=1).var(ddof=1)) - within / size * left, 1e-8)
+        between = max(float(rest.mean(axis=1).var(ddof=1)) - within / size * left, 1e-8)
         best = math.sqrt(_CHIP_COST * max(within, 1e-8) / between)
         batch = self.bench.feed.batch
         rounded = max(batch, batch * round(best / batch)) if best > batch else max(8, round(best))
         return {
             "std_chips": math.sqrt(between),
             "std_image": math.sqrt(within),
+            "control": control,
             "variance_ratio": within / plain if plain else None,
             "images": min(rounded, self.examples),
         }

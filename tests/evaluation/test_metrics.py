@@ -1,0 +1,138 @@
+"""Metrics against scikit-learn, direct definitions, and values worked by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.special import softmax
+
+from harden.errors import SettingsError
+from harden.evaluation.custom import load_metrics
+from harden.evaluation.metrics import auroc, confusion_scores, expected_kl
+from harden.evaluation.scores import UNIT, ClassScorer, Reference, calibration_error
+from harden.evaluation.sums import Sums, spread
+from harden.streams import numpy_generator
+
+sklearn_metrics = pytest.importorskip("sklearn.metrics")
+
+
+def outputs(n: int, classes: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    rng = numpy_generator(seed, "outputs", n, classes)
+    labels = rng.integers(0, classes, n)
+    return (rng.standard_normal((n, classes)) + 2 * np.eye(classes)[labels]).astype(np.float32), labels
+
+
+@pytest.mark.parametrize("classes", [2, 3, 10])
+def test_against_scikit_learn(classes: int) -> None:
+    z, labels = outputs(400, classes)
+    p = softmax(z.astype(np.float64), axis=1)
+    predicted = p.argmax(1)
+
+    found = confusion_scores(predicted, labels, classes)
+
+    assert found["balanced_accuracy"] == pytest.approx(sklearn_metrics.balanced_accuracy_score(labels, predicted))
+    assert found["f1"] == pytest.approx(sklearn_metrics.f1_score(labels, predicted, average="macro"))
+    score = p[:, 1] if classes == 2 else p
+    assert auroc(p, labels) == pytest.approx(sklearn_metrics.roc_auc_score(labels, score, multi_class="ovr"))
+
+
+def test_a_chip_scored_in_batches_is_scored_as_a_whole() -> None:
+    z, labels = outputs(333, 10)
+    scorer = ClassScorer(Reference(labels, "logits", clean=labels))
+    whole, parts = scorer.tally(), scorer.tally()
+    whole.add([z])
+    for start in range(0, 333, 32):
+        parts.add([z[start : start + 32]])
+
+    assert whole.result().values == parts.result().values
+
+
+def test_scores_of_a_chip() -> None:
+    z, labels = outputs(500, 10)
+    p = softmax(z.astype(np.float64), axis=1)
+    tally = ClassScorer(Reference(labels, "logits", clean=p.argmax(1))).tally()
+    tally.add([z])
+    scores = tally.result()
+
+    assert scores.values["accuracy"] == sklearn_metrics.accuracy_score(labels, p.argmax(1))
+    assert scores.values["loss"] == pytest.approx(sklearn_metrics.log_loss(labels, p))
+    assert scores.values["top5"] == pytest.approx(sklearn_metrics.top_k_accuracy_score(labels, p, k=5))
+    assert scores.values["confidence"] == pytest.approx(p.max(1).mean())
+    assert scores.values["agreement"] == 1
+    assert scores.values["entropy"] == pytest.approx(-(p * np.log(p)).sum(1).mean())
+    assert np.abs(scores.mass / UNIT - p).max() <= 0.5 / UNIT
+
+
+@pytest.mark.parametrize(
+    ("confidence", "correct", "expected"),
+    [
+        ([0.95, 0.95, 0.55, 0.55], [1, 0, 1, 1], (2 * abs(0.5 - 0.95) + 2 * abs(1 - 0.55)) / 4),
+        ([1.0, 1.0], [1, 1], 0.0),
+        ([0.0, 0.0], [0, 0], 0.0),
+        ([0.7, 0.7], [1, 0], 0.2),
+    ],
+)
+def test_calibration_error_by_hand(confidence: list[float], correct: list[int], expected: float) -> None:
+    assert calibration_error(np.array(confidence), np.array(correct, bool)) == pytest.approx(expected)
+
+
+@given(st.integers(2, 8), st.integers(2, 6), st.integers(1, 20))
+def test_expected_kl_is_the_mean_divergence(chips: int, classes: int, images: int) -> None:
+    z = numpy_generator(chips * 100 + classes * 10, "kl", images).standard_normal((chips, images, classes))
+    p = softmax(z, axis=2)
+    mean = p.mean(axis=0)
+    direct = (p * np.log(p / mean)).sum(axis=2).mean()
+    entropy = float(-(p * np.log(p)).sum(axis=2).mean())
+
+    assert expected_kl(mean, entropy) == pytest.approx(direct, abs=1e-12)
+
+
+def test_infinite_outputs_are_wrong_and_carry_no_opinion() -> None:
+    z = np.array([[1.0, np.inf, 0.0], [np.nan, 0, 0], [0, 0, 5]], np.float32)
+    tally = ClassScorer(Reference(np.array([1, 0, 2]), "logits")).tally()
+    tally.add([z])
+    scores = tally.result()
+
+    assert scores.correct.tolist() == [False, False, True]
+    assert scores.values["non_finite"] == 2
+    assert scores.values["confidence"] == pytest.approx(softmax([0, 0, 5]).max() / 3)
+    assert np.isfinite(scores.values["loss"])
+
+
+def test_sums_do_not_depend_on_the_order_of_chips() -> None:
+    scores = []
+    for chip in range(7):
+        z, _ = outputs(50, 4, seed=chip)
+        tally = ClassScorer(Reference(np.zeros(50, np.int64), "logits")).tally()
+        tally.add([z])
+        scores.append(tally.result())
+    forward, backward = Sums(1, 50, 50, 4), Sums(1, 50, 50, 4)
+    for one, other in zip(scores, reversed(scores), strict=True):
+        forward.add(0, one)
+        backward.add(0, other)
+
+    assert np.array_equal(forward.mass, backward.mass)
+    assert forward.mean_probabilities(0, 7).sum(axis=1) == pytest.approx(np.ones(50))
+
+
+@given(st.integers(1, 5000), st.integers(1, 1000), st.integers(1, 20), st.integers(1, 10**6))
+def test_the_images_of_the_sums_fit_the_budget(examples: int, classes: int, conditions: int, budget: int) -> None:
+    chosen = spread(examples, classes, conditions, budget)
+
+    if chosen is None:
+        assert examples * classes * conditions <= max(budget, classes * conditions)
+    else:
+        assert len(chosen) * classes * conditions <= max(budget, classes * conditions)
+        assert len(set(chosen.tolist())) == len(chosen)
+        assert chosen.max() < examples
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("numpy:nothing", "nothing"), ("numpy:pi", "no function"), ("numpy", "cannot be imported"), (":f", "imported")],
+)
+def test_metrics_that_are_none_are_named(name: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        load_metrics([name])
