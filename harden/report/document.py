@@ -87,7 +87,7 @@ class Condition:
     @property
     def described(self) -> str:
         """The label, with the profile's parameters where these are few."""
-        usual = {"reference": "tensor", "tile_rows": 256, "tile_columns": 256}
+        usual = {"reference": "tensor", "tile_rows": 256, "tile_columns": 256, "gradient": "straight"}
         knobs = [
             f"{clean(key)} {shown(value)}"
             for key, value in self.parameters.items()

@@ -19,6 +19,8 @@ from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
+from harden.report.words import rate
+
 # Name of the CSS variable -> its value on paper. The series are Okabe and Ito's colours (https://jfly.uni-koeln.de/color/),
 # told apart in the common kinds of colour blindness; the style sheet gives the lighter ones of the set in the dark.
 COLOURS = {
@@ -148,6 +150,16 @@ def rate_limits(values: list[float]) -> tuple[float, float]:
     low = max(0.0, step * ((min(values) - pad) // step))
     high = min(1.0, -step * ((-max(values) - pad) // step))
     return round(low, 4), round(high, 4)
+
+
+def cut_note(low: float) -> str:
+    """What an axis that does not start at zero says of itself.
+
+    Example:
+        >>> cut_note(0.85), cut_note(0.0)
+        (' (axis starts at 85%)', '')
+    """
+    return f" (axis starts at {rate(low)})" if low > 0 else ""
 
 
 def _inline(text: str, name: str, alt: str, width: int, height: int) -> Markup:

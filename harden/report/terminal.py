@@ -84,10 +84,17 @@ def _conditions(reading: Reading) -> list[str]:
 
 def _requirements(reading: Reading) -> list[str]:
     lines = []
-    for condition, item in reading.requirements:
-        state = "met" if item.get("met") else "NOT met"
-        where = f" under {condition.label}" if len(reading.conditions) > 1 else ""
-        lines.append(f"require {clean(item.get('text') or '')}{where}: {state} (found {number(item.get('found'), 4)})")
+    several = len(reading.conditions) > 1
+    for text in dict.fromkeys(str(item.get("text") or "") for _, item in reading.requirements):
+        asked = [(c, item) for c, item in reading.requirements if str(item.get("text") or "") == text]
+        unmet = [(c, item) for c, item in asked if not item.get("met")]
+        found = ", ".join(
+            number(item.get("found"), 4) + (f" under {c.label}" if several else "") for c, item in (unmet or asked[:1])
+        )
+        if unmet or not several:
+            lines.append(f"require {clean(text)}: {'NOT met' if unmet else 'met'} (found {found})")
+        else:
+            lines.append(f"require {clean(text)}: met under all conditions")
     seconds = reading.part("training").get("seconds")
     if known(seconds):
         lines.append(f"trained in {duration(round(seconds))}")

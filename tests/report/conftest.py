@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from harden.evaluation.statistics import tolerance_rank
 from harden.report.render import html
 from harden.streams import numpy_generator
 
@@ -33,7 +34,8 @@ def profile_entry(
     low = float(stats.beta.ppf(0.025, reached, n - reached + 1)) if reached else 0.0
     high = float(stats.beta.ppf(0.975, reached + 1, n - reached)) if reached < n else 1.0
     p05 = float(np.quantile(x, 0.05))
-    order, rank = np.sort(x), {"90/95": 5, "95/95": 2, "99/95": None}
+    order = np.sort(x)
+    rank = {f"{round(100 * c)}/95": tolerance_rank(n, c) for c in (0.90, 0.95, 0.99)}
     return {
         "name": name,
         "digest": "b9c1f0aa52d04be1",
@@ -52,14 +54,14 @@ def profile_entry(
             "ci95_images": [float(x.mean() - half_images), float(x.mean() + half_images)],
         },
         "yield": None if threshold is None else {"threshold": threshold, "value": reached / n, "ci95": [low, high]},
-        "tolerance": {k: float(order[r - 1]) if r and n >= 100 else None for k, r in rank.items()},
+        "tolerance": {k: float(order[r - 1]) if r else None for k, r in rank.items()},
         "confidence": float(x.mean()) + 0.06,
         "ece": 0.061,
         "ekl": 0.214,
         "agreement": float(x.mean()) + 0.03,
         "fidelity": None,
         "rms_noise_relative": 0.412,
-        "tolerance_ranks": {k: r if n >= 100 else None for k, r in rank.items()},
+        "tolerance_ranks": rank,
         "requirements": [{"text": "p05_accuracy>=0.75", "found": p05, "met": p05 >= 0.75}],
         "accuracies": values,
     }

@@ -32,6 +32,11 @@ def test_the_users_own_matplotlib_settings_do_not_matter(eval_document: Callable
         assert mpl.rcParams["font.size"] == 30
 
 
+def test_it_is_one_html_page(fit_html: str) -> None:
+    assert fit_html.startswith('<!doctype html>\n<html lang="en">')
+    assert len(fit_html) < 600_000
+
+
 def test_nothing_points_outside_the_file(fit_html: str) -> None:
     text = fit_html
     assert set(re.findall(r'https?://[^"\s)]+', text)) == {"http://www.w3.org/2000/svg"}

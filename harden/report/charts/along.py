@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from harden.report.blocks import Columns, Table
 from harden.report.charts.curves import Line, curves
 from harden.report.document import Condition, Reading
-from harden.report.plots import colour
+from harden.report.plots import colour, cut_note, rate_limits
 from harden.report.words import clean, known, percent
 
 
@@ -35,12 +35,14 @@ def along(
         caption: How to read it.
     """
     lines = [line for i, role in enumerate(reading.roles) if (line := _line(role, i, conditions, places))]
+    low, high = rate_limits([v for line in lines for v in (*line.y, *(line.low or ()), *(line.high or ()))])
     ends = "; ".join(f"{line.label} {percent(line.y[0])} to {percent(line.y[-1])}" for line in lines)
     figure = curves(
         name,
         lines,
         x_label=x_label,
-        y_label=f"{reading.measure} over chips",
+        y_label=f"{reading.measure} over chips{cut_note(low)}",
+        y_limits=(low, high),
         alt=f"{reading.measure.capitalize()} against {x_label}, {texts[0]} to {texts[-1]}: {ends}.",
         caption=caption,
         x_ticks=list(zip(places, texts, strict=True)) if ticks else (),

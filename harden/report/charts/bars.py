@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from harden.report.blocks import Figure
-from harden.report.plots import COLOURS, MARKERS, SMALL, Plot, drawing, percent_axis
+from harden.report.plots import COLOURS, MARKERS, SMALL, Plot, cut_note, drawing, percent_axis, rate_limits
 from harden.report.words import clean
 
 WIDE, NARROW = 880, 360
@@ -43,7 +43,7 @@ def bars(name: str, items: Sequence[Bar], *, alt: str, caption: str) -> Figure:
 
 
 def ranges(name: str, items: Sequence[Range], *, measure: str, alt: str, caption: str) -> Figure:
-    """Draw one line a network and condition on a scale of 0 to 100%."""
+    """Draw one line a network and condition on one scale; a cut axis says so."""
     drawings = [_ranges(name, items, measure, alt, width) for width in (WIDE, NARROW)]
     return Figure(name, drawings[0], alt, caption, narrow=drawings[1], width=WIDE)
 
@@ -90,8 +90,9 @@ def _ranges(name: str, items: Sequence[Range], measure: str, alt: str, width: in
                 axis.plot([item.worst], [row], marker="|", markersize=9, markeredgewidth=1.6, color=colour)
         axis.set_yticks(range(len(items)), labels)
         axis.set_ylim(len(items) - 0.5, -0.5)
-        percent_axis(axis, "x", 0.0, 1.0, ticks=5 if width == NARROW else 10)
-        axis.set_xlabel(f"{measure} of a chip")
+        low, high = rate_limits([v for i in items for v in (i.mean, i.low, i.high, i.worst) if v is not None])
+        percent_axis(axis, "x", low, high, ticks=5 if width == NARROW else 10)
+        axis.set_xlabel(f"{measure} of a chip{cut_note(low)}")
         axis.grid(axis="x")
         _bare(plot, bottom=True)
         return plot.svg(name if width == WIDE else f"{name}-narrow", alt)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from harden.report.blocks import Figure
-from harden.report.plots import COLOURS, SMALL, Plot, drawing, percent_axis, rate_limits
+from harden.report.plots import COLOURS, SMALL, Plot, cut_note, drawing, percent_axis, rate_limits
 from harden.report.words import percent, rate
 
 WIDE, NARROW = 880, 360
@@ -60,7 +61,7 @@ def _draw(
     width: int,
 ) -> Markup:
     narrow = width == NARROW
-    edges = np.linspace(low, high, (26 if narrow else 51))
+    edges = np.linspace(low, high, 1 + _bins(rows, high - low, narrow))
     counts = [np.histogram(row.values, edges)[0] for row in rows]
     top = max(1.0, float(np.max(counts)))
     stacked = False
@@ -75,9 +76,16 @@ def _draw(
         gap = (0.75 if narrow else 0.6) if stacked else (0.65 if narrow else 0.5)
         plot.margins(left=34, right=24, top=52 if stacked else 40, bottom=46, gap=gap)
         percent_axis(plot.axes[-1], "x", low, high, ticks=5 if narrow else 10)
-        cut = "" if low == 0 else f"  (axis starts at {percent(low, 0)})"
-        plot.axes[-1].set_xlabel(f"{measure} of a chip{cut}")
+        plot.axes[-1].set_xlabel(f"{measure} of a chip{cut_note(low)}")
         return plot.svg(f"{name}-narrow" if narrow else name, alt)
+
+
+def _bins(rows: Sequence[Row], span: float, narrow: bool) -> int:
+    """As many bins as the chips can fill, and none narrower than two steps of the measure (an example more or less)."""
+    most = 25 if narrow or max(len(row.values) for row in rows) < 60 else 50
+    steps = [b - a for row in rows for a, b in itertools.pairwise(sorted(set(row.values)))]
+    finest = min((s for s in steps if s > 1e-9), default=span)
+    return int(max(5, min(most, span / (2 * finest))))
 
 
 def _row(axis: Axes, row: Row, edges: np.ndarray, count: np.ndarray, top: float, narrow: bool) -> None:

@@ -10,8 +10,8 @@ from scipy import stats
 
 from harden.report.blocks import Figure
 from harden.report.charts.curves import HEIGHT, WIDTH
-from harden.report.plots import COLOURS, MARKERS, SMALL, Plot, drawing, percent_axis, rate_limits
-from harden.report.words import percent, rate
+from harden.report.plots import COLOURS, MARKERS, SMALL, Plot, cut_note, drawing, percent_axis, rate_limits
+from harden.report.words import rate
 
 _TICKS = (0.001, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999)
 
@@ -56,9 +56,13 @@ def quantiles(
         axis.xaxis.set_major_locator(FixedLocator([float(stats.norm.ppf(t)) for t in ticks]))
         axis.xaxis.set_major_formatter(FuncFormatter(lambda z, _: f"{100 * stats.norm.cdf(z):.3g}%"))
         axis.set_xlabel("share of chips below (Gaussian scale)")
-        cut = "" if low == 0 else f" (axis starts at {percent(low, 0)})"
         plot.canvas.text(
-            4 / WIDTH, 1 - 4 / HEIGHT, f"{measure} of a chip{cut}", va="top", fontsize=SMALL, color=COLOURS["muted"]
+            4 / WIDTH,
+            1 - 4 / HEIGHT,
+            f"{measure} of a chip{cut_note(low)}",
+            va="top",
+            fontsize=SMALL,
+            color=COLOURS["muted"],
         )
         offset = {"textcoords": "offset points", "fontsize": SMALL}
         if threshold is not None:

@@ -7,7 +7,7 @@ from harden.report.blocks import Block, Columns, Paragraph, Section, Table
 from harden.report.charts.curves import Level, Line, curves
 from harden.report.document import Document, Reading, Trials
 from harden.report.measures import survival, upper_bound
-from harden.report.plots import colour
+from harden.report.plots import colour, cut_note, rate_limits
 from harden.report.words import clean, percent, plural, rate, span
 
 ORDER = 50
@@ -28,15 +28,17 @@ def build(document: Document) -> Section:
     lines = [_line(t, i) for i, t in enumerate(trials)]
     levels = [Level(f"required {rate(threshold)}", x=threshold, colour="limit")] if threshold is not None else []
     at = f" At the required {rate(threshold)}: {_at(trials, threshold)}." if threshold is not None else ""
+    required = [] if threshold is None else [threshold]
+    low, high = rate_limits([*required, *(v for t in trials for v in t.values)])
     figure = curves(
         "yield",
         lines,
-        x_label=f"{reading.measure} required of a chip",
+        x_label=f"{reading.measure} required of a chip{cut_note(low)}",
         y_label="share of chips that reach it",
         alt=f"Share of chips that reach a required {reading.measure}, with 95% bounds.{at}",
         caption=f"Noise: {condition.label if condition else ''}. Band: 95% Clopper-Pearson interval, point by point.",
         levels=levels,
-        x_limits=(0.0, 1.0),
+        x_limits=(low, high),
         x_rate=True,
     )
     if reading.kind == "compare":
