@@ -24,6 +24,7 @@ from harden.noise.measurements import Measurements, read_measurements
 _FEWEST_DEVICES = 5
 _FEWEST_TIMES = 3
 _FEWEST_CELLS = 100
+_NOTED_OUTLIERS = 1e-3
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,8 @@ class Calibration:
         lines = [f"{self.name}: {self.fit['rows']} rows, g_max {self.g_max_us:g} µS"]
         for name, part in self.fit["fits"].items():
             lines.append(f"  {name}: {part['rows']} values, R² of σ {part['r2_sigma']:.3f}")
+            if part["outliers"] > _NOTED_OUTLIERS:
+                lines.append(f"    {part['outliers']:.1%} of the values are far off (stuck cells?); σ holds them too")
             lines.append(f"    Kolmogorov-Smirnov against a normal {part['ks']:.3f} (p = {part['ks_p']:.2g})")
             lines.append(
                 f"    within 1σ {part['within_1']:.1%} (normal 68.3%), within 2σ {part['within_2']:.1%} (95.4%)"

@@ -84,7 +84,7 @@ def goodness(result: Fit, x: np.ndarray, y: np.ndarray, *, known: np.ndarray | f
     Returns:
         ``ks`` and ``ks_p`` (Kolmogorov-Smirnov of the standardised values against a normal), ``within_1`` and
         ``within_2`` (the shares within one and two standard deviations; 0.683 and 0.954 of a normal), ``r2_sigma``
-        (of σ against the spread in ten bins).
+        (of σ against the spread in ten bins), ``outliers`` (see there).
     """
     scale = np.sqrt(result.sigma_at(x) ** 2 + np.asarray(known) ** 2)
     usable = scale > 0
@@ -96,7 +96,20 @@ def goodness(result: Fit, x: np.ndarray, y: np.ndarray, *, known: np.ndarray | f
         "within_1": float((np.abs(z) < 1).mean()),
         "within_2": float((np.abs(z) < 2).mean()),
         "r2_sigma": _r2_of_bins(result, x[usable], y[usable], known),
+        "outliers": outliers(x, y),
     }
+
+
+def outliers(x: np.ndarray, y: np.ndarray) -> float:
+    """The share of values more than six robust standard deviations (1.4826 · MAD) from the median at their level.
+
+    A normal distribution has none; stuck cells, or two populations, show here.
+    """
+    far = 0
+    for group in bins(x):
+        distance = np.abs(y[group] - np.median(y[group]))
+        far += int((distance > 6 * 1.4826 * max(float(np.median(distance)), 1e-12)).sum())
+    return far / len(y)
 
 
 def bins(x: np.ndarray, count: int = 10) -> list[np.ndarray]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from harden.errors import DataError
+from harden.noise.fitting import outliers
 
 _CONDUCTANCE = re.compile(r"(?:g_)?(target|measured)(?:_g|_conductance)?_(ns|us|ms|s)")
 _TIME = re.compile(r"(?:time|t)_(s|min|h|d)")
@@ -20,6 +21,7 @@ _FEWEST_LEVELS = 4
 _FEWEST_PER_TIME = 100
 _LARGEST_UNIT_RATIO = 5.0
 _SMALLEST_CORRELATION = 0.5
+_MOST_OUTLIERS = 0.1
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,8 @@ def inconsistencies(data: Measurements) -> list[str]:
         problems.append("measured equals target in every row: nothing was measured")
     elif levels > 1:
         problems += _mismatch(data)
+        if outliers(data.target, data.measured - data.target) > _MOST_OUTLIERS:
+            problems.append(f"over {_MOST_OUTLIERS:.0%} of the values are far from the others of their level")
     if data.time_s is not None:
         problems += _bad_times(data)
     return problems

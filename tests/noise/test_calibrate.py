@@ -167,6 +167,22 @@ class TestGoodness:
         assert found.svg() == calibrate(file).svg()
         assert "programming error" in found.svg()
 
+    def test_stuck_cells_are_noted_and_two_populations_refused(self, tmp_path: Path) -> None:
+        rng = numpy_generator(10, "lab")
+        target = targets(rng)
+        measured = target + 0.2 * rng.standard_normal(CELLS)
+        for share, name in ((0.01, "few"), (0.3, "many")):
+            off = measured.copy()
+            off[: int(share * CELLS)] += 4.0
+            file = write(tmp_path / f"{name}.csv", {"target_us": target, "measured_us": off})
+            if name == "few":
+                found = calibrate(file)
+                assert found.fit["fits"]["programming error"]["outliers"] == pytest.approx(share)
+                assert "1.0% of the values are far off" in found.text()
+            else:
+                with pytest.raises(DataError, match="far from the others"):
+                    calibrate(file)
+
 
 class TestRefusals:
     def columns(self, count: int = 1000) -> dict[str, np.ndarray]:
