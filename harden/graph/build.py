@@ -9,6 +9,7 @@ import onnx
 from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto
 
 from harden.errors import ModelError
+from harden.graph import schema
 from harden.graph.ops import NEWEST, OWN, lookup
 from harden.graph.program import Body, Node, Program, walk
 from harden.graph.quantized import mark_carried
@@ -58,6 +59,11 @@ class _Builder:
     def program(self) -> Program:
         if "" not in self.opsets and any(normal_domain(node.domain) == "" for node in self.proto.graph.node):
             raise ModelError("the file does not say which ONNX opset it was made for", fix="Export the model again")
+        odd = [
+            f"{domain or 'ai.onnx'} {version}" for domain, version in self.opsets.items() if not 0 < version < NEWEST
+        ]
+        if odd:
+            raise ModelError(f"the file asks for opsets that do not exist: {', '.join(odd)}")
         names = _Names()
         graph = self.proto.graph
         inputs, nodes = self._open_graph(graph, (), names)
@@ -151,6 +157,7 @@ class _Builder:
     ) -> Node:
         domain = normal_domain(proto.domain)
         version = opsets.get(domain, 0 if domain == "" else 1)
+        self.problems += schema.problems(proto, version, domain, label)
         inputs = tuple(self._read(name, names, f"{proto.op_type} '{label}'") for name in proto.input)
         node = Node(proto.op_type, domain, version, self._label(label), inputs, ())
         for attribute in _resolved(proto.attribute, given):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from google.protobuf.message import DecodeError
-from onnx import ModelProto, TensorProto
+from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto
 
 from harden.errors import ModelError
 from harden.graph.external import Place, read_external
@@ -65,6 +66,10 @@ def check(proto: ModelProto, source: str) -> None:
     """
     if not proto.graph.node and not proto.graph.output:
         raise ModelError("not an ONNX model: it holds no graph", where=source, fix="Export or copy the file again")
+    if not all(isinstance(text, str) for text in _texts(proto.graph.node, proto.graph)):
+        raise ModelError("names in the file are not text", where=source, fix="Export or copy the file again")
+    if not all(isinstance(text, str) for function in proto.functions for text in _texts(function.node, function)):
+        raise ModelError("names of local functions in the file are not text", where=source)
     for slot in slots(proto):
         if isinstance(slot.place, TensorProto):
             if slot.place.data_location == TensorProto.EXTERNAL:
@@ -74,6 +79,22 @@ def check(proto: ModelProto, source: str) -> None:
             problem = problem_of(slot.place)
             if problem:
                 raise ModelError(f"malformed tensor '{slot.name}': {problem}", where=source)
+
+
+def _texts(nodes: Iterable[NodeProto], owner: GraphProto | FunctionProto) -> Iterator[object]:
+    """Every name in a graph or function; protobuf gives bytes for what is not UTF-8."""
+    yield owner.name
+    if isinstance(owner, GraphProto):
+        for items in (owner.input, owner.output, owner.initializer):
+            yield from (item.name for item in items)
+    else:
+        yield from (owner.domain, *owner.input, *owner.output)
+    for node in nodes:
+        yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
+        for attribute in node.attribute:
+            yield from (attribute.name, attribute.ref_attr_name)
+            if attribute.type == AttributeProto.GRAPH:
+                yield from _texts(attribute.g.node, attribute.g)
 
 
 def _bytes(path: Path) -> bytes:

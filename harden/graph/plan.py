@@ -21,6 +21,8 @@ from harden.graph.program import Body, Node
 
 Values = list[Any]
 Observer = Callable[[Node, list[Any], tuple[Any, ...]], None]
+MOST_CONSTANT = 4 << 30
+"""Bytes that values computed from shapes and constants alone may take in one run."""
 NO_OVERRIDES: Mapping[str, torch.Tensor] = {}
 
 
@@ -163,7 +165,7 @@ class Tracer:
     shaped: set[int]
     observer: Observer | None = None
     steps: list[Step] = field(default_factory=list)
-    host_only: set[int] = field(default_factory=set)
+    spent: int = 0
 
     def run(self, nodes: list[Node]) -> None:
         """Trace nodes in order."""
@@ -206,7 +208,7 @@ class Tracer:
         values = frame.values
         if operator is not None and not operator.frame and self._is_static(node):
             with torch.no_grad():
-                frame.call(node)
+                self._spend(node, frame.call(node))
             self.static.update(node.outputs)
             self.shaped.update(node.outputs)
             self.static.discard(0)
@@ -230,6 +232,12 @@ class Tracer:
             self.steps.append(Step(node, operator.function, operator.frame, node.inputs, node.outputs, uses))
         if self.observer:
             self.observer(node, arguments, outputs)
+
+    def _spend(self, node: Node, outputs: tuple[Any, ...]) -> None:
+        """Count what constants alone have asked for, and stop where no sensible graph would be."""
+        self.spent += sum(item.numel() * item.itemsize for item in outputs if isinstance(item, torch.Tensor))
+        if self.spent > MOST_CONSTANT:
+            raise ModelError(f"constants of the graph take more than {MOST_CONSTANT >> 30} GiB", where=node.label)
 
     def _is_static(self, node: Node) -> bool:
         if node.operator is not None and node.operator.shape_only:

@@ -47,7 +47,7 @@ QUANTIZED = frozenset(
     }
 )
 FOUR_BIT = frozenset({TensorProto.INT4, TensorProto.UINT4})
-LARGEST = 2**31
+LARGEST = 2**28
 """No tensor that a graph computes from its own constants may have more elements than this."""
 
 _BITS: dict[int, int] = {

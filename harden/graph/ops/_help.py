@@ -22,15 +22,19 @@ def axes_of(node: Node, given: torch.Tensor | None, rank: int) -> list[int]:
     return [axis % rank if rank else 0 for axis in axes]
 
 
-def bounded(shape: Sequence[int]) -> list[int]:
+def bounded(shape: Sequence[int], source: int = 0) -> list[int]:
     """The shape, if a tensor of it may be made.
+
+    Args:
+        shape: What is asked for.
+        source: The number of elements it is made from; more than a thousand times as many is not sensible.
 
     Raises:
         ModelError: It has a negative size, or more elements than any sensible graph needs.
     """
     if any(size < 0 for size in shape):
         raise ModelError(f"a tensor of shape {list(shape)} is asked for")
-    if elements(shape) > LARGEST:
+    if elements(shape) > max(LARGEST, 1000 * source):
         raise ModelError(f"a tensor of shape {list(shape)} is asked for, which is beyond any sensible size")
     return list(shape)
 
@@ -47,10 +51,14 @@ def window_padding(
     """The pads of a convolution or pooling: the attribute, or what ``auto_pad`` comes to for these sizes."""
     mode = node.get("auto_pad", "NOTSET")
     rank = len(kernel)
+    if min((*strides, *dilations, *kernel), default=1) < 1:
+        raise ModelError("kernel, strides and dilations must be positive")
     if mode == "VALID":
         return [0] * (2 * rank)
     if mode not in ("SAME_UPPER", "SAME_LOWER"):
-        return list(node.get("pads", [0] * (2 * rank)))
+        pads = list(node.get("pads", [0] * (2 * rank)))
+        bounded([size + pads[axis] + pads[rank + axis] for axis, size in enumerate(sizes)])
+        return pads
     starts, ends = [], []
     for size, width, stride, dilation in zip(sizes, kernel, strides, dilations, strict=True):
         outputs = -(-size // stride)

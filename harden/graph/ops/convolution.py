@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from harden.errors import ModelError
 from harden.graph.ops import operator
-from harden.graph.ops._help import is_symmetric, torch_padding, window_padding
+from harden.graph.ops._help import bounded, is_symmetric, torch_padding, window_padding
 from harden.graph.program import Node
 
 Tensor = torch.Tensor
@@ -34,6 +34,9 @@ def conv_transpose(node: Node, x: Tensor, weight: Tensor, bias: Tensor | None = 
     extra = list(node.get("output_padding", [0] * rank))
     pads = _transposed_padding(node, x, weight, strides, dilations, extra)
     groups = node.get("group", 1)
+    sizes = zip(strides, x.shape[2:], dilations, weight.shape[2:], strict=True)
+    spans = [stride * (size - 1) + dilation * (width - 1) + 1 for stride, size, dilation, width in sizes]
+    bounded([x.shape[0], weight.shape[1] * groups, *spans], x.numel())
     if is_symmetric(pads) and all(more < max(s, d) for more, s, d in zip(extra, strides, dilations, strict=True)):
         return _TRANSPOSED[rank](x, weight, bias, strides, pads[:rank], extra, groups, dilations)
     full = _TRANSPOSED[rank](x, weight, None, strides, [0] * rank, [0] * rank, groups, dilations)

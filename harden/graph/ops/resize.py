@@ -85,7 +85,7 @@ def _resized(node: Node, x: Tensor, axes: list[_Axis], system: str, rounding: st
     shape = list(x.shape)
     for a in changed:
         shape[a.axis] = a.new
-    bounded(shape)
+    bounded(shape, x.numel())
     if mode == "linear" and _is_plain(node, x, changed, system):
         return functional.interpolate(x, size=shape[2:], mode="bilinear", align_corners=system == "align_corners")
     outside = None

@@ -170,14 +170,14 @@ def _sliced(x: Tensor, starts: list[int], ends: list[int], axes: list[int] | ran
 @operator("Expand", host=(1,))
 def expand(node: Node, x: Tensor, wanted: Tensor) -> Tensor:
     """Broadcast to a shape, both ways."""
-    return x.expand(bounded(torch.broadcast_shapes(x.shape, tuple(ints(wanted)))))
+    return x.expand(bounded(torch.broadcast_shapes(x.shape, tuple(ints(wanted))), x.numel()))
 
 
 @operator("Tile", host=(1,))
 def tile(node: Node, x: Tensor, repeats: Tensor) -> Tensor:
     """The input repeated along each axis."""
     times = ints(repeats)
-    bounded([size * count for size, count in zip(x.shape, times, strict=True)])
+    bounded([size * count for size, count in zip(x.shape, times, strict=True)], x.numel())
     return x.repeat(times)
 
 
@@ -203,7 +203,7 @@ def pad(node: Node, x: Tensor, pads: Tensor, value: Tensor | None = None, axes: 
 def _padded(node: Node, x: Tensor, pads: list[int], value: float) -> Tensor:
     mode = node.get("mode", "constant")
     rank = x.dim()
-    bounded([size + pads[axis] + pads[rank + axis] for axis, size in enumerate(x.shape)])
+    bounded([size + pads[axis] + pads[rank + axis] for axis, size in enumerate(x.shape)], x.numel())
     if mode == "constant":
         return functional.pad(x, torch_padding(pads), value=value)
     # Every other mode is a choice of indices along each axis.
