@@ -31,16 +31,18 @@ class _Place:
 
 
 def match_statistics(
-    net: Any, clean: Any, batches: Sequence[Inputs], draw: Callable[[int], Mapping[str, Tensor]], rounds: int = 2
+    net: Any, clean: Any, batches: Sequence[Inputs], draw: Callable[[int], Mapping[str, Tensor]]
 ) -> dict[str, Tensor]:
     """Weights and biases after correction.
+
+    Each batch passes the clean network and a noisy draw of the disturbed one. There every layer's outputs are corrected
+    on the way, so that later layers are measured on inputs that are right; the corrections are averaged over batches.
 
     Args:
         net: The disturbed network; its parameters are changed and put back.
         clean: The network whose statistics are right.
         batches: Unlabelled inputs.
-        draw: Noisy weights for the i-th batch by key, from the network as it is then.
-        rounds: Passes; later layers see what earlier corrections did in the pass before.
+        draw: Noisy weights for the i-th batch by key.
 
     Returns:
         Changed tensors by name; empty where no layer has a bias of its own.
@@ -48,25 +50,24 @@ def match_statistics(
     places = _places(net)
     if not places:
         return {}
+    right, seen = _Sums(places), _Sums(places)
     parameters = dict(net.named_parameters())
-    saved = {
-        name: parameters[name].detach().clone() for place in places.values() for name in (place.weight, place.bias)
-    }
-    target = _statistics(clean, batches, places, None)
     with torch.no_grad():
-        for _ in range(rounds):
-            seen = _statistics(net, batches, places, draw)
-            for label, place in places.items():
-                (mean, std), (right_mean, right_std) = seen[label], target[label]
-                gain = (right_std / std.clamp_min(1e-12)).clamp(1 / _LARGEST_GAIN, _LARGEST_GAIN)
-                weight, bias = parameters[place.weight], parameters[place.bias]
-                shape = [-1 if axis == place.axis else 1 for axis in range(weight.dim())]
-                weight.mul_(gain.reshape(shape))
-                bias.copy_(((bias.flatten() - mean) * gain + right_mean).reshape(bias.shape))
-        changed = {name: parameters[name].detach().clone() for name in saved}
-        for name, value in saved.items():
-            parameters[name].copy_(value)
-    return changed
+        for i, inputs in enumerate(batches):
+            targets = _pass(clean, inputs, places, {})
+            noisy = {key: w for key, w in draw(i).items() if key in parameters}
+            right.add(targets)
+            seen.add(_pass(net, inputs, places, noisy, targets))
+        changed = {}
+        for label, place in places.items():
+            (mean, std), (right_mean, right_std) = seen.of(label), right.of(label)
+            gain = _gain(right_std, std)
+            weight, bias = parameters[place.weight].detach(), parameters[place.bias].detach()
+            shape = [-1 if axis == place.axis else 1 for axis in range(weight.dim())]
+            changed[place.weight] = weight * gain.to(weight.dtype).reshape(shape)
+            corrected = (bias.flatten() - mean) * gain + right_mean
+            changed[place.bias] = corrected.to(bias.dtype).reshape(bias.shape)
+        return changed
 
 
 def _places(net: Any) -> dict[str, _Place]:
@@ -91,30 +92,58 @@ def _places(net: Any) -> dict[str, _Place]:
     return found
 
 
-@torch.no_grad()
-def _statistics(
+class _Sums:
+    """Means and variances of every place, averaged over batches."""
+
+    def __init__(self, places: Mapping[str, _Place]) -> None:
+        self._sums = {
+            label: [torch.zeros(p.channels, dtype=torch.float64) for _ in range(2)] for label, p in places.items()
+        }
+        self._count = 0
+
+    def add(self, statistics: Mapping[str, tuple[Tensor, Tensor]]) -> None:
+        for label, (mean, std) in statistics.items():
+            self._sums[label][0] += mean
+            self._sums[label][1] += std.square()
+        self._count += 1
+
+    def of(self, label: str) -> tuple[Tensor, Tensor]:
+        mean, square = self._sums[label]
+        return mean / self._count, (square / self._count).sqrt()
+
+
+def _gain(right: Tensor, seen: Tensor) -> Tensor:
+    return (right / seen.clamp_min(1e-12)).clamp(1 / _LARGEST_GAIN, _LARGEST_GAIN)
+
+
+def _pass(
     net: Any,
-    batches: Sequence[Inputs],
+    inputs: Inputs,
     places: Mapping[str, _Place],
-    draw: Callable[[int], Mapping[str, Tensor]] | None,
+    weights: Mapping[str, Tensor],
+    targets: Mapping[str, tuple[Tensor, Tensor]] | None = None,
 ) -> dict[str, tuple[Tensor, Tensor]]:
-    """Mean and standard deviation of every place's output channels, over all batches (and draws)."""
-    sums = {label: [torch.zeros(p.channels, dtype=torch.float64) for _ in range(2)] for label, p in places.items()}
+    """Mean and deviation of every place's output channels; with targets, corrected on the way."""
     parameters = dict(net.named_parameters())
-    for i, inputs in enumerate(batches):
-        noisy = {key: w for key, w in (draw(i) if draw else {}).items() if key in parameters}
-        saved = {name: parameters[name].detach().clone() for name in noisy}
+    saved = {name: parameters[name].detach().clone() for name in weights}
+    found: dict[str, tuple[Tensor, Tensor]] = {}
 
-        def see(node: Any, arguments: list[Any], outputs: tuple[Any, ...]) -> None:
-            if node.label in sums:
-                rows = outputs[0].movedim(1, 0).flatten(1).double()
-                sums[node.label][0] += rows.mean(1)
-                sums[node.label][1] += rows.var(1, correction=0)
+    def see(node: Any, arguments: list[Any], outputs: tuple[Any, ...]) -> None:
+        if node.label not in places:
+            return
+        rows = outputs[0].movedim(1, 0).flatten(1).double()
+        mean, std = rows.mean(1), rows.std(1, correction=0)
+        found[node.label] = mean, std
+        if targets is not None:
+            shape = [-1 if axis == 1 else 1 for axis in range(outputs[0].dim())]
+            gain = _gain(targets[node.label][1], std)
+            shift = targets[node.label][0] - mean * gain
+            # The tensor itself is what the next nodes read.
+            outputs[0].mul_(gain.reshape(shape)).add_(shift.reshape(shape))
 
-        for name, value in noisy.items():
-            parameters[name].copy_(value)
-        net.observe(see, *inputs)
-        for name, value in saved.items():
-            parameters[name].copy_(value)
-    n = len(batches)
-    return {label: ((a / n).float(), (b / n).sqrt().float()) for label, (a, b) in sums.items()}
+    for name, value in weights.items():
+        parameters[name].copy_(value)
+    net.observe(see, *inputs)
+    for name, value in saved.items():
+        parameters[name].copy_(value)
+    return found

@@ -1,0 +1,152 @@
+"""Successive halving: short runs of every candidate, longer ones of the better half, the rest for the best."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from harden import methods
+from harden.registry import METHODS
+from harden.store import write_atomic
+from harden.training.loop import OnProgress, OnStep, train
+from harden.training.plan import Trained, TrainingPlan
+
+_LEAST = 4  # steps that a candidate gets at least
+
+
+def auto(
+    model: Any,
+    data: Any,
+    validation: Any,
+    plan: TrainingPlan,
+    *,
+    on_step: OnStep | None = None,
+    on_progress: OnProgress | None = None,
+    checkpoint: Path | None = None,
+) -> Trained:
+    """Choose among the recipe's candidates and train the winner.
+
+    Args:
+        model: The model.
+        data: Training examples.
+        validation: Examples that decide; disjoint from ``data``.
+        plan: ``method`` is a recipe; the number of steps is the whole budget, counted in passes of plain training.
+        on_step: Called with the winner's records.
+        on_progress: Called with steps done, their total over all runs, and the seconds left in the run at hand.
+        checkpoint: State of the run at hand; what was tried is kept beside it, so a killed search goes on.
+
+    Returns:
+        The winner's training, with ``levers["auto"]``: ``tried`` (round, name, steps, score), ``chosen`` and ``why``.
+    """
+    recipe = methods.load(plan.method, plan.options)
+    candidates = {name: _plan(plan, fields) for name, fields in recipe.candidates()}
+    total = plan.total_steps(len(data))
+    schedule = _schedule(list(candidates), total, recipe.config.search, recipe.config.keep)
+    tried = _read(checkpoint, plan.digest)
+    left, done = list(candidates), 0
+    planned = sum(share * count for share, count in schedule) + (1 - recipe.config.search) * total
+
+    def report(run_steps: int, passes: float) -> OnProgress | None:
+        if on_progress is None:
+            return None
+        tell = on_progress
+        return lambda step, _, seconds: tell(round(done + passes * step / run_steps), round(planned), seconds)
+
+    for number, (share, _) in enumerate(schedule):
+        for name in left:
+            known = next((one for one in tried if (one["round"], one["name"]) == (number, name)), None)
+            if known is None:
+                short = replace(candidates[name], steps=_steps(candidates[name], share), selections=1)
+                file = _beside(checkpoint, f"auto-{number}-{name}.safetensors")
+                run = train(
+                    model, data, validation, short, on_progress=report(_steps(short, share), share), checkpoint=file
+                )
+                score = next(reversed(run.validation[-1].values()))
+                tried.append({"round": number, "name": name, "steps": short.steps, "score": score})
+                _write(checkpoint, plan.digest, tried)
+                if file is not None:
+                    file.unlink(missing_ok=True)
+            done += round(share)
+        scores = {one["name"]: one["score"] for one in tried if one["round"] == number}
+        left.sort(key=lambda name: -scores[name])
+        left = left[: max(1, math.ceil(recipe.config.keep * len(left)))] if number + 1 < len(schedule) else left[:1]
+    winner = left[0]
+    share = (1 - recipe.config.search) * total
+    final = replace(candidates[winner], steps=_steps(candidates[winner], share))
+    run = train(
+        model,
+        data,
+        validation,
+        final,
+        on_step=on_step,
+        on_progress=report(final.steps or 1, share),
+        checkpoint=checkpoint,
+    )
+    record = {"tried": tried, "chosen": winner, "why": _why(tried, winner), "plan": _shown(final)}
+    return replace(run, levers={**run.levers, "auto": record}, seconds=run.seconds)
+
+
+def _plan(plan: TrainingPlan, fields: Mapping[str, Any]) -> TrainingPlan:
+    """The run's plan with a candidate's fields; a lever that the user switched off stays off."""
+    kept = {key: value for key, value in fields.items() if not (key == "clip" and plan.clip != "auto")}
+    return replace(plan, **{"options": {}, **kept})
+
+
+def _schedule(names: list[str], total: int, search: float, keep: float) -> list[tuple[float, int]]:
+    """For each round the passes that a candidate gets, and how many candidates there are.
+
+    Example:
+        >>> _schedule(["a", "b", "c", "d"], 800, 0.5, 0.5)
+        [(50.0, 4), (100.0, 2)]
+    """
+    counts = [len(names)]
+    while counts[-1] > 2:
+        counts.append(max(1, math.ceil(keep * counts[-1])))
+        if counts[-1] == counts[-2]:
+            break
+    counts = [count for count in counts if count > 1] or counts[:1]
+    return [(search * total / len(counts) / count, count) for count in counts]
+
+
+def _steps(plan: TrainingPlan, passes: float) -> int:
+    """Steps that cost as much as so many steps of plain training (one forward, one backward pass)."""
+    forward, backward = METHODS.module(methods.resolve(plan.method)).Method.passes
+    return max(_LEAST, round(passes / ((forward + 2 * backward) / 3)))
+
+
+def _why(tried: list[dict[str, Any]], winner: str) -> str:
+    last = max(one["round"] for one in tried)
+    scores = ", ".join(f"{one['name']} {one['score']:.3f}" for one in tried if one["round"] == last)
+    return f"best on validation chips in the last round ({scores}); {winner} it is"
+
+
+def _shown(plan: TrainingPlan) -> dict[str, Any]:
+    return {
+        "method": plan.method,
+        "options": dict(plan.options),
+        "clip": plan.clip,
+        "train_sigma_scale": plan.train_sigma_scale,
+        "steps": plan.steps,
+    }
+
+
+def _beside(checkpoint: Path | None, name: str) -> Path | None:
+    return None if checkpoint is None else checkpoint.with_name(name)
+
+
+def _read(checkpoint: Path | None, digest: str) -> list[dict[str, Any]]:
+    file = _beside(checkpoint, "auto.json")
+    if file is None or not file.exists():
+        return []
+    record = json.loads(file.read_text(encoding="utf-8"))
+    return record["tried"] if record["plan"] == digest else []
+
+
+def _write(checkpoint: Path | None, digest: str, tried: list[dict[str, Any]]) -> None:
+    file = _beside(checkpoint, "auto.json")
+    if file is not None:
+        write_atomic(file, json.dumps({"plan": digest, "tried": tried}, indent=1) + "\n")

@@ -1,0 +1,60 @@
+"""Weights and biases that give a disturbed network the clean one's statistics."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from onnx import TensorProto, helper, numpy_helper
+
+from harden.graph.file import Model
+from harden.levers.match_statistics import match_statistics
+from harden.streams import generator, numpy_generator
+
+
+@pytest.fixture
+def chain():
+    rng = numpy_generator(0, "chain")
+    tensors = {f"w{i}": rng.normal(0, 0.4, (8, 8)) for i in range(3)} | {
+        f"b{i}": rng.normal(0, 0.3, 8) for i in range(3)
+    }
+    nodes, last = [], "x"
+    for i in range(3):
+        nodes.append(helper.make_node("Gemm", [last, f"w{i}", f"b{i}"], [f"h{i}"], transB=1, name=f"g{i}"))
+        nodes.append(helper.make_node("Relu", [f"h{i}"], [f"r{i}"], name=f"a{i}"))
+        last = f"r{i}"
+    graph = helper.make_graph(
+        nodes[:-1],
+        "chain",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 8])],
+        [helper.make_tensor_value_info("h2", TensorProto.FLOAT, ["n", 8])],
+        [numpy_helper.from_array(v.astype(np.float32), k) for k, v in tensors.items()],
+    )
+    return Model.from_proto(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8))
+
+
+def test_every_layer_of_the_disturbed_network_gets_the_clean_statistics(chain):
+    clean = chain.module().eval()
+    source = generator(0, "disturbed")
+    disturbed = {f"w{i}": dict(clean.named_parameters())[f"w{i}"].detach() for i in range(3)}
+    disturbed = {k: w + 0.15 * torch.empty_like(w).normal_(generator=source) for k, w in disturbed.items()}
+    model = chain.with_weights(disturbed)
+    net = model.module().eval()
+    x = torch.empty(256, 8).normal_(generator=source)
+    corrected = match_statistics(net, clean, [(x,)], lambda i: {})
+    after = model.with_weights(corrected).module().eval()
+    names = ("h0", "h1", "h2")
+    with torch.no_grad():
+        right, before, now = (m(x, taps=names)[1] for m in (clean, net, after))
+    for name in names:
+        torch.testing.assert_close(now[name].mean(0), right[name].mean(0), atol=1e-4, rtol=1e-3)
+        torch.testing.assert_close(now[name].std(0), right[name].std(0), atol=1e-4, rtol=1e-3)
+        assert (before[name].mean(0) - right[name].mean(0)).abs().max() > 0.02
+    assert all(torch.equal(dict(net.named_parameters())[k], w) for k, w in disturbed.items())
+
+
+def test_layers_before_batch_norms_are_left_to_them(convolution):
+    model = convolution()
+    net = model.module().eval()
+    x = torch.empty(32, 3, 8, 8).normal_(generator=generator(0, "images"))
+    assert match_statistics(net, net, [(x,)], lambda i: {}).keys() == {"fc", "bias"}
