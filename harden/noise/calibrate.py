@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import tomli_w
 
+from harden.errors import SettingsError
 from harden.noise.definition import read_definition
 from harden.noise.fitting import Fit, fit, goodness
 from harden.noise.measurements import Measurements, read_measurements
@@ -25,6 +26,7 @@ _FEWEST_DEVICES = 5
 _FEWEST_TIMES = 3
 _FEWEST_CELLS = 100
 _NOTED_OUTLIERS = 1e-3
+_SLACK = 0.05  # of the measured range: how far a fit may be used beyond it
 
 
 @dataclass(frozen=True)
@@ -117,10 +119,12 @@ def calibrate(
 
     Raises:
         DataError: The data are too little or inconsistent, with every reason.
+        SettingsError: The range makes no sense, or goes beyond what was measured.
     """
     data = read_measurements(path)
     high = float(g_max_us if g_max_us is not None else data.target.max())
     low = float(g_min_us if g_min_us is not None else data.target.min())
+    _within_the_data(data, low, high)
     label = name or Path(path).stem
     within, gains = _without_gains(data)
     laws, panels = _laws(within, high)
@@ -139,6 +143,20 @@ def calibrate(
     return Calibration(
         label, text, {"rows": len(data), "g_max_us": high, "d2d": gains, "fits": fits}, tuple(panels), high
     )
+
+
+def _within_the_data(data: Measurements, low: float, high: float) -> None:
+    first, last = float(data.target.min()), float(data.target.max())
+    slack = _SLACK * (last - first)
+    problems = []
+    if not 0 <= low < high:
+        problems.append(f"g_min_us = {low:g} and g_max_us = {high:g}: needs 0 <= g_min_us < g_max_us")
+    if high > last + slack:
+        problems.append(f"g_max_us = {high:g}: targets were measured up to {last:g} µS only")
+    if low < first - slack:
+        problems.append(f"g_min_us = {low:g}: targets were measured from {first:g} µS on only")
+    if problems:
+        raise SettingsError("the range of the profile cannot be fitted", problems=problems)
 
 
 def _laws(data: Measurements, high: float) -> tuple[dict[str, Any], list[Panel]]:

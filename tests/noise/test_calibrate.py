@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from harden.errors import DataError
+from harden.errors import DataError, SettingsError
 from harden.noise.calibrate import calibrate
 from harden.noise.check import check
 from harden.noise.fitting import fit, goodness
@@ -248,6 +248,19 @@ class TestRefusals:
     def test_times_with_too_few_rows(self, tmp_path: Path) -> None:
         time = np.where(np.arange(1000) < 990, 1.0, 2.0)
         assert "fewer than 100 rows at 2 s" in self.refused(tmp_path, {**self.columns(), "time_s": time})
+
+    @pytest.mark.parametrize(
+        ("low", "high", "said"),
+        [(5.0, 40.0, "up to 25"), (0.0, 25.0, "from 5"), (20.0, 10.0, "needs 0"), (5.0, 0.0, "needs")],
+    )
+    def test_a_range_beyond_the_data(self, tmp_path: Path, low: float, high: float, said: str) -> None:
+        file = write(tmp_path / "a.csv", self.columns())
+        with pytest.raises(SettingsError, match=said):
+            calibrate(file, g_min_us=low, g_max_us=high)
+
+    def test_a_smaller_range_is_fine(self, tmp_path: Path) -> None:
+        found = calibrate(write(tmp_path / "a.csv", self.columns()), g_min_us=8.0, g_max_us=20.0)
+        assert Profile.load(found.save(tmp_path)["profile"]).circuit.mapping.high == 20.0
 
     def test_no_file_no_header_no_text(self, tmp_path: Path) -> None:
         with pytest.raises(DataError, match="No such file"):
