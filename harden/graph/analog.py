@@ -107,7 +107,7 @@ def find_uses(program: Program, roles: Roles) -> list[Use]:
                     node.op,
                     position,
                     value,
-                    int(node.get("group", 1)),
+                    _groups(node),
                     value != root,
                     transposed,
                 )
@@ -133,6 +133,11 @@ def is_digital(use: Use, digital: Sequence[str]) -> bool:
 def analog_weight(use: Use, tensor: torch.Tensor) -> AnalogWeight:
     """The record of a use and its present tensor."""
     return AnalogWeight(use.key, use.name, use.node, use.op, tensor, use.output_axis(tensor.dim()), use.groups)
+
+
+def _groups(node: Node) -> int:
+    groups = node.get("group", 1) if node.op in ("Conv", "ConvTranspose", "DeformConv") else 1
+    return groups if isinstance(groups, int) else 1
 
 
 def _is_parameter(program: Program, roles: Roles, value: int) -> bool:

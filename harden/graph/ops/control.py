@@ -25,12 +25,12 @@ def if_(node: Node, frame: Frame, condition: Tensor) -> tuple[Any, ...]:
 def loop(node: Node, frame: Frame, count: Tensor | None, condition: Tensor | None, *carried: Any) -> tuple[Any, ...]:
     """Run the body while its condition holds, at most ``count`` times; values it yields each time are stacked."""
     body = node.bodies["body"]
-    limit = int(count.item()) if count is not None else _LONGEST
+    limit = int(count.item()) if count is not None else None
     goes_on = True if condition is None else bool(condition)
     state: tuple[Any, ...] = carried
     yielded: list[tuple[Any, ...]] = []
     step = 0
-    while goes_on and step < limit:
+    while goes_on and (limit is None or step < limit):
         if step >= _LONGEST:
             raise ModelError(f"the loop runs more than {_LONGEST} times", where=node.label)
         results = frame.run(body, (torch.tensor(step), torch.tensor(True), *state))
