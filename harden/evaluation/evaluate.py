@@ -21,6 +21,7 @@ from harden.evaluation.requirements import Requirement, check_meetable
 from harden.evaluation.run import Run
 from harden.evaluation.summary import summarise
 from harden.graph.analog import AnalogWeight
+from harden.graph.inspection import weights_table
 from harden.noise.profile import Profile
 
 if TYPE_CHECKING:
@@ -105,6 +106,11 @@ def evaluate(
             "clean": bench.clean,
             "profiles": entries,
             "perturbed": run.perturbed(),
+            "not_perturbed": [
+                {"name": row["name"], "reason": row["digital_reason"]}
+                for row in weights_table(model, digital)
+                if not row["analog"]
+            ],
             "canary": {"tensors": bench.canary.tensors, "inert": list(bench.canary.inert)},
             "runtime": {"seconds": time.perf_counter() - began, **run.speed()},
         }

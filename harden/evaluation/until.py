@@ -119,8 +119,8 @@ def mean_accuracy_until(
 
     Returns:
         ``mean``, ``ci`` (bounds), ``confidence``, ``half_width``, ``chips``, ``images_per_chip``, ``images`` (in all),
-        ``std_chips`` and ``std_image`` (the two sources of variance, from a pilot), ``control`` (the share of the control
-        variate), ``variance_ratio`` (what it leaves of the variance within a chip).
+        ``std_chips`` and ``std_image`` (the two sources of variance, from a pilot), ``control`` (the
+        control variate's share), ``variance_ratio`` (what it leaves of the variance within a chip).
 
     Raises:
         SettingsError: The demand cannot be read, or needs too many chips.

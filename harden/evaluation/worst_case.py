@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from harden.data.dataset import Dataset
     from harden.graph.file import Model
 
-WIDTHS = (0.1, 0.25, 0.5, 1.0)
+WIDTHS = (0.01, 0.03, 0.1, 0.3)
 _IMAGES = 128
 _CHIPS_FOR_BOX = 32
 _ALLOWED_DISAGREEMENT = 0.01

@@ -135,14 +135,14 @@ def _guilty(keys: list[str], agrees: Callable[[Iterable[str]], bool], error: flo
     )
 
 
-def _bisect(keys: list[str], agrees: Callable[[Iterable[str]], bool]) -> list[str]:
-    """The single tensors on which the runtimes disagree."""
-    if not keys or agrees(keys):
+def _bisect(keys: list[str], passes: Callable[[Iterable[str]], bool]) -> list[str]:
+    """The single tensors that do not pass; groups that pass are not taken apart."""
+    if not keys or passes(keys):
         return []
     if len(keys) == 1:
         return keys
     half = len(keys) // 2
-    return _bisect(keys[:half], agrees) + _bisect(keys[half:], agrees)
+    return _bisect(keys[:half], passes) + _bisect(keys[half:], passes)
 
 
 def _inert(
@@ -152,19 +152,20 @@ def _inert(
     weights: Mapping[str, torch.Tensor],
     noisy: Mapping[str, torch.Tensor],
 ) -> tuple[str, ...]:
-    """Tensors that move no output, each on its own; gradients say which are worth the two runs."""
+    """Tensors that move no output; gradients say which are worth looking at."""
     suspects = _without_gradient(module, inputs, weights)
-    clean_torch = run_torch(module, inputs, weights)
-    clean_ort = copy.session(weights).run(*inputs) if suspects else []
-    found = []
-    for key in suspects:
-        chip = {**weights, key: noisy[key]}
-        still = _equal(clean_torch, run_torch(module, inputs, chip))
-        if still and all(
+    if not suspects:
+        return ()
+    clean_torch, clean_ort = run_torch(module, inputs, weights), copy.session(weights).run(*inputs)
+
+    def still(keys: Iterable[str]) -> bool:
+        chip = {**weights, **{key: noisy[key] for key in keys}}
+        return _equal(clean_torch, run_torch(module, inputs, chip)) and all(
             difference(a, b).passed for a, b in zip(clean_ort, copy.session(chip).run(*inputs), strict=True)
-        ):
-            found.append(key)
-    return tuple(found)
+        )
+
+    moving = set(_bisect(suspects, still))
+    return tuple(key for key in suspects if key not in moving)
 
 
 def _without_gradient(

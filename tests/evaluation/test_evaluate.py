@@ -81,6 +81,9 @@ def test_the_document_is_complete_and_plain_json(problem: Problem) -> None:
         "mean", "std", "min", "p05", "median", "p95", "max", "ci95", "ci95_images"
     }  # fmt: skip
     assert set(entry["tolerance"]) == {"90/95", "95/95", "99/95"}
+    assert [w["key"] for w in document["perturbed"]] == ["w"]
+    assert document["perturbed"][0]["rms_noise_relative"] > 0
+    assert [w["name"] for w in document["not_perturbed"]] == ["b"]
     assert entry["tolerance"]["90/95"] == min(entry["accuracies"])
     assert entry["tolerance"]["99/95"] is None
     assert set(document["runtime"]) >= {
