@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from harden.errors import InputError
-from harden.report.document import Document, Reading, Trials
+from harden.report.conditions import Trials
+from harden.report.document import Document, Reading
 from harden.report.sections import limits
 from harden.report.words import clean, known, percent
 

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from harden.report.blocks import Bullets, Table
-from harden.report.document import Document, Reading, Trials
+from harden.report.conditions import Trials
+from harden.report.document import Document, Reading
 from harden.report.sections import limits, summary
 from harden.report.verdict import verdict
 from harden.report.words import clean, known

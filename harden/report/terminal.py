@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from harden.report.document import Document, Reading, Trials
+from harden.report.conditions import Trials
+from harden.report.document import Document, Reading
 from harden.report.verdict import verdict
 from harden.report.words import clean, duration, interval, known, number, percent, plural, points, rate
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from harden.evaluation.compare import paired_difference
-from harden.report.document import Condition, Document, Reading, Trials
+from harden.report.conditions import Condition, Trials
+from harden.report.document import Document, Reading
 from harden.report.words import MISSING, clean, interval, known, percent, plural, points, rate
 
 

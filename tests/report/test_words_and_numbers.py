@@ -132,6 +132,12 @@ def test_the_yield_curve_counts_chips(values: list[float]) -> None:
     assert np.all((low <= share) & (share <= high))
 
 
+def test_ten_thousand_chips_make_no_larger_page(eval_document: Callable[..., Document]) -> None:
+    text = html(eval_document(10_000))
+    assert len(text) < 600_000
+    assert "500 of 10,000 are drawn" in text
+
+
 def test_no_failure_in_300_chips_leaves_one_percent_open() -> None:
     assert upper_bound(0, 300) == pytest.approx(1 - 0.05 ** (1 / 300))
     assert upper_bound(5, 5) == 1.0

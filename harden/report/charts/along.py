@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from harden.report.blocks import Columns, Table
 from harden.report.charts.curves import Line, curves
-from harden.report.document import Condition, Reading
+from harden.report.conditions import Condition
+from harden.report.document import Reading
 from harden.report.plots import colour, cut_note, rate_limits
 from harden.report.words import clean, known, percent
 

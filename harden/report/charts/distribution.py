@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from harden.report.blocks import Figure
+from harden.report.measures import kept
 from harden.report.plots import COLOURS, SMALL, Plot, cut_note, drawing, percent_axis, rate_limits
 from harden.report.words import percent, rate
 
@@ -90,9 +91,10 @@ def _bins(rows: Sequence[Row], span: float, narrow: bool) -> int:
 
 def _row(axis: Axes, row: Row, edges: np.ndarray, count: np.ndarray, top: float, narrow: bool) -> None:
     axis.bar(edges[:-1], count, np.diff(edges), align="edge", color=COLOURS[row.colour], alpha=0.55)
-    jitter = (np.arange(len(row.values)) * _SPREAD) % 1.0
+    dots = np.sort(row.values)[kept(len(row.values))]
+    jitter = (np.arange(len(dots)) * _SPREAD) % 1.0
     axis.plot(
-        row.values,
+        dots,
         top * (-0.12 - 0.2 * jitter),
         linestyle="none",
         marker="o",

@@ -10,6 +10,7 @@ from scipy import stats
 
 from harden.report.blocks import Figure
 from harden.report.charts.curves import HEIGHT, WIDTH
+from harden.report.measures import kept
 from harden.report.plots import COLOURS, MARKERS, SMALL, Plot, cut_note, drawing, percent_axis, rate_limits
 from harden.report.words import rate
 
@@ -38,6 +39,7 @@ def quantiles(
         caption: How to read it.
     """
     scores, values = np.asarray(points, float).T
+    shown = kept(len(values))
     mean, std = float(values.mean()), float(values.std(ddof=1))
     span = np.array([min(scores[0], -2.6), max(scores[-1], 2.6)])
     low, high = rate_limits([*values.tolist(), *([threshold] if threshold is not None else [])])
@@ -49,7 +51,7 @@ def quantiles(
         line = {"color": COLOURS["muted"], "linewidth": 1.4, "linestyle": (0, (5, 3))}
         axis.plot(span, mean + std * span, **line)
         dots = {"marker": MARKERS[colour], "linestyle": "none", "markersize": 4.5, "alpha": 0.8}
-        axis.plot(scores, values, color=COLOURS[colour], markeredgewidth=0, **dots)
+        axis.plot(scores[shown], values[shown], color=COLOURS[colour], markeredgewidth=0, **dots)
         percent_axis(axis, "y", low, high)
         axis.set_xlim(span[0] - 0.1, span[1] + 0.1)
         ticks = [t for t in _TICKS if span[0] <= stats.norm.ppf(t) <= span[1]]

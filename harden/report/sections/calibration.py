@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from harden.report.blocks import Bullets, Section, Table
-from harden.report.document import Document, Reading, Trials
+from harden.report.conditions import Trials
+from harden.report.document import Document, Reading
 from harden.report.words import MISSING, clean, known, percent
 
 ORDER = 100

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from harden.report.blocks import Block, Section, Table
 from harden.report.charts.bars import Range, ranges
-from harden.report.document import Document, Reading, swept, timed
+from harden.report.conditions import swept, timed
+from harden.report.document import Document, Reading
 from harden.report.plots import colour
 from harden.report.words import clean, known, percent, points
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from harden.report.blocks import Block, Details, Section, Table
 from harden.report.charts.distribution import Row, distribution
-from harden.report.document import Condition, Document, Reading, Trials
+from harden.report.conditions import Condition, Trials
+from harden.report.document import Document, Reading
 from harden.report.plots import colour
 from harden.report.words import clean, known, percent, plural
 
 ORDER = 20
 TITLE = "Every chip"
+MOST = 500
+LISTED = 8
 
 
 def applies(document: Document) -> bool:
@@ -25,16 +28,19 @@ def build(document: Document) -> Section:
     trials = [t for t in condition.trials if t.values]
     rows = [_row(t, i, reading) for i, t in enumerate(trials)]
     text = "; ".join(_words(t) for t in trials)
+    most = max(len(t.values) for t in trials)
+    some = f" ({MOST} of {most:,} are drawn, the worst 50 among them)" if most > MOST else ""
     figure = distribution(
         "chips",
         rows,
         measure=reading.measure,
         threshold=condition.subject.threshold,
         alt=f"Histogram of the {reading.measure} of each chip under {condition.label}: {text}.",
-        caption=f"Noise: {condition.described}. Bars count chips; below them, each dot is one chip.",
+        caption=f"Noise: {condition.described}. Bars count chips; below them, each dot is one chip{some}.",
     )
     blocks: list[Block] = [figure]
-    blocks += [Details(f"The {reading.measure} of every chip ({c.label})", [_table(c)]) for c in conditions]
+    listed = conditions if len(conditions) <= LISTED else [condition]
+    blocks += [Details(f"The {reading.measure} of every chip ({c.label})", [_table(c)]) for c in listed]
     return Section(TITLE, blocks)
 
 
@@ -63,6 +69,10 @@ def _words(trials: Trials) -> str:
 def _table(condition: Condition) -> Table:
     columns = [t.values for t in condition.trials]
     count = max(len(c) for c in columns)
-    rows = [[str(i), *(percent(c[i] if i < len(c) else None, 2) for c in columns)] for i in range(count)]
+    subject = condition.subject.values
+    worst = sorted(range(len(subject)), key=subject.__getitem__)[:MOST]
+    shown = range(count) if count <= MOST else worst
+    rows = [[str(i), *(percent(c[i] if i < len(c) else None, 2) for c in columns)] for i in shown]
     heads = ["accuracy" if t.role == "network" else clean(t.role) for t in condition.trials]
-    return Table(["chip", *heads], rows, "r" * (len(columns) + 1))
+    caption = f"The {MOST} worst of {count:,}; all of them are in report.json." if count > MOST else ""
+    return Table(["chip", *heads], rows, "r" * (len(columns) + 1), caption=caption)

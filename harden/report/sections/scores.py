@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from harden.report.blocks import Block, Details, Section, Table
-from harden.report.document import Document, Reading, Trials
+from harden.report.conditions import Trials
+from harden.report.document import Document, Reading
 from harden.report.words import MISSING, clean, known, label, number, percent
 
 ORDER = 95

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from harden.report.blocks import Block, Paragraph, Section, Table
-from harden.report.document import Condition, Document, Reading, Trials
+from harden.report.conditions import Condition, Trials
+from harden.report.document import Document, Reading
 from harden.report.words import MISSING, clean, known, number, percent, plural, points, rate, span
 
 ORDER = 10

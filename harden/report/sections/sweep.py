@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from harden.report.blocks import Section
 from harden.report.charts.along import along
-from harden.report.document import Document, Reading, swept
+from harden.report.conditions import swept
+from harden.report.document import Document, Reading
 from harden.report.words import clean, label, number
 
 ORDER = 45

@@ -6,7 +6,8 @@ import math
 
 from harden.report.blocks import Block, Section
 from harden.report.charts.along import along
-from harden.report.document import Condition, Document, Reading, timed
+from harden.report.conditions import Condition, timed
+from harden.report.document import Document, Reading
 from harden.report.words import clean, duration
 
 ORDER = 40

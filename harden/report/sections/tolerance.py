@@ -11,7 +11,8 @@ from harden.evaluation.shape import shape
 from harden.evaluation.statistics import tolerance_rank, tolerance_trials
 from harden.report.blocks import Columns, Paragraph, Section, Table
 from harden.report.charts.quantiles import quantiles
-from harden.report.document import Document, Reading, Trials
+from harden.report.conditions import Trials
+from harden.report.document import Document, Reading
 from harden.report.measures import upper_bound
 from harden.report.plots import colour
 from harden.report.words import clean, known, number, ordinal, percent, plural, rate
