@@ -12,7 +12,7 @@ from harden.data import sources
 from harden.data.arrays import as_images, check, normalise
 from harden.data.images import Progress, resize_all
 from harden.data.labels import encode
-from harden.data.preprocess import Preprocess
+from harden.data.preprocess import Preprocess, resolve_preprocess
 from harden.data.sources.base import Examples, Request, digest_values
 from harden.errors import DataError
 
@@ -72,7 +72,7 @@ class Dataset:
     def open(
         cls,
         source: str | os.PathLike[str],
-        preprocess: Preprocess,
+        preprocess: Preprocess | None,
         *,
         limit: int | None = None,
         labelled: bool = True,
@@ -81,20 +81,19 @@ class Dataset:
         """Read and decode a data set.
 
         Args:
-            source: A parquet file or folder of them, a folder of images (a sub-folder a class), or an ``.npz``.
-            preprocess: From ``resolve_preprocess``.
+            source: A file, a folder, or a name of any form in docs/data.md.
+            preprocess: From the model, or from ``resolve_preprocess``.
             limit: Read the first so many examples only.
             labelled: Whether labels must be there; without, ``labels`` is ``None``.
             progress: Called with (examples decoded, examples in all).
 
         Raises:
+            PreprocessError: ``preprocess`` is ``None``: the model does not say how images become its input.
             DataError: The source, or an item of it, cannot be read or does not fit; the message names it.
         """
+        preprocess, name = resolve_preprocess(preprocess), os.fspath(source)
         if limit is not None and limit < 1:
-            raise DataError(
-                f"a limit of {limit} leaves no examples", where=os.fspath(source), fix="Give --limit 1 or more"
-            )
-        name = os.fspath(source)
+            raise DataError(f"a limit of {limit} leaves no examples", where=name, fix="Give --limit 1 or more")
         return cls._of(sources.read(name, Request(preprocess, limit, labelled, progress)), preprocess, name)
 
     @classmethod
@@ -117,9 +116,11 @@ class Dataset:
 
     @classmethod
     def _of(cls, found: Examples, preprocess: Preprocess, source: str) -> Dataset:
-        values, images = (found.values, True) if found.images else as_images(found.values, preprocess, source)
-        if images and values.dtype == np.uint8:
-            values = resize_all(values, preprocess)
+        values, images = found.values, found.images
+        if not images:  # arrays; image files have been resized as they were decoded
+            values, images = as_images(values, preprocess, source)
+            if images and values.dtype == np.uint8:
+                values = resize_all(values, preprocess)
         values = check(values, images, preprocess, source)
         labels, names = None, None
         if found.labels is not None:

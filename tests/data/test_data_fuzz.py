@@ -108,7 +108,10 @@ def test_arbitrary_bytes(tmp_path: Path, name, content, record):
     keeps_its_promises(lambda: Dataset.open(tmp_path / name, record))
 
 
-@given(source=st.text() | st.text("a/:.*[]\0").map(lambda text: text * 300))
+odd_names = st.text() | st.text("a/:.*[]\0").map(lambda text: text * 300)
+
+
+@given(source=odd_names.map(lambda name: f"x{name}"))  # "/" alone is a folder, and reading it takes a while
 @FUZZ
 def test_arbitrary_names(tmp_path: Path, source):
     keeps_its_promises(lambda: Dataset.open(source, RECORDS[0]))

@@ -14,8 +14,10 @@ import pytest
 from PIL import Image
 
 from harden.data import Dataset, Preprocess
+from harden.data.images import Item, decode
 from harden.data.sources import SOURCES
 from harden.errors import DataError
+from harden.streams import numpy_generator
 
 GREY = Preprocess((0.5,), (0.5,))
 PLAIN = Preprocess((0,), (1,))
@@ -73,6 +75,21 @@ def test_class_names_come_from_the_metadata(tmp_path):
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"info": 3}', '{"info": {"features": {"label": {"names": 3}}}}'])
 def test_foreign_metadata_is_ignored(tmp_path, text):
     assert Dataset.open(write(tmp_path / "t.parquet", rows(3), {"huggingface": text}), GREY).class_names is None
+
+
+def test_images_are_resized_once_whatever_form_they_come_in(tmp_path):
+    record = Preprocess((0.5,), (0.5,), (8, 8), resize="crop", crop_pct=0.7)
+    picture = numpy_generator(0, "picture").integers(0, 256, (20, 30)).astype(np.uint8)
+    (tmp_path / "a").mkdir()
+    Image.fromarray(picture).save(tmp_path / "a" / "a.png")
+    content = (tmp_path / "a" / "a.png").read_bytes()
+    expected = decode(Item("a", content), record)
+    write(tmp_path / "t.parquet", [{"image": {"bytes": content, "path": None}, "label": 0}])
+    np.savez(tmp_path / "t.npz", x=picture[None], y=[0])
+    for source in (tmp_path / "t.parquet", tmp_path / "t.npz"):
+        assert (Dataset.open(source, record).raw([0])[0] == expected).all()
+    (tmp_path / "t.parquet").unlink()
+    assert (Dataset.open(tmp_path, record).raw([0])[0] == expected).all()
 
 
 def test_plain_bytes_and_string_labels(tmp_path):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from harden.data import Dataset, Preprocess
 from harden.data import storage as storage_module
-from harden.errors import DataError
+from harden.errors import DataError, PreprocessError
 from harden.streams import numpy_generator
 
 RGB = Preprocess((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -161,6 +161,11 @@ def test_images_of_another_size_than_the_models_ask_for_the_flag():
     data = Dataset.from_arrays(images(), None, RGB)
     with pytest.raises(DataError, match=r"\[3, 4, 5\], and net.onnx wants \[3, 8, 8\].*--input-size H,W"):
         data.matching((3, 8, 8), "net.onnx")
+
+
+def test_a_model_that_does_not_say_is_an_error_with_the_flags(tmp_path):
+    with pytest.raises(PreprocessError, match="--mean a,b,c --std a,b,c"):
+        Dataset.open(tmp_path, None)
 
 
 def test_large_data_goes_to_a_mapped_file_and_reads_the_same(monkeypatch):
