@@ -23,6 +23,7 @@ def add_column_baseline(
     seed: int,
     threads: int,
     digital: tuple[str, ...] = (),
+    chips: int = CHIPS,
 ) -> None:
     """Put ``column_baseline`` into each entry whose profile refers to the largest weight of the tensor.
 
@@ -37,12 +38,14 @@ def add_column_baseline(
         seed: The run's root seed: the same chips.
         threads: Processor threads.
         digital: Globs of tensors kept off the crossbars.
+        chips: Chips of the run; at most 20 are used.
     """
+    count = min(chips, CHIPS)
     for entry, condition in zip(document["profiles"], conditions, strict=True):
         entry["column_baseline"] = None
         profile = condition.profile
         if not profile.scales_with_range or profile.parameters.get("reference") != "tensor":
             continue
         column = Condition(replace(profile, knobs={**profile.knobs, "reference": "column"}), condition.at_s)
-        found = evaluate(model, column, data, chips=CHIPS, seed=seed, threads=threads, digital=digital).document
-        entry["column_baseline"] = {"chips": CHIPS, "accuracy": found["profiles"][0]["accuracy"]}
+        found = evaluate(model, column, data, chips=count, seed=seed, threads=threads, digital=digital).document
+        entry["column_baseline"] = {"chips": count, "accuracy": found["profiles"][0]["accuracy"]}

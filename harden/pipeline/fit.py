@@ -1,66 +1,25 @@
-"""``harden fit``: open, measure, train, verify, measure again, report."""
+"""``harden fit``: prepare, measure, harden, verify, measure again, report."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import shlex
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save
-
-from harden import __version__, methods
+from harden import methods
 from harden.data.dataset import Dataset
 from harden.evaluation.evaluate import evaluate
-from harden.evaluation.plan import Condition
 from harden.graph.file import Model
-from harden.pipeline.budget import steps_within
+from harden.pipeline.column import add_column_baseline
 from harden.pipeline.environment import environment
-from harden.pipeline.inputs import (
-    check_fits,
-    open_conditions,
-    open_model,
-    open_preprocess,
-    open_training_data,
-    thread_count,
-)
-from harden.pipeline.missing import require
+from harden.pipeline.hardening import harden_model
+from harden.pipeline.prepare import Prepared, prepare
 from harden.pipeline.progress import Notify, silent
 from harden.pipeline.reporting import read_record, write_report
 from harden.pipeline.severity import severity_curve
-from harden.pipeline.verification import save_verified
 from harden.settings import FitSettings, to_toml
-from harden.store import RunFolder, append_line, read_lines, write_atomic
-from harden.training.loop import train
-from harden.training.plan import TrainingPlan
-
-
-@dataclass(frozen=True)
-class _Prepared:
-    """Everything a run works on, opened and checked before the first step."""
-
-    settings: FitSettings
-    method: str
-    model: Model
-    conditions: tuple[Condition, ...]
-    noise: tuple[Condition, ...]  # what it is trained with
-    training: Dataset
-    validation: Dataset
-    test: Dataset
-    threads: int
-
-    def resolved(self) -> dict[str, Any]:
-        """What decides the numbers beside the settings."""
-        return {
-            "method": self.method,
-            "model_sha256": self.model.sha256,
-            "data_sha256": self.training.sha256,
-            "test_sha256": self.test.sha256,
-            "threads": self.threads,
-            "version": __version__,
-        }
+from harden.store import RunFolder, read_lines
 
 
 def fit(settings: FitSettings, notify: Notify = silent) -> dict[str, Any]:
@@ -77,29 +36,12 @@ def fit(settings: FitSettings, notify: Notify = silent) -> dict[str, Any]:
     Raises:
         HardenError: See harden.errors for which and the exit codes.
     """
-    require(settings, "profile", "data")
-    prepared = _prepare(settings)
+    prepared = prepare(settings)
     with RunFolder(run_folder(settings), to_toml(settings, prepared.resolved())) as folder:
         finished = read_record(folder.path)
         if finished is not None:
             return finished
-        before = _measure(prepared, prepared.model, folder / "trials.before.jsonl", notify, "before")
-        hardened, training = _train(prepared, folder.path, notify)
-        after = _measure(prepared, hardened, folder / "trials.jsonl", notify, "after")
-        after["model"]["path"] = "model.onnx"  # in this folder, wherever it lies
-        severity = severity_curve(
-            prepared.model,
-            hardened,
-            prepared.conditions[0],
-            prepared.test,
-            folder=folder.path,
-            chips=settings.chips,
-            seed=settings.seed,
-            threads=prepared.threads,
-            digital=settings.digital,
-            notify=notify,
-        )
-        document = _document(prepared, folder.path, before, after, severity, training)
+        document = _run(prepared, folder.path, notify)
         write_report(folder.path, document)
     return document
 
@@ -113,28 +55,30 @@ def run_folder(settings: FitSettings) -> Path:
     return Path("runs") / f"{model}-{settings.method}-{Path(profile).stem}"
 
 
-def _prepare(settings: FitSettings) -> _Prepared:
-    methods.load(settings.method, settings.options)
-    conditions = open_conditions(settings.profile, settings.at)
-    noise = open_conditions(settings.train_profile, ()) or conditions
-    model = open_model(settings.model, weights=settings.weights, pretrained=settings.pretrained)
-    preprocess = open_preprocess(model, settings)
-    training, validation, test = open_training_data(settings, preprocess)
-    check_fits(model, training, test or validation)
-    return _Prepared(
-        settings=settings,
-        method=methods.resolve(settings.method),
-        model=model.with_metadata({"harden.preprocess": preprocess.to_json()}),
-        conditions=conditions,
-        noise=noise,
-        training=training,
-        validation=validation,
-        test=test or validation,
-        threads=thread_count(settings),
-    )
+def _run(prepared: Prepared, folder: Path, notify: Notify) -> dict[str, Any]:
+    before = _measure(prepared, prepared.model, folder / "trials.before.jsonl", notify, "before")
+    if before is not None and prepared.test is not None:
+        add_column_baseline(
+            before,
+            prepared.model,
+            prepared.conditions,
+            prepared.test,
+            seed=prepared.settings.seed,
+            threads=prepared.threads,
+            digital=prepared.settings.digital,
+            chips=prepared.settings.chips,
+        )
+    hardened, training = harden_model(prepared, folder, notify)
+    after = _measure(prepared, hardened, folder / "trials.jsonl", notify, "after")
+    if after is not None:
+        after["model"]["path"] = "model.onnx"  # in this folder, wherever it lies
+    return _document(prepared, folder, before, after, _severity(prepared, hardened, folder, notify), training)
 
 
-def _measure(prepared: _Prepared, model: Model, trials: Path, notify: Notify, stage: str) -> dict[str, Any]:
+def _measure(prepared: Prepared, model: Model, trials: Path, notify: Notify, stage: str) -> dict[str, Any] | None:
+    """The chips of one model, or None where there is nothing to report on."""
+    if prepared.test is None:
+        return None
     settings = prepared.settings
     return evaluate(
         model,
@@ -151,104 +95,49 @@ def _measure(prepared: _Prepared, model: Model, trials: Path, notify: Notify, st
     ).document
 
 
-def _train(prepared: _Prepared, folder: Path, notify: Notify) -> tuple[Model, dict[str, Any]]:
-    """Train and save the verified model, or load what an earlier process of this run left."""
-    record = folder / "training.json"
-    if record.exists() and (folder / "model.onnx").exists():
-        return Model.load(folder / "model.onnx"), json.loads(record.read_text(encoding="utf-8"))
-    log = folder / "train.jsonl"
-    plan = _plan(prepared)
-    budget = prepared.settings.budget
-    if budget is not None:
-        steps = steps_within(
-            budget, plan, prepared.model, prepared.training, prepared.validation, folder / "budget.json"
-        )
-        plan = replace(plan, steps=steps)
-    trained = train(
+def _severity(prepared: Prepared, hardened: Model, folder: Path, notify: Notify) -> dict[str, Any] | None:
+    test: Dataset | None = prepared.test
+    if test is None or test.labels is None:
+        return None
+    return severity_curve(
         prepared.model,
-        prepared.training,
-        prepared.validation,
-        plan,
-        on_step=lambda record: append_line(log, record),
-        on_progress=lambda done, total, _: notify("training", done, total),
-        checkpoint=folder / "checkpoint.safetensors",
-    )
-    # A resumed or rolled-back run logged some steps twice; what counts is the history of the weights.
-    write_atomic(log, "".join(json.dumps(record) + "\n" for record in trained.history))
-    hardened = trained.model.with_metadata(_metadata(prepared))
-    weights = {name: tensor.detach().contiguous() for name, tensor in trained.weights.items()}
-    write_atomic(folder / "model.safetensors", save(weights))
-    check = save_verified(hardened, prepared.test, folder, digital=prepared.settings.digital)
-    training = {
-        "selected_step": trained.selected_step,
-        "seconds": trained.seconds,
-        "validation": trained.validation,
-        "examples": len(prepared.training),
-        "validation_examples": len(prepared.validation),
-        "levers": trained.levers,
-        "check": check,
-    }
-    write_atomic(record, json.dumps(training, indent=1) + "\n")
-    return hardened, training
-
-
-def _plan(prepared: _Prepared) -> TrainingPlan:
-    settings = prepared.settings
-    return TrainingPlan(
-        method=settings.method,
-        options=settings.options,
-        profiles=tuple((condition.profile, condition.at_s) for condition in prepared.noise),
-        epochs=settings.epochs,
-        batch_size=settings.batch_size or 128,
-        optimizer=settings.optimizer,
-        lr=settings.lr,
-        clip=None if settings.clip == "none" else settings.clip,
-        batch_norm_reestimation=settings.batch_norm_reestimation,
-        augment=settings.augment,
-        teacher=settings.teacher,
-        objective=settings.objective,
-        train_sigma_scale=settings.train_sigma_scale,
-        digital=settings.digital,
-        seed=settings.seed,
+        hardened,
+        prepared.conditions[0],
+        test,
+        folder=folder,
+        chips=prepared.settings.chips,
+        seed=prepared.settings.seed,
         threads=prepared.threads,
+        digital=prepared.settings.digital,
+        notify=notify,
     )
-
-
-def _metadata(prepared: _Prepared) -> dict[str, str]:
-    """What the file says of itself; no times, no paths, so that equal runs give equal files."""
-    settings = prepared.settings.model_dump(mode="json", exclude={"out", "model", "data", "val", "test", "weights"})
-    digest = hashlib.sha256(json.dumps([settings, prepared.resolved()], sort_keys=True).encode()).hexdigest()
-    return {
-        "harden.version": __version__,
-        "harden.method": prepared.method,
-        "harden.settings_sha256": digest,
-        "harden.profiles": json.dumps({c.profile.name: c.profile.digest for c in prepared.conditions}),
-    }
 
 
 def _document(
-    prepared: _Prepared,
+    prepared: Prepared,
     folder: Path,
-    before: dict[str, Any],
-    after: dict[str, Any],
-    severity: dict[str, Any],
+    before: dict[str, Any] | None,
+    after: dict[str, Any] | None,
+    severity: dict[str, Any] | None,
     training: dict[str, Any],
 ) -> dict[str, Any]:
     settings = prepared.settings
     names = ("model.onnx", "model.safetensors", "trials.jsonl")
-    steps = list(read_lines(folder / "train.jsonl"))
+    files = [folder / name for name in names if (folder / name).exists()]
+    model = prepared.model
+    identity = {"path": model.source, "sha256": model.sha256, "opset": model.opset, "batch_norm": model.batch_norm}
     return {
         "schema": "harden.fit/1",
-        "model": before["model"],
+        "model": before["model"] if before else identity,
         "method": {**methods.describe(settings.method), "requested": settings.method},
-        "profile": before["profiles"][0]["name"],
+        "profile": prepared.conditions[0].profile.name,
         "levers": training["levers"],
         "before": before,
         "after": after,
         "severity": severity,
-        "reported_on": "test" if settings.test else "validation",
-        "artifacts": {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names},
-        "training": {**training, "history": steps},
+        "reported_on": ("test" if settings.test else "validation") if before else None,
+        "artifacts": {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files},
+        "training": {**training, "history": list(read_lines(folder / "train.jsonl"))},
         "settings": settings.model_dump(mode="json", exclude_none=True, exclude={"out"}),
         "command": _command(settings),
         "environment": environment(prepared.threads),

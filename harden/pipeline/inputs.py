@@ -12,7 +12,7 @@ import numpy as np
 from harden import streams
 from harden.data.dataset import Dataset
 from harden.data.preprocess import Preprocess, resolve_preprocess
-from harden.errors import HardenError, SettingsError
+from harden.errors import DataError, HardenError, SettingsError
 from harden.evaluation.feed import Feed
 from harden.evaluation.outputs import kind_of_output
 from harden.evaluation.plan import Condition
@@ -93,22 +93,37 @@ def _collect(call: Callable[[], T], failures: list[HardenError]) -> T | None:
         return None
 
 
-def open_training_data(settings: FitSettings, preprocess: Preprocess) -> tuple[Dataset, Dataset, Dataset | None]:
+def open_training_data(
+    settings: FitSettings, preprocess: Preprocess, *, labelled: bool = True
+) -> tuple[Dataset, Dataset, Dataset | None]:
     """The examples to train on, to select by, and to report on.
 
     The validation examples are ``--val``, or a stratified tenth of ``--data`` (at most 5,000), then not trained on.
 
+    Args:
+        settings: Which files, how many examples.
+        preprocess: How examples become inputs.
+        labelled: Whether labels are demanded; where not, they are used if there are any.
+
     Returns:
         Training, validation, and test data; the last is ``None`` without ``--test``.
     """
-    train = Dataset.open(settings.data, preprocess, limit=settings.limit)
+
+    def opened(source: str) -> Dataset:
+        try:
+            return Dataset.open(source, preprocess, limit=settings.limit)
+        except DataError:
+            if labelled:
+                raise
+            return Dataset.open(source, preprocess, limit=settings.limit, labelled=False)
+
+    train = opened(settings.data)
     if settings.val:
-        validation = Dataset.open(settings.val, preprocess, limit=settings.limit)
+        validation = opened(settings.val)
     else:
         share = min(_VALIDATION_SHARE, _VALIDATION_MOST / len(train))
         train, validation = train.split(share, streams.numpy_generator(settings.seed, "split"))
-    test = Dataset.open(settings.test, preprocess, limit=settings.limit) if settings.test else None
-    return train, validation, test
+    return train, validation, opened(settings.test) if settings.test else None
 
 
 def check_fits(model: Model, *data: Dataset) -> None:

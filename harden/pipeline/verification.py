@@ -5,22 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from harden.data.dataset import Dataset
+import numpy as np
+
 from harden.errors import VerificationError
 from harden.graph.file import Model
 from harden.runtime.canary import canary
 from harden.runtime.parity import parity
 from harden.store import write_atomic
 
-_EXAMPLES = 16
 
-
-def save_verified(model: Model, data: Dataset, folder: Path, *, digital: tuple[str, ...] = ()) -> dict[str, Any]:
+def save_verified(
+    model: Model, inputs: tuple[np.ndarray, ...], folder: Path, *, digital: tuple[str, ...] = ()
+) -> dict[str, Any]:
     """Check a hardened model on real inputs and under noise in ONNX Runtime, then write it.
 
     Args:
         model: The hardened model.
-        data: Real examples.
+        inputs: Real examples where there are any, one array an input.
         folder: Gets ``model.onnx``, or ``model.rejected.onnx`` when a check fails.
         digital: Globs of tensors that are kept off the crossbars.
 
@@ -30,7 +31,6 @@ def save_verified(model: Model, data: Dataset, folder: Path, *, digital: tuple[s
     Raises:
         VerificationError: torch and ONNX Runtime disagree, or noise does not reach a tensor.
     """
-    inputs = (data.inputs(slice(0, min(_EXAMPLES, len(data)))),)
     try:
         agreement = parity(model, inputs)
         if not agreement.passed:

@@ -1,0 +1,165 @@
+"""The step between two evaluations: train, transform or choose; verify; write the hardened file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save
+
+from harden import __version__, methods
+from harden.errors import SettingsError
+from harden.graph.file import Model
+from harden.pipeline.budget import steps_within
+from harden.pipeline.prepare import Prepared
+from harden.pipeline.progress import Notify
+from harden.pipeline.verification import save_verified
+from harden.store import append_line, write_atomic
+from harden.training.loop import train
+from harden.training.plan import Trained, TrainingPlan
+
+_RECORD = "training.json"
+_CHECKED_EXAMPLES = 16
+_TRANSFORM_EXAMPLES = 4096
+_TRANSFORM_BATCH = 128
+
+
+def harden_model(prepared: Prepared, folder: Path, notify: Notify) -> tuple[Model, dict[str, Any]]:
+    """Harden the model and write it, or load what an earlier process of this run left.
+
+    Args:
+        prepared: What to work on.
+        folder: The run folder; gets ``model.onnx``, ``model.safetensors``, ``train.jsonl``.
+        notify: Called with stage, done and total.
+
+    Returns:
+        The hardened model, and the record of how it came about.
+
+    Raises:
+        DivergedError: Training diverged twice.
+        VerificationError: The file does not compute what was trained; it is kept as ``model.rejected.onnx``.
+    """
+    record = folder / _RECORD
+    if record.exists() and (folder / "model.onnx").exists():
+        return Model.load(folder / "model.onnx"), json.loads(record.read_text(encoding="utf-8"))
+    hardened, weights, made = _STEPS[prepared.kind](prepared, folder, notify)
+    hardened = hardened.with_metadata(_metadata(prepared))
+    write_atomic(folder / "model.safetensors", save(weights))
+    made["check"] = save_verified(
+        hardened, prepared.examples(_CHECKED_EXAMPLES), folder, digital=prepared.settings.digital
+    )
+    write_atomic(record, json.dumps(made, indent=1) + "\n")
+    return hardened, made
+
+
+def _trained(prepared: Prepared, folder: Path, notify: Notify) -> tuple[Model, dict[str, Any], dict[str, Any]]:
+    if prepared.training is None or prepared.validation is None:
+        raise SettingsError(f"method {prepared.method} needs --data")
+    log = folder / "train.jsonl"
+    plan = training_plan(prepared)
+    budget = prepared.settings.budget
+    if budget is not None:
+        record = folder / "budget.json"
+        steps = steps_within(budget, plan, prepared.model, prepared.training, prepared.validation, record)
+        plan = replace(plan, steps=steps)
+    trained = train(
+        prepared.model,
+        prepared.training,
+        prepared.validation,
+        plan,
+        on_step=lambda record: append_line(log, record),
+        on_progress=lambda done, total, _: notify("training", done, total),
+        checkpoint=folder / "checkpoint.safetensors",
+    )
+    return trained.model, _tensors(trained.weights), _told(trained, prepared, log)
+
+
+def _told(trained: Trained, prepared: Prepared, log: Path) -> dict[str, Any]:
+    # A resumed or rolled-back run logged some steps twice; what counts is the history of the weights.
+    write_atomic(log, "".join(json.dumps(record) + "\n" for record in trained.history))
+    return {
+        "selected_step": trained.selected_step,
+        "seconds": trained.seconds,
+        "validation": trained.validation,
+        "examples": len(prepared.training or ()),
+        "validation_examples": len(prepared.validation or ()),
+        "levers": trained.levers,
+    }
+
+
+def _transformed(prepared: Prepared, folder: Path, notify: Notify) -> tuple[Model, dict[str, Any], dict[str, Any]]:
+    method = methods.load(prepared.settings.method, prepared.settings.options)
+    notify("transforming", 0, 1)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(prepared.threads)
+    try:
+        done = method.apply(
+            prepared.model,
+            _batches(prepared),
+            prepared.noise[0].profile,
+            at_s=prepared.noise[0].at_s,
+            digital=prepared.settings.digital,
+            seed=prepared.settings.seed,
+        )
+    finally:
+        torch.set_num_threads(threads)
+    notify("transforming", 1, 1)
+    weights = done.model.module().export_weights()
+    return done.model, _tensors(weights), {"levers": {prepared.method: dict(done.record)}}
+
+
+def _batches(prepared: Prepared) -> list[tuple[torch.Tensor, ...]]:
+    """Unlabelled inputs for a transform: real ones where there is data, else random ones."""
+    if prepared.training is None:
+        return [tuple(torch.from_numpy(value) for value in prepared.examples(_CHECKED_EXAMPLES))]
+    count = min(len(prepared.training), _TRANSFORM_EXAMPLES)
+    starts = range(0, count, _TRANSFORM_BATCH)
+    slices = [prepared.training.inputs(slice(at, min(at + _TRANSFORM_BATCH, count))) for at in starts]
+    return [(torch.from_numpy(np.ascontiguousarray(one)),) for one in slices]
+
+
+def training_plan(prepared: Prepared) -> TrainingPlan:
+    """The plan of a training run, from the settings."""
+    settings = prepared.settings
+    return TrainingPlan(
+        method=prepared.method,
+        options=settings.options,
+        profiles=tuple((condition.profile, condition.at_s) for condition in prepared.noise),
+        epochs=settings.epochs,
+        batch_size=settings.batch_size or 128,
+        optimizer=settings.optimizer,
+        lr=settings.lr,
+        clip=None if settings.clip == "none" else settings.clip,
+        batch_norm_reestimation=settings.batch_norm_reestimation,
+        augment=settings.augment,
+        teacher=settings.teacher,
+        objective=settings.objective,
+        train_sigma_scale=settings.train_sigma_scale,
+        digital=settings.digital,
+        seed=settings.seed,
+        threads=prepared.threads,
+    )
+
+
+def _metadata(prepared: Prepared) -> dict[str, str]:
+    """What the file says of itself; no times, no paths, so that equal runs give equal files."""
+    settings = prepared.settings.model_dump(mode="json", exclude={"out", "model", "data", "val", "test", "weights"})
+    digest = hashlib.sha256(json.dumps([settings, prepared.resolved()], sort_keys=True).encode()).hexdigest()
+    return {
+        "harden.version": __version__,
+        "harden.method": prepared.method,
+        "harden.settings_sha256": digest,
+        "harden.profiles": json.dumps({c.profile.name: c.profile.digest for c in prepared.conditions}),
+    }
+
+
+def _tensors(weights: Any) -> dict[str, torch.Tensor]:
+    return {name: tensor.detach().contiguous() for name, tensor in weights.items()}
+
+
+_STEPS = {"objective": _trained, "transform": _transformed}

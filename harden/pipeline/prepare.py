@@ -1,0 +1,111 @@
+"""Everything a ``harden fit`` works on, opened and checked before the first step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from harden import __version__, methods
+from harden.data.dataset import Dataset
+from harden.data.preprocess import Preprocess
+from harden.evaluation.feed import Feed
+from harden.evaluation.plan import Condition
+from harden.graph.file import Model
+from harden.pipeline.inputs import (
+    check_fits,
+    open_conditions,
+    open_model,
+    open_preprocess,
+    open_training_data,
+    thread_count,
+)
+from harden.pipeline.missing import require
+from harden.runtime.examples import find_inputs
+from harden.settings import FitSettings
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a run works on.
+
+    Attributes:
+        settings: As the user gave them.
+        method: The method's own name, behind any alias.
+        kind: ``objective``, ``transform`` or ``recipe``.
+        model: The model as given, with its preprocessing recorded.
+        conditions: The noise it is judged under.
+        noise: The noise it is hardened against.
+        training: Examples to train on; None for a transform without data.
+        validation: Examples to select by; None for a transform without data.
+        test: Examples to report on; None where nothing is reported.
+        threads: Processor threads.
+    """
+
+    settings: FitSettings
+    method: str
+    kind: str
+    model: Model
+    conditions: tuple[Condition, ...]
+    noise: tuple[Condition, ...]
+    training: Dataset | None
+    validation: Dataset | None
+    test: Dataset | None
+    threads: int
+
+    def resolved(self) -> dict[str, Any]:
+        """What decides the numbers beside the settings."""
+        return {
+            "method": self.method,
+            "model_sha256": self.model.sha256,
+            "data_sha256": self.training.sha256 if self.training else None,
+            "test_sha256": self.test.sha256 if self.test else None,
+            "threads": self.threads,
+            "version": __version__,
+        }
+
+    def examples(self, count: int) -> tuple[np.ndarray, ...]:
+        """Real inputs where there is data, else random ones that the model accepts."""
+        data = self.test or self.training
+        if data is None:
+            return find_inputs(self.model, batch=count, seed=self.settings.seed)
+        return (Feed(self.model, data.subset(np.arange(min(count, len(data))))).head(count),)
+
+
+def prepare(settings: FitSettings) -> Prepared:
+    """Open and check the model, the noise and the data; nothing is written.
+
+    Raises:
+        HardenError: Anything is missing, unreadable, or does not fit together.
+    """
+    method = methods.load(settings.method, settings.options)
+    needs_data = getattr(method, "needs_data", True)
+    require(settings, "profile", *(["data"] if needs_data else []))
+    conditions = open_conditions(settings.profile, settings.at)
+    model = open_model(settings.model, weights=settings.weights, pretrained=settings.pretrained)
+    training = validation = test = None
+    if settings.data:
+        preprocess = open_preprocess(model, settings)
+        labelled = method.kind != "transform" and settings.objective == "labels"
+        training, validation, test = open_training_data(settings, preprocess, labelled=labelled)
+        check_fits(model, training, test or validation)
+        model = with_preprocess(model, preprocess)
+        test = test or validation
+    return Prepared(
+        settings=settings,
+        method=methods.resolve(settings.method),
+        kind=method.kind,
+        model=model,
+        conditions=conditions,
+        noise=open_conditions(settings.train_profile, ()) or conditions,
+        training=training,
+        validation=validation,
+        test=test,
+        threads=thread_count(settings),
+    )
+
+
+def with_preprocess(model: Model, preprocess: Preprocess) -> Model:
+    """The model with its preprocessing in its metadata, so that the hardened file needs no flags."""
+    return model.with_metadata({"harden.preprocess": preprocess.to_json()})
