@@ -1,0 +1,48 @@
+"""Protection keeps the most sensitive layers digital, within the budget."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harden.errors import SettingsError
+from harden.evaluation.plan import Condition
+from harden.noise.profile import Profile
+from harden.training.protect import _escaped, budget_of, choose, protect
+
+
+@pytest.mark.parametrize("text", ["auto", "auto:0%", "auto:100%", "5%", "auto:x%", "auto:5"])
+def test_what_is_no_budget_is_refused(text):
+    with pytest.raises(SettingsError, match="auto:5%"):
+        budget_of(text)
+
+
+def test_budgets():
+    assert budget_of("auto:2.5%") == 0.025
+
+
+@given(st.lists(st.tuples(st.floats(0.01, 1), st.integers(1, 1000)), min_size=1, max_size=12), st.floats(0.01, 0.99))
+def test_the_budget_is_kept_and_no_more_sensitive_layer_that_fits_is_left_out(layers, budget):
+    rows = sorted(({"key": str(i), "share": share} for i, (share, _) in enumerate(layers)), key=lambda r: -r["share"])
+    sizes = {str(i): size for i, (_, size) in enumerate(layers)}
+    chosen = choose(rows, sizes, budget)
+    left = budget * sum(sizes.values()) - sum(sizes[key] for key in chosen)
+    assert left >= -1e-6
+    assert all(sizes[row["key"]] > left - 1e-6 for row in rows if row["key"] not in chosen)
+
+
+def test_a_glob_is_made_to_mean_one_name():
+    assert fnmatchcase("a[0].w*", _escaped("a[0].w*"))
+    assert not fnmatchcase("a0.wx", _escaped("a[0].w*"))
+
+
+def test_the_layer_that_hurts_is_found(model, clouds):
+    condition = Condition(Profile.parse("gaussian:sigma=0.4"), None)
+    names, record = protect(model, condition, clouds(128), 0.5, passes=8, check=1, check_chips=4, threads=1)
+    assert names
+    assert record["used"] <= 0.5
+    assert set(record["layers"]) <= {"a", "b"}
+    assert set(model.analog_weights(names)) == {"a", "b"} - set(record["layers"])
