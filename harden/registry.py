@@ -13,6 +13,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 from collections.abc import Iterator
+from functools import lru_cache
 from importlib import resources
 from types import ModuleType
 
@@ -76,9 +77,13 @@ class Registry:
             raise UnknownNameError(self.kind, name, known)
 
     def _entry_points(self) -> dict[str, importlib.metadata.EntryPoint]:
-        if self.group is None:
-            return {}
-        return {entry.name: entry for entry in importlib.metadata.entry_points(group=self.group)}
+        return {} if self.group is None else {entry.name: entry for entry in _entry_points(self.group)}
+
+
+@lru_cache
+def _entry_points(group: str) -> tuple[importlib.metadata.EntryPoint, ...]:
+    """A group's entry points; looking through all installed packages takes milliseconds, so it is done once."""
+    return tuple(importlib.metadata.entry_points(group=group))
 
 
 METHODS = Registry("method", "harden.methods", "harden.methods")

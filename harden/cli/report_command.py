@@ -9,7 +9,8 @@ import click
 
 @click.command("report")
 @click.argument("run", type=click.Path(path_type=Path))
-def command(run: Path) -> None:
+@click.option("--bom", is_flag=True, help="also write bom.json, a CycloneDX bill of materials")
+def command(run: Path, bom: bool) -> None:
     """Make report.html and README.md again from report.json in RUN. Runs no model.
 
     \b
@@ -17,4 +18,4 @@ def command(run: Path) -> None:
     """
     from harden.pipeline.reporting import rewrite
 
-    click.echo(str(rewrite(run)))
+    click.echo(str(rewrite(run, with_bom=bom)))

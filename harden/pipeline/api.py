@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harden import streams
+from harden import methods, streams
 from harden.data.dataset import Dataset
 from harden.errors import SettingsError
 from harden.graph.file import Model
 from harden.noise.profile import Profile
+from harden.pipeline.hardening import TRAINERS
 from harden.pipeline.inputs import open_model
-from harden.training.loop import train
 from harden.training.plan import TrainingPlan
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def fit(
         data, validation = data.split(_VALIDATION_SHARE, streams.numpy_generator(seed, "split"))
     profiles = (profile,) if isinstance(profile, Profile) else tuple(profile)
     history: list[dict[str, Any]] = []
-    trained = train(
+    trained = TRAINERS[_trainable(method)](
         model,
         data,
         validation,
@@ -120,3 +120,11 @@ def fit(
         on_step=history.append,
     )
     return Fitted(trained.model, history, trained.selected_step, trained.levers, trained.seconds)
+
+
+def _trainable(method: str) -> str:
+    kind = methods.describe(method)["kind"]
+    if kind not in TRAINERS:
+        fix = f"harden.methods.load('{method}').apply(model, batches, profile), or harden fit --method {method}"
+        raise SettingsError(f"method {method} is a {kind}: it does not train", fix=fix)
+    return kind

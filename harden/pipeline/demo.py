@@ -20,6 +20,8 @@ test = "test.npz"
 profile = "gaussian:sigma=0.2"
 method = "nft"
 epochs = 20
+lr = 0.05
+batch_size = 64
 threads = 1          # the network is so small that a second thread only waits
 """
 

@@ -16,6 +16,8 @@ from harden.graph.file import Model
 from harden.noise.profile import Profile
 from harden.pipeline.analyses import analyse
 from harden.pipeline.column import add_column_baseline
+from harden.pipeline.command import command_line
+from harden.pipeline.environment import environment
 from harden.pipeline.inputs import open_conditions, open_model, open_preprocess, thread_count
 from harden.pipeline.missing import require
 from harden.pipeline.progress import Notify, silent
@@ -110,7 +112,13 @@ def _document(
         add_column_baseline(
             document, model, conditions, data, seed=settings.seed, threads=threads, digital=settings.digital
         )
-    return {**document, **analyse(settings, model, conditions[0], data, threads, notify)}
+    return {
+        **document,
+        **analyse(settings, model, conditions[0], data, threads, notify),
+        "settings": settings.model_dump(mode="json", exclude_none=True, exclude={"out"}),
+        "command": command_line("eval", settings),
+        "environment": environment(threads),
+    }
 
 
 def _keep_worst(settings: EvalSettings, document: dict[str, Any], model: Model, folder: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from harden.data.dataset import Dataset
 from harden.evaluation.evaluate import evaluate
 from harden.graph.file import Model
 from harden.pipeline.column import add_column_baseline
+from harden.pipeline.command import command_line
 from harden.pipeline.environment import environment
 from harden.pipeline.hardening import harden_model
 from harden.pipeline.prepare import Prepared, prepare
@@ -139,25 +139,6 @@ def _document(
         "artifacts": {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files},
         "training": {**training, "history": list(read_lines(folder / "train.jsonl"))},
         "settings": settings.model_dump(mode="json", exclude_none=True, exclude={"out"}),
-        "command": _command(settings),
+        "command": command_line("fit", settings),
         "environment": environment(prepared.threads),
     }
-
-
-def _command(settings: FitSettings) -> str:
-    """The command line that repeats this run, without its folder."""
-    words = ["harden", "fit", settings.model]
-    for name in sorted(settings.model_fields_set - {"model", "out"}):
-        value = getattr(settings, name)
-        flag = "--" + name.replace("_", "-")
-        if name == "options":
-            words += [part for key, one in value.items() for part in ("-o", f"{key}={one}")]
-        elif isinstance(value, bool):
-            words += [flag] if value else []
-        elif isinstance(value, tuple) and all(isinstance(one, str) for one in value):
-            words += [part for one in value for part in (flag, one)]
-        elif isinstance(value, tuple):
-            words += [flag, ",".join(f"{one:g}" for one in value)]
-        elif value is not None:
-            words += [flag, str(value)]
-    return shlex.join(words)

@@ -20,9 +20,12 @@ from harden.pipeline.prepare import Prepared
 from harden.pipeline.progress import Notify
 from harden.pipeline.verification import save_verified
 from harden.store import append_line, write_atomic
+from harden.training.auto import auto
 from harden.training.loop import train
 from harden.training.plan import Trained, TrainingPlan
 
+# A recipe chooses among training runs and has the signature of one.
+TRAINERS = {"objective": train, "recipe": auto}
 _RECORD = "training.json"
 _CHECKED_EXAMPLES = 16
 _TRANSFORM_EXAMPLES = 4096
@@ -65,9 +68,11 @@ def _trained(prepared: Prepared, folder: Path, notify: Notify) -> tuple[Model, d
     budget = prepared.settings.budget
     if budget is not None:
         record = folder / "budget.json"
-        steps = steps_within(budget, plan, prepared.model, prepared.training, prepared.validation, record)
+        # A recipe counts its budget in steps of plain training.
+        pilot = replace(plan, method="noise", options={}) if prepared.kind == "recipe" else plan
+        steps = steps_within(budget, pilot, prepared.model, prepared.training, prepared.validation, record)
         plan = replace(plan, steps=steps)
-    trained = train(
+    trained = TRAINERS[prepared.kind](
         prepared.model,
         prepared.training,
         prepared.validation,
@@ -162,4 +167,4 @@ def _tensors(weights: Any) -> dict[str, torch.Tensor]:
     return {name: tensor.detach().contiguous() for name, tensor in weights.items()}
 
 
-_STEPS = {"objective": _trained, "transform": _transformed}
+_STEPS = {"objective": _trained, "recipe": _trained, "transform": _transformed}

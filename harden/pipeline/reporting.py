@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from harden.errors import InputError
+from harden.report.bom import bom
 from harden.report.render import html, markdown
 from harden.store import write_atomic
 
@@ -33,8 +34,12 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
-def rewrite(folder: Path) -> Path:
+def rewrite(folder: Path, *, with_bom: bool = False) -> Path:
     """Make the report of a finished run again.
+
+    Args:
+        folder: The run folder.
+        with_bom: Also write ``bom.json``, a CycloneDX bill of materials.
 
     Raises:
         InputError: The folder holds no finished run.
@@ -48,4 +53,6 @@ def rewrite(folder: Path) -> Path:
             "holds no finished run (no report.json)", where=str(folder), fix="Run harden fit or eval --out"
         )
     write_report(folder, document)
+    if with_bom:
+        write_atomic(folder / "bom.json", json.dumps(bom(document), indent=1) + "\n")
     return folder / "report.html"

@@ -1,0 +1,31 @@
+"""The command line that repeats a run."""
+
+from __future__ import annotations
+
+import shlex
+
+from harden.settings import Settings
+
+
+def command_line(command: str, settings: Settings) -> str:
+    """The line that gives the same numbers: every setting that was given, but the folder.
+
+    Args:
+        command: ``fit`` or ``eval``.
+        settings: The run's settings.
+    """
+    words = ["harden", command, settings.model]
+    for name in sorted(settings.model_fields_set - {"model", "out"}):
+        value = getattr(settings, name)
+        flag = "--" + name.replace("_", "-")
+        if name == "options":
+            words += [part for key, one in value.items() for part in ("-o", f"{key}={one}")]
+        elif isinstance(value, bool):
+            words += [flag] if value else []
+        elif isinstance(value, tuple) and all(isinstance(one, str) for one in value):
+            words += [part for one in value for part in (flag, one)]
+        elif isinstance(value, tuple):
+            words += [flag, ",".join(f"{one:g}" for one in value)]
+        elif value is not None:
+            words += [flag, str(value)]
+    return shlex.join(words)
