@@ -5,7 +5,7 @@ trainable (statistics of batch norms aside); writing untouched weights back give
 changes exactly the parameters. Weights are random and nowhere trivial. Results are appended to a file as they come, so
 an interrupted run goes on where it stopped.
 
-    python benchmarks/import_bench.py [--out FILE] [--only NAME ...]
+    python benchmarks/import_bench.py [--out FILE] [--only NAME ...] [--exporters dynamo]
 """
 
 from __future__ import annotations
@@ -147,10 +147,10 @@ def limit(seconds: int) -> Iterator[None]:
         signal.alarm(0)
 
 
-def run(out: Path, names: list[str]) -> None:
+def run(out: Path, names: list[str], exporters: list[str]) -> None:
     done = {(row["name"], row["exporter"], row["opset"]) for row in read_lines(out)} if out.exists() else set()
     for name in names:
-        wanted = [pair for pair in EXPORTS if (name, *pair) not in done]
+        wanted = [pair for pair in EXPORTS if (name, *pair) not in done and pair[0] in exporters]
         if not wanted:
             continue
         cache: dict[str, Any] = {}
@@ -194,11 +194,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("import_bench.jsonl"))
     parser.add_argument("--only", nargs="*", default=list(ARCHITECTURES))
+    parser.add_argument("--exporters", nargs="*", default=["torchscript", "dynamo"])
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
-    run(arguments.out, arguments.only)
+    run(arguments.out, arguments.only, arguments.exporters)
     sys.stdout.write(table(arguments.out) + "\n")
 
 

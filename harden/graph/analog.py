@@ -70,6 +70,7 @@ class AnalogWeight:
         tensor: The weight as the node sees it, after any Transpose, Reshape, Cast and the like.
         output_axis: The axis that runs over the node's outputs (the crossbar's columns).
         groups: The node's groups (1 but for grouped convolutions).
+        position: Which of the node's inputs it is.
     """
 
     key: str
@@ -79,6 +80,7 @@ class AnalogWeight:
     tensor: torch.Tensor
     output_axis: int
     groups: int
+    position: int = 1
 
 
 def find_uses(program: Program, roles: Roles) -> list[Use]:
@@ -87,14 +89,26 @@ def find_uses(program: Program, roles: Roles) -> list[Use]:
     Raises:
         UnsupportedError: A Conv, Gemm, MatMul or recurrent weight would not become a parameter; all of them are named.
     """
+    found, lost = scan_uses(program, roles)
+    if lost:
+        names = [f"{node.op} '{node.label}'" for node in lost]
+        raise UnsupportedError(
+            f"the weights of {len(lost)} nodes are not numbers that the file stores: " + "; ".join(names),
+            fix="Export the model with floating-point or QDQ weights",
+        )
+    return found
+
+
+def scan_uses(program: Program, roles: Roles) -> tuple[list[Use], list[Node]]:
+    """Every use of a weight on a crossbar, and the nodes whose weights cannot be trained."""
     found: list[Use] = []
-    lost: list[str] = []
+    lost: list[Node] = []
     for node in program.walk():
         for position in _crossbars(node, roles):
             value = node.inputs[position]
             parameters = [root for root in roles.roots.get(value, ()) if _is_parameter(program, roles, root)]
             if not parameters:
-                lost.append(f"{node.op} '{node.label}' ({program.names[value] or 'input ' + str(position)})")
+                lost.append(node)
                 continue
             root = max(parameters, key=lambda item: program.stored[item].size)
             name = program.stored[root].name
@@ -112,12 +126,7 @@ def find_uses(program: Program, roles: Roles) -> list[Use]:
                     transposed,
                 )
             )
-    if lost:
-        raise UnsupportedError(
-            f"the weights of {len(lost)} nodes are not tensors that the file stores as numbers: " + "; ".join(lost),
-            fix="Export the model with floating-point weights",
-        )
-    return _keyed(found, _terminals(program, roles))
+    return _keyed(found, _terminals(program, roles)), lost
 
 
 def select(uses: Iterable[Use], digital: Sequence[str]) -> list[Use]:
@@ -132,7 +141,8 @@ def is_digital(use: Use, digital: Sequence[str]) -> bool:
 
 def analog_weight(use: Use, tensor: torch.Tensor) -> AnalogWeight:
     """The record of a use and its present tensor."""
-    return AnalogWeight(use.key, use.name, use.node, use.op, tensor, use.output_axis(tensor.dim()), use.groups)
+    axis = use.output_axis(tensor.dim())
+    return AnalogWeight(use.key, use.name, use.node, use.op, tensor, axis, use.groups, use.position)
 
 
 def _groups(node: Node) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from harden.graph.analog import find_uses, is_digital
+from harden.graph.analog import is_digital, scan_uses
 from harden.graph.program import Node, Program
 from harden.graph.roles import Role, assign_roles
 from harden.graph.tensors import FLOATS
@@ -18,8 +18,21 @@ _NORMALISING = ("InstanceNormalization", "LayerNormalization", "GroupNormalizati
 
 
 def unsupported(model: Model) -> list[dict[str, Any]]:
-    """Every operator that harden does not know: ``op``, ``domain``, ``count`` and the labels of its ``nodes``."""
-    return missing_operators(model.program)
+    """What stands in the way of training: ``op``, ``domain``, ``count``, the labels of ``nodes``, ``reason``.
+
+    Operators that harden does not know, and layers whose weights are not numbers that the file stores.
+    """
+    program = model.program
+    rows = [{**row, "reason": "the operator is not supported"} for row in missing_operators(program)]
+    lost: dict[tuple[str, str], list[str]] = {}
+    for node in scan_uses(program, assign_roles(program))[1]:
+        lost.setdefault((node.domain, node.op), []).append(node.label)
+    reason = "its weight is not stored in the file as floating-point or QDQ numbers"
+    rows += [
+        {"op": op, "domain": domain, "count": len(nodes), "nodes": nodes, "reason": reason}
+        for (domain, op), nodes in sorted(lost.items())
+    ]
+    return rows
 
 
 def weights_table(model: Model, digital: Sequence[str] = ()) -> list[dict[str, Any]]:
@@ -31,7 +44,7 @@ def weights_table(model: Model, digital: Sequence[str] = ()) -> list[dict[str, A
     """
     program = model.program
     roles = assign_roles(program)
-    uses = find_uses(program, roles)
+    uses, _ = scan_uses(program, roles)
     by_name: dict[str, list[Any]] = {}
     for use in uses:
         by_name.setdefault(use.name, []).append(use)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,9 +77,11 @@ class GraphModule(nn.Module):
             self._own(value, slot, role)
             quantization = self.roles.quantized.get(value)
             dtype = torch.float32 if quantization else torch_type(slot.data_type)
+            if role is Role.STATISTIC:
+                # Batch norms move the buffer itself, not a rounded copy of it.
+                dtype = self._buffers[slot.name].dtype  # type: ignore[union-attr]
             self._tied[value] = _Tie(slot.name, dtype, quantization)
-        self._labels = {node.label: node for node in program.walk()}
-        self._by_node = _by_node(self.uses, self._labels)
+        self._by_node = _by_node(self.uses)
         self._keys = frozenset(use.key for use in self.uses)
         self._plans: OrderedDict[tuple[Any, ...], Plan] = OrderedDict()
 
@@ -147,6 +150,16 @@ class GraphModule(nn.Module):
             for name, tensor in (*self._parameters.items(), *self._buffers.items())
             if tensor is not None
         }
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> GraphModule:
+        """A module with parameters and statistics of its own on the same graph."""
+        copy = GraphModule.__new__(GraphModule)
+        memo[id(self)] = copy
+        copy.__dict__.update(self.__dict__)
+        copy._parameters = deepcopy(self._parameters, memo)
+        copy._buffers = deepcopy(self._buffers, memo)
+        copy._plans = OrderedDict()
+        return copy
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         """Load as any module; torch takes the dots in names for submodules and calls them unexpected."""
@@ -256,9 +269,8 @@ def _ancestors(value: int, makers: Mapping[int, Node], frame: Frame) -> list[Nod
     return order
 
 
-def _by_node(uses: Sequence[Use], labels: Mapping[str, Node]) -> dict[int, tuple[tuple[int, str], ...]]:
-    found: dict[int, tuple[tuple[int, str], ...]] = {}
+def _by_node(uses: Sequence[Use]) -> dict[str, tuple[tuple[int, str], ...]]:
+    found: dict[str, tuple[tuple[int, str], ...]] = {}
     for use in uses:
-        node = id(labels[use.node])
-        found[node] = (*found.get(node, ()), (use.position, use.key))
+        found[use.node] = (*found.get(use.node, ()), (use.position, use.key))
     return found

@@ -34,7 +34,7 @@ class Frame:
         values: Every value of the program by number.
         training: Whether batch norms use the batch's statistics.
         update: Whether their running statistics move.
-        uses: For nodes with weights on crossbars: the position and key of each.
+        uses: For nodes with weights on crossbars, by label: the position and key of each.
         overrides: Weights to use in place of the program's own, by key.
         device: Where data live.
         frozen: Values whose tensors belong to the caller and are never written to.
@@ -43,7 +43,7 @@ class Frame:
     values: Values
     training: bool
     update: bool
-    uses: Mapping[int, tuple[tuple[int, str], ...]]
+    uses: Mapping[str, tuple[tuple[int, str], ...]]
     overrides: Mapping[str, torch.Tensor]
     device: torch.device
     frozen: frozenset[int] = frozenset()
@@ -61,7 +61,7 @@ class Frame:
         values = self.values
         arguments = [values[value] for value in node.inputs]
         if self.overrides:
-            override(arguments, self.uses.get(id(node), ()), self.overrides)
+            override(arguments, self.uses.get(node.label, ()), self.overrides)
         outputs = invoke(node, self, arguments)
         for value, output in zip(node.outputs, outputs, strict=False):
             values[value] = output
@@ -207,7 +207,8 @@ class Tracer:
         frame, operator = self.frame, node.operator
         values = frame.values
         if operator is not None and not operator.frame and self._is_static(node):
-            with torch.no_grad():
+            # What is kept must serve later runs with gradients, too.
+            with torch.inference_mode(False), torch.no_grad():
                 self._spend(node, frame.call(node))
             self.static.update(node.outputs)
             self.shaped.update(node.outputs)
@@ -219,7 +220,7 @@ class Tracer:
                 _moved(a, frame.device) if v in self.static and p not in operator.host else a
                 for p, (v, a) in enumerate(zip(node.inputs, arguments, strict=True))
             ]
-        uses = frame.uses.get(id(node), ())
+        uses = frame.uses.get(node.label, ())
         if frame.overrides:
             override(arguments, uses, frame.overrides)
         outputs = invoke(node, frame, arguments)

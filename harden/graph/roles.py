@@ -185,9 +185,11 @@ def _reach_back(nodes: list[Node], reach: _Reach) -> None:
         for body in node.bodies.values():
             _reach_back(body.nodes, reach)
         operator = node.operator
-        if operator is None:
-            continue
         is_useful = any(value in reach.useful for value in node.outputs)
+        if operator is None:
+            # An operator that is missing is named as such; what it reads is not to be blamed for it.
+            reach.useful.update(value for value in node.inputs if value and is_useful)
+            continue
         is_learned = operator.chain and any(value in reach.learned for value in node.outputs)
         for position, value in enumerate(node.inputs):
             if not value:

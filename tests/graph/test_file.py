@@ -110,8 +110,11 @@ def test_the_record_of_a_model(proto: onnx.ModelProto) -> None:
 def test_missing_operators_as_data(proto: onnx.ModelProto) -> None:
     proto.graph.node[1].op_type = "Strange"
     proto.graph.node[1].domain = "my.own"
-    entry = {"op": "Strange", "domain": "my.own", "count": 1, "nodes": ["Strange_1"]}
-    assert unsupported(Model.from_proto(proto)) == [entry]
+    (entry,) = unsupported(Model.from_proto(proto))
+    assert entry.pop("reason") == "the operator is not supported"
+    assert entry == {"op": "Strange", "domain": "my.own", "count": 1, "nodes": ["Strange_1"]}
+    proto.graph.initializer[0].data_type = TensorProto.INT32
+    assert [row["op"] for row in unsupported(Model.from_proto(proto))] == ["Strange", "Gemm"]
 
 
 def test_structure_is_checked(proto: onnx.ModelProto) -> None:

@@ -176,6 +176,26 @@ def test_half_and_double_precision_train_and_stay_what_they_are(dtype: type) -> 
     np.testing.assert_allclose(ours, reference, rtol=3e-2, atol=3e-2)
 
 
+def test_half_precision_batch_norms_move_their_statistics() -> None:
+    names = ["scale", "bias", "mean", "var"]
+    tensors = {name: np.abs(graphs.numbers(3, seed=i)).astype(np.float16) for i, name in enumerate(names)}
+    nodes = [
+        node("Cast", ["x"], ["h"], to=TensorProto.FLOAT16),
+        node("BatchNormalization", ["h", *names], ["n"]),
+        node("Cast", ["n"], ["y"], to=1),
+    ]
+    model = Model.from_proto(graphs.model(nodes, {"x": ["n", 3, 4, 4]}, ["y"], tensors, opset=14))
+    module = model.module().eval()
+    x = graphs.numbers(2, 3, 4, 4)
+    with torch.no_grad():
+        np.testing.assert_allclose(module(torch.from_numpy(x)).numpy(), run(model, x=x)[0], rtol=5e-3, atol=5e-3)
+    module.train()(torch.from_numpy(x), update_statistics=True)
+    moved = model.with_weights(module.export_weights()).tensors()
+    expected = tensors["mean"].astype(np.float32) * 0.9 + x.mean((0, 2, 3)) * 0.1
+    assert moved["mean"].dtype == np.float16
+    np.testing.assert_allclose(moved["mean"].astype(np.float32), expected, rtol=2e-3, atol=1e-3)
+
+
 # Sparse, filled, shared, nested, local functions
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 
 import graphs
 import numpy as np
@@ -65,6 +66,29 @@ def test_a_shared_tensor_has_one_key_a_use_and_one_parameter() -> None:
     w = dict(module.named_parameters())["w"].detach()
     torch.testing.assert_close(module(x, weights={"w@second": 2 * w}), (x @ w) @ (2 * w))
     torch.testing.assert_close(module(x, weights={"w": 2 * w}), (x @ (2 * w)) @ (2 * w))
+
+
+def test_a_copy_has_weights_of_its_own_and_takes_others_in_their_place() -> None:
+    module = linear_chain().module()
+    for other in (copy.deepcopy(module), pickle.loads(pickle.dumps(module))):
+        with torch.no_grad():
+            for parameter in other.parameters():
+                parameter.zero_()
+        x = torch.ones(2, 3)
+        assert module(x).abs().sum() > 0
+        assert other(x).abs().sum() == 0
+        torch.testing.assert_close(other(x, weights={"w": torch.ones(3, 4)}), x @ torch.ones(3, 4))
+        other(x).sum().backward()
+        assert all(parameter.grad is None for parameter in module.parameters())
+
+
+def test_a_first_run_in_inference_mode_does_not_spoil_training() -> None:
+    nodes = [node("Shape", ["x"], ["s"]), node("Cast", ["s"], ["f"], to=1), node("Mul", ["w", "f"], ["y"])]
+    module = load(nodes, {"x": [2, 2]}, ["y"], {"w": graphs.numbers(2)}).module()
+    with torch.inference_mode():
+        module(torch.zeros(2, 2))
+    module(torch.zeros(2, 2)).sum().backward()
+    assert all(parameter.grad is not None for parameter in module.parameters())
 
 
 def test_a_table_that_is_both_embedding_and_crossbar_gets_a_key_for_the_use() -> None:

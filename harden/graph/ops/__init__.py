@@ -101,9 +101,9 @@ def lookup(domain: str, name: str, version: int) -> Operator | None:
 
 
 def operators() -> dict[tuple[str, str], list[Operator]]:
-    """Every registered operator by domain and name, with its versions in rising order."""
+    """Every operator that files may hold, by domain and name, with its versions in rising order."""
     _load_families()
-    return {key: list(versions) for key, versions in sorted(_OPERATORS.items())}
+    return {key: list(versions) for key, versions in sorted(_OPERATORS.items()) if key[0] != OWN}
 
 
 def every_position() -> Collection[int]:

@@ -25,19 +25,23 @@ def batch_norm(
     variance) as further outputs.
     """
     epsilon, momentum = node.get("epsilon", 1e-5), node.get("momentum", 0.9)
+    dtype = x.dtype
+    if mean.dtype != dtype:
+        # Half precision: statistics are kept, and the norm computed, in single.
+        x, scale, bias = x.to(mean.dtype), scale.to(mean.dtype), bias.to(mean.dtype)
     if node.get("training_mode", 0):
         axes = [axis for axis in range(x.dim()) if axis != 1]
         result = functional.batch_norm(x, None, None, scale, bias, True, 0.0, epsilon)
         with torch.no_grad():
             new_mean = mean * momentum + x.mean(axes) * (1 - momentum)
             new_variance = variance * momentum + x.var(axes, correction=0) * (1 - momentum)
-        return result, new_mean, new_variance
+        return result.to(dtype), new_mean, new_variance
     if not frame.training:
-        return functional.batch_norm(x, mean, variance, scale, bias, False, 0.0, epsilon)
+        return functional.batch_norm(x, mean, variance, scale, bias, False, 0.0, epsilon).to(dtype)
     moves = frame.update and not mean.requires_grad and not frame.frozen.intersection(node.inputs[3:5])
     if not moves:
-        return functional.batch_norm(x, None, None, scale, bias, True, 0.0, epsilon)
-    return functional.batch_norm(x, mean, variance, scale, bias, True, 1 - momentum, epsilon)
+        return functional.batch_norm(x, None, None, scale, bias, True, 0.0, epsilon).to(dtype)
+    return functional.batch_norm(x, mean, variance, scale, bias, True, 1 - momentum, epsilon).to(dtype)
 
 
 @operator("InstanceNormalization", learned=(1, 2))
