@@ -145,6 +145,9 @@ class FitSettings(Settings):
     objective: Literal["labels", "match"] = Field(
         "labels", description="match: the clean network's own outputs are right, no labels needed"
     )
+    controls: bool = Field(
+        False, description="also fine-tune without noise, with and without the levers, and show both beside the result"
+    )
     augment: Literal["auto", "on", "off"] = Field("auto", description="random crops and flips while training")
 
 

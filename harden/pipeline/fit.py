@@ -12,6 +12,7 @@ from harden.evaluation.evaluate import evaluate
 from harden.graph.file import Model
 from harden.pipeline.column import add_column_baseline
 from harden.pipeline.command import command_line
+from harden.pipeline.controls import run_controls
 from harden.pipeline.environment import environment
 from harden.pipeline.hardening import harden_model
 from harden.pipeline.prepare import Prepared, prepare
@@ -72,7 +73,11 @@ def _run(prepared: Prepared, folder: Path, notify: Notify) -> dict[str, Any]:
     after = _measure(prepared, hardened, folder / "trials.jsonl", notify, "after")
     if after is not None:
         after["model"]["path"] = "model.onnx"  # in this folder, wherever it lies
-    return _document(prepared, folder, before, after, _severity(prepared, hardened, folder, notify), training)
+    controls = None
+    if prepared.settings.controls:
+        controls = run_controls(prepared, folder, notify, training.get("steps"))
+    severity = _severity(prepared, hardened, folder, notify)
+    return {**_document(prepared, folder, before, after, severity, training), "controls": controls}
 
 
 def _measure(prepared: Prepared, model: Model, trials: Path, notify: Notify, stage: str) -> dict[str, Any] | None:

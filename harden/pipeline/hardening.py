@@ -88,6 +88,7 @@ def _told(trained: Trained, prepared: Prepared, log: Path) -> dict[str, Any]:
     # A resumed or rolled-back run logged some steps twice; what counts is the history of the weights.
     write_atomic(log, "".join(json.dumps(record) + "\n" for record in trained.history))
     return {
+        "steps": len(trained.history),
         "selected_step": trained.selected_step,
         "seconds": trained.seconds,
         "validation": trained.validation,

@@ -1,7 +1,8 @@
 """The README's commands run, and print what it says they print.
 
 In a ``console`` block a line that starts with ``$`` is run in an empty folder; the lines below it are what it prints.
-``…`` stands for anything within a line (a time, a path); alone on a line, for any number of lines.
+``…`` stands for anything within a line (a time, a path); alone on a line, for any number of lines. Numbers may differ
+by a tenth or by 2, because another processor's kernels round differently and training amplifies that.
 """
 
 from __future__ import annotations
@@ -27,23 +28,37 @@ def commands(page: Path) -> list[tuple[str, str]]:
     return found
 
 
+NUMBER = re.compile(r"\d+(?:\.\d+)?")
+
+
 def matches(promised: str, printed: str) -> bool:
-    pattern = re.escape(promised).replace("\n…\n", "\n(?:.*\n)*?").replace("…", ".*")
-    return re.fullmatch(pattern, printed.strip()) is not None
+    """Whether what was printed is what the page says, up to wild cards and the numbers' tolerance."""
+    pattern = re.escape(NUMBER.sub("0", promised)).replace("\n…\n", "\n(?:.*\n)*?").replace("…", ".*?")
+    pattern = pattern.replace("0", r"(\d+(?:\.\d+)?)").replace(r"\ ", r"\s+")
+    found = re.fullmatch(pattern, printed.strip())
+    if found is None:
+        return False
+    pairs = zip(NUMBER.findall(promised), found.groups(), strict=True)
+    return all(abs(float(a) - float(b)) <= 2 + 0.1 * abs(float(a)) for a, b in pairs)
 
 
 def test_the_matcher_can_fail() -> None:
     assert matches("a …\nb", "a 12 s\nb")
     assert matches("a\n…\nb", "a\nx\ny\nb")
+    assert matches("mean 92.9%", "mean  91.5%")
+    assert not matches("mean 92.9%", "mean 61.5%")
     assert not matches("a\nb", "a\nc")
 
 
-@pytest.mark.parametrize("page", ["README.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/index.md"])
 def test_the_commands_print_what_the_page_says(page: str, tmp_path: Path) -> None:
     found = commands(ROOT / page)
     assert found
     for command, promised in found:
         words = shlex.split(command)
+        if words[0] == "cd":
+            tmp_path = tmp_path / words[1]
+            continue
         assert words[0] == "harden", command
         done = subprocess.run(
             [sys.executable, "-m", "harden", *words[1:]],

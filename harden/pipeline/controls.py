@@ -1,0 +1,75 @@
+"""The controls beside a hardening claim: what fine-tuning without noise does, with the levers and without."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from harden.evaluation.evaluate import evaluate
+from harden.pipeline.hardening import training_plan
+from harden.pipeline.prepare import Prepared
+from harden.pipeline.progress import Notify
+from harden.store import write_atomic
+from harden.training.loop import train
+
+_RECORD = "controls.json"
+
+
+def run_controls(prepared: Prepared, folder: Path, notify: Notify, steps: int | None) -> dict[str, Any] | None:
+    """Fine-tune without noise for as many steps, and judge the results on the same chips.
+
+    The other control, no fine-tuning at all, is the ``before`` of every run.
+
+    Args:
+        prepared: What the run works on.
+        folder: The run folder; keeps each control's record, so that a killed run resumes.
+        notify: Called with stage, done and total.
+        steps: Optimizer steps of the run; None takes the plan's own.
+
+    Returns:
+        By name ``label``, ``accuracy`` (over chips), ``clean``; None where the run trains or reports nothing.
+    """
+    if prepared.training is None or prepared.validation is None or prepared.test is None:
+        return None
+    plan = replace(training_plan(prepared), method="none", options={}, steps=steps)
+    plans = {
+        "none": ("noise-free fine-tuning, same levers", plan),
+        "none_bare": (
+            "noise-free fine-tuning, no levers",
+            replace(plan, clip=None, batch_norm_reestimation="off", teacher="none"),
+        ),
+    }
+    record = folder / _RECORD
+    done: dict[str, Any] = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
+    for name, (label, one) in plans.items():
+        if name in done:
+            continue
+        trained = train(
+            prepared.model,
+            prepared.training,
+            prepared.validation,
+            one,
+            on_progress=lambda at, total, _, name=name: notify(f"control {name}", at, total),
+            checkpoint=folder / f"checkpoint.{name}.safetensors",
+        )
+        found = evaluate(
+            trained.model,
+            prepared.conditions,
+            prepared.test,
+            chips=prepared.settings.chips,
+            seed=prepared.settings.seed,
+            threads=prepared.threads,
+            digital=prepared.settings.digital,
+            progress=lambda at, total, name=name: notify(f"chips {name}", at, total),
+        ).document
+        done[name] = {
+            "label": label,
+            "accuracy": found["profiles"][0]["accuracy"],
+            "clean": found["clean"]["accuracy"],
+            "steps": len(trained.history),
+            "seconds": trained.seconds,
+        }
+        write_atomic(record, json.dumps(done, indent=1) + "\n")
+    return done
