@@ -20,9 +20,12 @@ class Engine(Protocol):
     name: str
     workers: int
 
-    def run(self, function: Callable[[T], R], tasks: Iterable[T]) -> Generator[R, None, None]:
+    def run(
+        self, function: Callable[[T], R], tasks: Iterable[T], on_stop: Callable[[], None] | None = None
+    ) -> Generator[R, None, None]:
         """The results in the order of the tasks.
 
         An exception of the function ends the run and is raised here. Closing the generator cancels what has not begun.
+        ``on_stop`` is called when a run ends early, before tasks under way are waited for, so that they can be told.
         """
         ...

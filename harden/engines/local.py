@@ -31,7 +31,9 @@ class LocalEngine:
             raise SettingsError(f"an engine needs at least one worker, not {workers}", where="workers")
         self.workers = workers
 
-    def run(self, function: Callable[[T], R], tasks: Iterable[T]) -> Generator[R, None, None]:
+    def run(
+        self, function: Callable[[T], R], tasks: Iterable[T], on_stop: Callable[[], None] | None = None
+    ) -> Generator[R, None, None]:
         """The results in the order of the tasks; at most two tasks a worker are taken ahead of the consumer."""
         if self.workers == 1:
             for task in tasks:
@@ -47,6 +49,9 @@ class LocalEngine:
                         yield waiting.popleft().result()
                 while waiting:
                     yield waiting.popleft().result()
-            finally:
+            except BaseException:
                 for future in waiting:
                     future.cancel()
+                if on_stop is not None:
+                    on_stop()
+                raise

@@ -77,16 +77,12 @@ class Run:
         seconds = self._measuring(len(self.plan) - start)
         self._clean_rates.append(clean_rate(self.bench.copy, self._batches, layout, seconds))
         began = time.perf_counter()
-        results = LocalEngine(layout.workers + spare).run(runner, self.plan.tasks(start))
-        try:
-            with contextlib.closing(results):
-                for number, trial in enumerate(results, start):
-                    self._take(number, trial)
-                    if progress is not None:
-                        progress(number + 1, len(self.plan))
-        except BaseException:
-            runner.cancelled.set()
-            raise
+        results = LocalEngine(layout.workers + spare).run(runner, self.plan.tasks(start), runner.cancelled.set)
+        with contextlib.closing(results):
+            for number, trial in enumerate(results, start):
+                self._take(number, trial)
+                if progress is not None:
+                    progress(number + 1, len(self.plan))
         self._seconds = time.perf_counter() - began
         self._images = (len(self.plan) - start) * self.bench.feed.examples
         self._commit()

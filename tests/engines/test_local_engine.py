@@ -60,3 +60,24 @@ def test_workers_run_side_by_side() -> None:
 def test_an_engine_needs_a_worker() -> None:
     with pytest.raises(SettingsError, match="at least one"):
         LocalEngine(0)
+
+
+@pytest.mark.parametrize("how", ["error", "close"])
+def test_tasks_under_way_are_told_before_they_are_waited_for(how: str) -> None:
+    told = threading.Event()
+
+    def work(task: int) -> int:
+        if how == "error" and task == 1:
+            raise ValueError("one")
+        if task > 1 and not told.wait(timeout=10):
+            raise TimeoutError("nobody said that the run was over")
+        return task
+
+    results = LocalEngine(3).run(work, range(9), told.set)
+    assert next(results) == 0
+    if how == "close":
+        results.close()
+    else:
+        with pytest.raises(ValueError, match="one"):
+            next(results)
+    assert told.is_set()
