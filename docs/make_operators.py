@@ -15,8 +15,8 @@ sys.path[:0] = [str(HERE.parent), str(HERE.parent / "tests" / "graph")]
 
 HEAD = """# Operators
 
-Written by `python docs/make_operators.py` from the registry in `harden/graph/ops` and from a run of the ONNX project's own node
-tests (`onnx.backend.test`). Do not edit.
+Written by `python docs/make_operators.py` from the registry in `harden/graph/ops` and from a run of the ONNX project's
+own node tests (`onnx.backend.test`). Do not edit.
 
 - **Opsets**: the versions from which an implementation of its own holds; each holds until the next.
 - **Gradient**: whether gradients flow. They are compared with numerical ones in `tests/graph/test_gradients.py`.

@@ -32,6 +32,8 @@ class Use:
         value: The number of the value at the node.
         groups: The node's groups.
         chained: Whether anything is computed between the tensor and the node.
+        transposed: Whether a Gemm or FusedMatMul transposes it.
+        columns: The axis that runs over the outputs, where the node's type does not say (Einsum).
     """
 
     key: str
@@ -43,9 +45,12 @@ class Use:
     groups: int
     chained: bool
     transposed: bool = False
+    columns: int | None = None
 
     def output_axis(self, rank: int) -> int:
         """The axis of the weight that runs over the outputs, for a weight of ``rank`` axes at the node."""
+        if self.columns is not None:
+            return self.columns
         if self.op == "ConvTranspose":
             return 1
         if self.op == "Gemm":
@@ -113,19 +118,9 @@ def scan_uses(program: Program, roles: Roles) -> tuple[list[Use], list[Node]]:
             root = max(parameters, key=lambda item: program.stored[item].size)
             name = program.stored[root].name
             transposed = bool(node.get({0: "transA", 1: "transB"}.get(position, ""), 0))
-            found.append(
-                Use(
-                    name,
-                    name,
-                    node.label,
-                    node.op,
-                    position,
-                    value,
-                    _groups(node),
-                    value != root,
-                    transposed,
-                )
-            )
+            columns, chained = _columns(node, position), value != root
+            use = Use(name, name, node.label, node.op, position, value, _groups(node), chained, transposed, columns)
+            found.append(use)
     return _keyed(found, _terminals(program, roles)), lost
 
 
@@ -143,6 +138,23 @@ def analog_weight(use: Use, tensor: torch.Tensor) -> AnalogWeight:
     """The record of a use and its present tensor."""
     axis = use.output_axis(tensor.dim())
     return AnalogWeight(use.key, use.name, use.node, use.op, tensor, axis, use.groups, use.position)
+
+
+def _columns(node: Node, position: int) -> int | None:
+    """For Einsum, the weight's last axis that the other operands do not have and the output does.
+
+    Example: of ``bshd,hde->bse`` with the weight second it is axis 2, ``e``.
+    """
+    equation = node.get("equation") if node.op == "Einsum" else None
+    if not isinstance(equation, str) or "->" not in equation:
+        return None
+    terms, output = equation.replace(" ", "").replace("...", "").split("->")
+    operands = terms.split(",")
+    if position >= len(operands):
+        return None
+    others = "".join(operands[:position] + operands[position + 1 :])
+    own = [axis for axis, letter in enumerate(operands[position]) if letter in output and letter not in others]
+    return own[-1] if own else None
 
 
 def _groups(node: Node) -> int:

@@ -13,7 +13,7 @@ from torch import nn
 
 from harden.errors import ModelError
 from harden.graph.analog import AnalogWeight, Use, analog_weight, find_uses, select
-from harden.graph.plan import NO_OVERRIDES, Frame, Observer, Plan, Step, Tracer
+from harden.graph.plan import NO_OVERRIDES, Around, Frame, Observer, Plan, Step, Tracer
 from harden.graph.program import Node, Program
 from harden.graph.quantized import Quantization
 from harden.graph.roles import Role, Roles, assign_roles
@@ -54,6 +54,9 @@ class GraphModule(nn.Module):
     Args:
         program: The flattened graph.
 
+    Attributes:
+        around: What stands around analog nodes in every forward pass, such as converters; None for nothing.
+
     Raises:
         UnsupportedError: Operators are missing, or a weight cannot be trained; all of them are named.
         ModelError: A weight holds NaN.
@@ -63,6 +66,7 @@ class GraphModule(nn.Module):
         super().__init__()
         raise_unsupported(program)
         self.program = program
+        self.around: Around | None = None
         self.roles: Roles = assign_roles(program)
         self.uses: tuple[Use, ...] = tuple(find_uses(program, self.roles))
         self.input_names = tuple(program.names[value] for value in program.inputs)
@@ -110,6 +114,7 @@ class GraphModule(nn.Module):
         signature = (tuple(map(_facts, inputs)), tuple(taps))
         plan = self._plans.get(signature)
         frame = self._frame(inputs, weights or NO_OVERRIDES, update_statistics)
+        frame.around = self.around
         outputs = self.program.outputs
         tapped = [self.value(name) for name in taps]
         if plan is None:

@@ -21,6 +21,8 @@ from harden.graph.program import Body, Node
 
 Values = list[Any]
 Observer = Callable[[Node, list[Any], tuple[Any, ...]], None]
+Around = Callable[[str, str, torch.Tensor], torch.Tensor]
+"""Called with an analog key, ``"input"`` or ``"output"``, and what goes in or comes out; gives what takes its place."""
 MOST_CONSTANT = 4 << 30
 """Bytes that values computed from shapes and constants alone may take in one run."""
 NO_OVERRIDES: Mapping[str, torch.Tensor] = {}
@@ -38,6 +40,7 @@ class Frame:
         overrides: Weights to use in place of the program's own, by key.
         device: Where data live.
         frozen: Values whose tensors belong to the caller and are never written to.
+        around: What stands around analog nodes, such as converters.
     """
 
     values: Values
@@ -47,6 +50,7 @@ class Frame:
     overrides: Mapping[str, torch.Tensor]
     device: torch.device
     frozen: frozenset[int] = frozenset()
+    around: Around | None = None
 
     def run(self, body: Body, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
         """Run a nested graph."""
@@ -106,8 +110,13 @@ class Plan:
             arguments = [values[value] for value in step.inputs]
             if overrides and step.uses:
                 override(arguments, step.uses, overrides)
+            around = frame.around if step.uses else None
+            if around is not None:
+                enter(arguments, step.uses, around)
             node = step.node
             outputs = step.function(node, frame, *arguments) if step.framed else step.function(node, *arguments)
+            if around is not None:
+                outputs = leave(outputs, step.uses, around)
             if len(step.outputs) == 1 and not isinstance(outputs, tuple):
                 values[step.outputs[0]] = outputs
             else:
@@ -127,6 +136,21 @@ def override(arguments: list[Any], uses: tuple[tuple[int, str], ...], overrides:
                 takes = list(arguments[position].shape)
                 raise ModelError(f"the weight given for '{key}' has shape {list(given.shape)}, its node takes {takes}")
             arguments[position] = given
+
+
+def enter(arguments: list[Any], uses: tuple[tuple[int, str], ...], around: Around) -> None:
+    """Pass what meets a weight on a crossbar through ``around``: of two operands, the other one."""
+    for position, key in uses:
+        if position <= 1:
+            arguments[1 - position] = around(key, "input", arguments[1 - position])
+
+
+def leave(outputs: Any, uses: tuple[tuple[int, str], ...], around: Around) -> Any:
+    """Pass what comes out of a crossbar through ``around``."""
+    first, *others = outputs if isinstance(outputs, tuple) else (outputs,)
+    for _, key in uses:
+        first = around(key, "output", first)
+    return (first, *others) if isinstance(outputs, tuple) else first
 
 
 def invoke(node: Node, frame: Frame, arguments: list[Any]) -> tuple[Any, ...]:
@@ -223,7 +247,11 @@ class Tracer:
         uses = frame.uses.get(node.label, ())
         if frame.overrides:
             override(arguments, uses, frame.overrides)
-        outputs = invoke(node, frame, arguments)
+        if frame.around is not None and uses:
+            enter(arguments, uses, frame.around)
+            outputs = leave(invoke(node, frame, arguments), uses, frame.around)
+        else:
+            outputs = invoke(node, frame, arguments)
         for value, output in zip(node.outputs, outputs, strict=False):
             values[value] = output
         values[0] = None

@@ -14,7 +14,9 @@ from torch import nn
 
 from harden.data.preprocess import Preprocess
 from harden.errors import ModelError, UnknownNameError
+from harden.graph import export
 from harden.graph.export import from_timm, from_torch
+from harden.graph.file import Model
 from harden.graph.taps import choose_taps
 
 
@@ -134,6 +136,34 @@ def test_a_module_with_integer_and_several_inputs_and_outputs() -> None:
     assert all(graphs.agrees(a.detach().numpy(), b.detach().numpy()) for a, b in zip(ours, theirs, strict=True))
     assert set(dict(model.module().named_parameters())) == {"table.weight", "out.weight", "out.bias"}
     assert list(model.analog_weights()) == ["out.weight"]
+
+
+def test_folding_on_export() -> None:
+    module = scrambled(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU()))
+    x = torch.from_numpy(graphs.numbers(2, 3, 6, 6))
+    kept, folded = from_torch(module, x), from_torch(module, x, fold_batch_norms=True)
+    assert (kept.batch_norm, folded.batch_norm) == ("kept", "folded")
+    outputs = [onnxruntime.InferenceSession(m.serialize()).run(None, {"input": x.numpy()})[0] for m in (kept, folded)]
+    assert all(graphs.agrees(output, module(x).detach().numpy()) for output in outputs)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("exporter", ["_scripted", "_dynamo"])
+@pytest.mark.parametrize("name", ["resnet18", "mobilenetv3_small_100", "tf_efficientnet_lite0", "vit_tiny_patch16_224"])
+def test_timm_models_agree_with_onnx_runtime_and_train(name: str, exporter: str) -> None:
+    module = scrambled(timm.create_model(name))
+    x = torch.from_numpy(graphs.numbers(2, 3, 224, 224))
+    proto = export._export(getattr(export, exporter), module, (x,), ["input"], ["logits"], True)
+    model = Model.from_proto(proto)
+    interpreted = model.module().eval()
+    assert {name for name, _ in interpreted.named_parameters()} >= {name for name, _ in module.named_parameters()}
+    three = torch.cat([x, x[:1]])
+    output = interpreted(three)
+    session = onnxruntime.InferenceSession(model.serialize())
+    assert graphs.agrees(output.detach().numpy(), session.run(None, {"input": three.numpy()})[0])
+    output.square().sum().backward()
+    assert all(parameter.grad is not None for parameter in interpreted.parameters())
+    assert model.with_weights(interpreted.export_weights()) is model
 
 
 def test_a_module_that_cannot_be_exported_says_why(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -118,6 +118,8 @@ def test_digital_globs_name_tensors_or_nodes() -> None:
         ("Gemm", (3, 4), {}, 1, (2, 3)),
         ("MatMul", (3, 4), {}, 1, (2, 3)),
         ("MatMul", (5, 3, 4), {}, 2, (5, 2, 3)),
+        ("Einsum", (4, 3), {"equation": "bi,oi->bo"}, 0, (2, 3)),
+        ("Einsum", (2, 3, 4), {"equation": "bshd,hde->bse"}, 2, (1, 5, 2, 3)),
     ],
 )
 def test_the_output_axis_runs_over_the_nodes_outputs(
