@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harden.levers._channels import find_channels
+from harden.levers._walk import find_channels
 
 GRID = (1.5, 1.75, 2.0, 2.25, 2.5, 2.75, 3.0, 3.5, 4.0, 5.0, math.inf)
 
@@ -55,6 +55,7 @@ def search_ranges(
         computed are left out.
     """
     uses = {use.name: use for use in net.analog_weights(digital).values()}
+    parameters = dict(net.named_parameters())
     clipped, chosen = {}, {}
     for layer in find_channels(net, inputs, digital).layers:
         use = uses[layer.name]
@@ -71,7 +72,9 @@ def search_ranges(
                 error += (noisy[use.key] - candidate).square().double() / draws
             cost = float((_by_input(error, use.output_axis) * squares).sum())
             if cost < best:
-                best, clipped[layer.name], chosen[layer.name] = cost, candidate.clone(), k
+                best, chosen[layer.name] = cost, k
+                # The tensor as it is stored: the node may see it transposed.
+                clipped[layer.name] = parameters[layer.name].detach().clamp(-bound, bound)
     return clipped, chosen
 
 

@@ -1,6 +1,6 @@
 """Rescale channels so that noise relative to a tensor's largest weight harms less; the network computes the same.
 
-Every channel that :mod:`harden.levers._channels` finds may be scaled where it is made and divided where it is read: an
+Every channel that :mod:`harden.levers._walk` finds may be scaled where it is made and divided where it is read: an
 output channel in front of a batch norm (w by s, mean by s, variance by s², with the batch norm's epsilon corrected),
 channels across ReLU-like layers, a LayerNorm's output into the linear layer behind it, an attention head's values into
 the projection. What is minimised is the noise relative to the signal, summed over layers:
@@ -25,9 +25,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harden.levers._channels import FIXED, Channels, Layer, find_channels
+from harden.levers._channels import FIXED, Channels, Layer
+from harden.levers._walk import find_channels
 
 _STEPS = 300
+_PATIENCE = 20  # steps without a gain of _SETTLED end the search
+_SETTLED = 1e-3
 _SHARP = 24.0  # exponent of the smooth maximum
 _SIGMA = 0.1  # of the noise that is planned for, relative to the largest weight
 _LARGEST = math.log(1e4)
@@ -117,11 +120,16 @@ def _solve(channels: Channels, roots: Tensor) -> Tensor:
         return zero
     scales = zero.clone().requires_grad_()
     optimizer = torch.optim.Adam([scales], lr=0.1)
+    costs: list[float] = []
     for step in range(_STEPS):
         optimizer.param_groups[0]["lr"] = 0.1 * 0.5 * (1 + math.cos(math.pi * step / _STEPS))
         optimizer.zero_grad()
-        _noise(channels.layers, roots, scales * movable, _SHARP).backward()
+        cost = _noise(channels.layers, roots, scales * movable, _SHARP)
+        cost.backward()
         optimizer.step()
+        costs.append(float(cost.detach()))
+        if step >= _PATIENCE and costs[step - _PATIENCE] - costs[step] < _SETTLED * costs[step]:
+            break
     found = _polished(channels, roots, (scales.detach() * movable).clamp(-_LARGEST, _LARGEST))
     better = _noise(channels.layers, roots, found) < _noise(channels.layers, roots, zero)
     return found if bool(better) else zero

@@ -9,7 +9,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from harden.graph.file import Model
-from harden.levers._channels import find_channels
+from harden.levers._walk import find_channels
 from harden.levers.rescale import apply, bounded, rescale
 from harden.noise.profile import Profile
 from harden.streams import generator, numpy_generator
@@ -96,7 +96,8 @@ def attention():
         ("MatMul", ["p", "v4"], ["c"], {}),
         ("Transpose", ["c"], ["c1"], {"perm": [0, 2, 1, 3]}),
         ("Reshape", ["c1", "merge"], ["c2"], {}),
-        ("MatMul", ["c2", "o"], ["o1"], {}),
+        ("Transpose", ["o"], ["ot"], {"perm": [1, 0]}),
+        ("MatMul", ["c2", "ot"], ["o1"], {}),
         ("Add", ["o1", "ob"], ["o2"], {}),
         ("Add", ["o2", "x"], ["y"], {}),
     ]
