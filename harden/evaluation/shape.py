@@ -10,14 +10,14 @@ from scipy import stats
 from harden.evaluation.statistics import proportion_interval
 
 _FEW = 20
-_LEVEL = 0.01
+_LEVEL = 0.05  # cautious: refusing a Gaussian that would have been right costs little
 
 
 def shape(accuracies: np.ndarray, threshold: float | None = None) -> dict[str, Any]:
     """Skew, kurtosis, the points of a normal quantile plot, and a Gaussian tail only where it is allowed.
 
     A Gaussian is refused where there are fewer than 20 chips, or where the skew or the kurtosis differs from a
-    Gaussian's at the 1% level. The distribution of accuracy over chips seldom is Gaussian: its lower tail is longer,
+    Gaussian's at the 5% level. The distribution of accuracy over chips seldom is Gaussian: its lower tail is longer,
     and a fitted Gaussian promises far too few bad chips.
 
     Args:
