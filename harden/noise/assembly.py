@@ -17,6 +17,8 @@ from harden.noise.definition import COMMON, STAGES, Definition, Times, said, sub
 from harden.noise.knobs import Knob, KnobValue
 from harden.noise.laws.base import NoiseLaw
 from harden.noise.mapping import Mapping
+from harden.noise.periphery import KNOBS as PERIPHERY
+from harden.noise.periphery import Periphery
 from harden.noise.scales import AnalogWeightLike
 from harden.registry import LAWS
 
@@ -25,10 +27,11 @@ _Table = TypeVar("_Table", bound=BaseModel)
 
 @dataclass(frozen=True)
 class Assembled:
-    """The circuit of a profile, and a black-box sampler where it has one."""
+    """The circuit of a profile, a black-box sampler where it has one, and what stands around the crossbars."""
 
     circuit: Circuit
     black_box: BlackBox | None = None
+    periphery: Periphery = field(default_factory=Periphery)
 
     @property
     def timed(self) -> bool:
@@ -73,8 +76,9 @@ def assemble(definition: Definition, values: MappingOf[str, KnobValue], where: s
 
 def try_assemble(definition: Definition, values: MappingOf[str, KnobValue]) -> tuple[Assembled | None, list[str]]:
     """As `assemble`, but every problem is returned instead of raised."""
-    common = {name: knob.read(knob.default) for name, knob in COMMON.items()}  # a black-box sampler has none of them
-    builder = _Builder({**COMMON, **definition.all_knobs()}, {**common, **values})
+    usual = {**COMMON, **PERIPHERY}  # a black-box sampler has none of the former, a bare definition none of the latter
+    common = {name: knob.read(knob.default) for name, knob in usual.items()}
+    builder = _Builder({**usual, **definition.all_knobs()}, {**common, **values})
     table = {"weight_bits": "$quantise", **definition.mapping, "reference": builder.values["reference"]}
     mapping = builder.build(Mapping, table, "mapping")
     stages = list(builder.stages(definition))
@@ -87,7 +91,8 @@ def try_assemble(definition: Definition, values: MappingOf[str, KnobValue]) -> t
         black_box = BlackBox(definition.sampler.function, arguments, definition.sampler.grows_with_range)
         if stages:
             builder.problems.append("a profile has either a [sampler] or laws, not both")
-    if builder.problems or mapping is None:
+    periphery = builder.periphery()
+    if builder.problems or mapping is None or periphery is None:
         return None, builder.problems
     circuit = Circuit(
         mapping=mapping,
@@ -97,7 +102,7 @@ def try_assemble(definition: Definition, values: MappingOf[str, KnobValue]) -> t
         c2c=builder.number("c2c"),
         compensated=compensation == "global",
     )
-    return Assembled(circuit, black_box), []
+    return Assembled(circuit, black_box, periphery), []
 
 
 @dataclass
@@ -147,6 +152,15 @@ class _Builder:
             return substitute(value, self.knobs, self.values)
         except ValueError as error:
             self.problems.append(f"{name}: {error}")
+            return None
+
+    def periphery(self) -> Periphery | None:
+        """The converters and the output noise, or None and a problem."""
+        values: dict[str, Any] = {name: self.values[name] for name in PERIPHERY}
+        try:
+            return Periphery(**values)
+        except ValueError as error:
+            self.problems.append(f"periphery: {error}")
             return None
 
     def number(self, knob: str) -> float:

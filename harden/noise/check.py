@@ -11,6 +11,7 @@ from harden.errors import HardenError
 from harden.noise.assembly import try_assemble
 from harden.noise.definition import STAGES, Definition, try_definition
 from harden.noise.knobs import resolve
+from harden.noise.periphery import KNOBS as PERIPHERY
 from harden.noise.profile import Profile
 from harden.noise.text import find_definition
 from harden.streams import generator
@@ -83,5 +84,5 @@ def _unused(definition: Definition) -> set[str]:
     if definition.sampler is not None:
         walk(definition.sampler.arguments)
     common = set(definition.all_knobs()) - set(definition.knobs)
-    overridden = {"reference", "tile_rows", "tile_columns", "quantise", "d2d", "c2c"}
+    overridden = {"reference", "tile_rows", "tile_columns", "quantise", "d2d", "c2c", *PERIPHERY}
     return set(definition.knobs) - used - common - overridden

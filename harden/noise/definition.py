@@ -14,6 +14,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from harden.errors import ProfileError
+from harden.noise import periphery as around
 from harden.noise.knobs import Knob, KnobValue
 
 if sys.version_info >= (3, 11):
@@ -113,6 +114,19 @@ class Definition(_Table):
     read: tuple[dict[str, Any], ...] = ()
     compensation: Literal["none", "global"] | str = "none"
     sampler: Sampler | None = None
+    periphery: dict[str, int | float] = {}
+
+    @field_validator("periphery")
+    @classmethod
+    def _periphery_knobs(cls, table: dict[str, int | float]) -> dict[str, int | float]:
+        for name, value in table.items():
+            if name not in around.KNOBS:
+                raise ValueError(f"{name}: no such key; known: {', '.join(around.KNOBS)}")
+            try:
+                around.KNOBS[name].read(value)
+            except ValueError as error:
+                raise ValueError(f"{name} = {value}: {error}") from None
+        return table
 
     @field_validator("summary", "citation")
     @classmethod
@@ -125,7 +139,7 @@ class Definition(_Table):
     def _hangs_together(self) -> Definition:
         if self.level is not None and (self.level not in self.knobs or not self.knobs[self.level].decimal):
             raise ValueError(f"level = '{self.level}' must name a knob with a decimal default")
-        for name, knob in COMMON.items():
+        for name, knob in {**COMMON, **around.KNOBS}.items():
             own = self.knobs.get(name, knob)
             if (own.decimal, type(own.default)) != (
                 knob.decimal,
@@ -137,14 +151,18 @@ class Definition(_Table):
         return self
 
     def all_knobs(self) -> dict[str, Knob]:
-        """The file's knobs, and those that every profile of laws has; a black-box sampler has its own only."""
+        """The file's knobs, and those that every profile has; of a black-box sampler, those of its periphery only."""
+        surround = {
+            name: knob.model_copy(update={"default": type(knob.default)(self.periphery.get(name, knob.default))})
+            for name, knob in around.KNOBS.items()
+        }
         if self.sampler is not None:
-            return dict(self.knobs)
+            return {**surround, **self.knobs}
         common = dict(COMMON)
         reference = self.mapping.get("reference")
         if isinstance(reference, str):
             common["reference"] = common["reference"].model_copy(update={"default": reference})
-        return {**common, **self.knobs}
+        return {**common, **surround, **self.knobs}
 
 
 def read_definition(text: str, where: str) -> Definition:

@@ -90,6 +90,7 @@ class Knob(BaseModel):
         choices: The names allowed.
         values: What each name stands for; ``$knob`` is the value, ``$knob.part`` a part of a table.
         about: What it does, and its unit.
+        fixed: Whether it is the same on every chip: no distributions.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
@@ -100,6 +101,7 @@ class Knob(BaseModel):
     choices: tuple[str, ...] = ()
     values: dict[str, Any] | None = None
     about: str = ""
+    fixed: bool = False
 
     @model_validator(mode="before")
     @classmethod
@@ -142,6 +144,8 @@ class Knob(BaseModel):
         if isinstance(self.default, bool):
             return _truth(value)
         number = _number(value, whole=isinstance(self.default, int))
+        if self.fixed and isinstance(number, Distribution):
+            raise ValueError("must be a number, the same for every chip")
         for part in (number.first, number.second) if _is_uniform(number) else (number,):
             self._within(part.centre if isinstance(part, Distribution) else part)
         return number

@@ -22,6 +22,8 @@ from harden.noise.assembly import Assembled, assemble, try_assemble
 from harden.noise.circuit import Circuit, Draw
 from harden.noise.definition import Definition, read_definition
 from harden.noise.knobs import Distribution, KnobValue, resolve
+from harden.noise.periphery import KNOBS as PERIPHERY
+from harden.noise.periphery import Periphery
 from harden.noise.scales import AnalogWeightLike
 from harden.noise.text import find_definition, split_text
 from harden.streams import numpy_generator
@@ -105,18 +107,30 @@ class Profile:
 
     @property
     def parameters(self) -> dict[str, float | int | bool | str]:
-        """The knobs, resolved; a distribution as its text. Severity is listed where it is not 1."""
-        values = {key: str(value) if isinstance(value, Distribution) else value for key, value in self.knobs.items()}
+        """The knobs, resolved; a distribution as its text. Severity is listed where it is not 1.
+
+        Knobs of the periphery are listed where something stands around the crossbars.
+        """
+        hidden = () if self._assembled.periphery.on else PERIPHERY
+        shown = {key: value for key, value in self.knobs.items() if key not in hidden}
+        values = {key: str(value) if isinstance(value, Distribution) else value for key, value in shown.items()}
         return values if self.severity == 1 else {**values, "severity": self.severity}
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 of everything that decides a number: laws, constants, mapping, times, knobs, severity; no prose."""
-        content = self.definition.model_dump(exclude={"summary", "citation", "notes", "knobs"})
-        knobs = {key: knob for key, knob in self.definition.all_knobs().items() if key != "gradient"}
-        values = {key: knob.meaning(self.parameters[key]) for key, knob in knobs.items()}
+        content = self.definition.model_dump(exclude={"summary", "citation", "notes", "knobs", "periphery"})
+        parameters = self.parameters  # without the periphery's where that is off
+        knobs = {key: knob for key, knob in self.definition.all_knobs().items() if key in parameters}
+        values = {key: knob.meaning(parameters[key]) for key, knob in knobs.items() if key != "gradient"}
         document = {"definition": content, "knobs": values, "severity": self.severity}
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def periphery(self) -> Periphery:
+        """The converters and the output noise around each analog layer; the noise times the severity."""
+        around = self._assembled.periphery
+        return around if self.severity == 1 else replace(around, output_noise=around.output_noise * self.severity)
 
     @property
     def default_at_s(self) -> float:

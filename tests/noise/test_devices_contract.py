@@ -13,6 +13,7 @@ import torch
 from harden.errors import ProfileError
 from harden.noise.knobs import Knob
 from harden.noise.laws.base import Cells
+from harden.noise.periphery import KNOBS as PERIPHERY
 from harden.noise.profile import Profile
 from harden.registry import DEVICES
 from harden.streams import generator
@@ -138,7 +139,8 @@ KNOBS = [
     (name, knob)
     for name in DEVICES.names()
     for knob in Profile.load(name).definition.all_knobs()
-    if knob != "gradient"  # changes gradients, not weights: tested in test_profile.py
+    # gradient changes gradients, not weights: tested in test_profile.py; the periphery outputs: in test_periphery.py
+    if knob != "gradient" and knob not in PERIPHERY
 ]
 
 
