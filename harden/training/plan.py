@@ -50,7 +50,7 @@ class TrainingPlan:
         threads: Torch threads; they are part of what decides the bits.
         selections: How often validation chips judge the weights; the last is at the end.
         selection_chips: Validation chips.
-        selection_examples: Validation examples at most.
+        selection_examples: Validation examples at most; None is 1000, fewer for images above 64 x 64 pixels.
         augment: Crops and flips; ``"auto"`` for colour images up to 64 pixels (crops only, for grey ones).
     """
 
@@ -82,7 +82,7 @@ class TrainingPlan:
     threads: int = 1
     selections: int = 4
     selection_chips: int = 4
-    selection_examples: int = 1000
+    selection_examples: int | None = None
     augment: Switch = "auto"
 
     def __post_init__(self) -> None:
@@ -109,7 +109,10 @@ class TrainingPlan:
             (not 0 <= self.label_smoothing < 1, f"label_smoothing={self.label_smoothing}: must be in [0, 1)"),
             (self.threads < 1, f"threads={self.threads}: must be at least 1"),
             (min(self.selections, self.selection_chips) < 1, "selections and selection_chips: must be at least 1"),
-            (self.selection_examples < 1, f"selection_examples={self.selection_examples}: must be at least 1"),
+            (
+                self.selection_examples is not None and self.selection_examples < 1,
+                f"selection_examples={self.selection_examples}: must be at least 1",
+            ),
             *[(not 0 <= getattr(self, name) <= 1, f"{name}: must be in [0, 1]") for name in shares],
             *[(not getattr(self, name) >= 0, f"{name}: must be at least 0") for name in penalties],
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -42,7 +43,7 @@ class Selector:
         self._net = net
         self._plan = plan
         rng = numpy_generator(plan.seed, "select", "examples")
-        chosen = np.sort(rng.permutation(len(data))[: plan.selection_examples])
+        chosen = np.sort(rng.permutation(len(data))[: plan.selection_examples or _examples(data.input_shape)])
         parts = [chosen[i : i + _BATCH] for i in range(0, len(chosen), _BATCH)]
         self._inputs = [(torch.from_numpy(np.ascontiguousarray(data.inputs(part))),) for part in parts]
         self._score: Callable[[Outputs, int], float]
@@ -97,3 +98,14 @@ class Selector:
         pairs = zip(listed(self._reference[part]), listed(outputs), strict=True)
         errors = [float(relative_error(a, b)) for a, b in pairs if a.is_floating_point()]
         return 1 - sum(errors) / len(errors)
+
+
+def _examples(shape: tuple[int, ...]) -> int:
+    """How many examples judge by default: as much work as 1000 small images, but no fewer than 128.
+
+    Example:
+        >>> _examples((3, 32, 32)), _examples((3, 224, 224)), _examples((6,))
+        (1000, 128, 1000)
+    """
+    pixels = math.prod(shape[-2:]) if len(shape) == 3 else 1
+    return max(128, min(1000, 1000 * 64 * 64 // max(pixels, 1)))
