@@ -31,11 +31,24 @@ def command_line() -> str:
 
 
 def _help(command: click.Command, name: str, parent: click.Context) -> list[str]:
-    context = click.Context(command, info_name=name.split()[-1], parent=parent, terminal_width=100, max_content_width=100)
+    word = name.split()[-1]
+    context = click.Context(command, info_name=word, parent=parent, terminal_width=100, max_content_width=100)
     return ["", "```text", command.get_help(context), "```", ""]
 
 
-PAGES: dict[str, Callable[[], str]] = {"cli.md": command_line}
+def _methods() -> str:
+    import make_methods
+
+    return make_methods.page(make_methods.TARGET.read_text(encoding="utf-8"))
+
+
+def _operators() -> str:
+    import make_operators
+
+    return make_operators.page()
+
+
+PAGES: dict[str, Callable[[], str]] = {"cli.md": command_line, "methods.md": _methods, "operators.md": _operators}
 
 
 def main() -> int:
