@@ -133,6 +133,20 @@ class FitSettings(Settings):
     lr: float | None = Field(None, gt=0, description="peak learning rate; default: the optimizer's own")
     optimizer: Literal["sgd", "adamw"] = Field("sgd", description="sgd (Nesterov momentum 0.9) or adamw")
     clip: Clip = Field("auto", description="clamp weights to K standard deviations: K, auto or none")
+    clip_anneal: float = Field(
+        0.0, ge=0, le=1, description="share of the training over which the clip comes down from the tensors' own range"
+    )
+    range_penalty: float = Field(0.0, ge=0, description="weight of the penalty on max|w| / std of each analog tensor")
+    kurtosis_penalty: float = Field(0.0, ge=0, description="weight of the penalty on kurtosis away from 1.8")
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="known to undo clipping")
+    weight_decay: float = Field(5e-4, ge=0, description="of tensors with more than one axis")
+    warmup: float = Field(0.05, ge=0, lt=1, description="share of the steps over which the learning rate rises")
+    gradient_clip: float = Field(5.0, gt=0, description="largest 2-norm of the gradient")
+    protect: str | None = Field(
+        None, description="keep the layers that noise hurts most digital: auto:5% of the weights at most"
+    )
+    fold_bn: bool = Field(False, description="fold batch norms into the weights first, as the deployed file has them")
+    seeds: int = Field(1, ge=1, description="repeat the run with so many seeds, each in a folder of its own")
     batch_norm_reestimation: Literal["auto", "on", "off"] = Field(
         "auto", description="re-estimate batch norms under noise at the end: auto keeps it only if it helps"
     )
@@ -140,7 +154,10 @@ class FitSettings(Settings):
         "none",
         description="learn from the clean network's outputs: a frozen copy, or the current weights without noise",
     )
+    teacher_weight: float = Field(0.9, ge=0, le=1, description="share of the loss that the teacher decides")
+    temperature: float = Field(1.0, gt=0, description="of the teacher's and the student's softmax")
     train_sigma_scale: float = Field(1.0, ge=0, description="noise in training as a multiple of the profile's")
+    noise_ramp: float = Field(0.0, ge=0, le=1, description="share of the training over which the noise rises from 0")
     train_profile: Texts = Field((), description="noise to train with, where it differs from --profile; may repeat")
     objective: Literal["labels", "match"] = Field(
         "labels", description="match: the clean network's own outputs are right, no labels needed"

@@ -61,7 +61,7 @@ def run_controls(prepared: Prepared, folder: Path, notify: Notify, steps: int | 
             chips=prepared.settings.chips,
             seed=prepared.settings.seed,
             threads=prepared.threads,
-            digital=prepared.settings.digital,
+            digital=prepared.digital,
             progress=lambda at, total, name=name: notify(f"chips {name}", at, total),
         ).document
         done[name] = {

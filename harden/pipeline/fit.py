@@ -17,6 +17,7 @@ from harden.pipeline.environment import environment
 from harden.pipeline.hardening import harden_model
 from harden.pipeline.prepare import Prepared, prepare
 from harden.pipeline.progress import Notify, silent
+from harden.pipeline.protection import with_protection
 from harden.pipeline.reporting import read_record, write_report
 from harden.pipeline.severity import severity_curve
 from harden.settings import FitSettings, to_toml
@@ -37,6 +38,8 @@ def fit(settings: FitSettings, notify: Notify = silent) -> dict[str, Any]:
     Raises:
         HardenError: See harden.errors for which and the exit codes.
     """
+    if settings.seeds > 1:
+        return _repeated(settings, notify)
     prepared = prepare(settings)
     with RunFolder(run_folder(settings), to_toml(settings, prepared.resolved())) as folder:
         finished = read_record(folder.path)
@@ -45,6 +48,23 @@ def fit(settings: FitSettings, notify: Notify = silent) -> dict[str, Any]:
         document = _run(prepared, folder.path, notify)
         write_report(folder.path, document)
     return document
+
+
+def _repeated(settings: FitSettings, notify: Notify) -> dict[str, Any]:
+    """One run a seed, each in ``OUT/seed-K``; the first run's document, with what the seeds gave."""
+    documents = {}
+    for seed in range(settings.seed, settings.seed + settings.seeds):
+        one = settings.model_copy(update={"seeds": 1, "seed": seed, "out": str(run_folder(settings) / f"seed-{seed}")})
+        documents[seed] = fit(one, lambda stage, done, total, seed=seed: notify(f"seed {seed}, {stage}", done, total))
+    results = [
+        {"seed": seed, "clean": d["after"]["clean"]["accuracy"], **(d["after"]["profiles"][0]["accuracy"] or {})}
+        for seed, d in documents.items()
+        if d["after"]
+    ]
+    threshold = settings.threshold
+    reached = [one for one in results if threshold is not None and one.get("mean", 0.0) >= threshold]
+    converged = None if threshold is None or not results else len(reached) / len(results)
+    return {**documents[settings.seed], "seeds": results, "convergence_probability": converged}
 
 
 def run_folder(settings: FitSettings) -> Path:
@@ -66,10 +86,13 @@ def _run(prepared: Prepared, folder: Path, notify: Notify) -> dict[str, Any]:
             prepared.test,
             seed=prepared.settings.seed,
             threads=prepared.threads,
-            digital=prepared.settings.digital,
+            digital=prepared.digital,
             chips=prepared.settings.chips,
         )
+    prepared, protection = with_protection(prepared, folder, notify)
     hardened, training = harden_model(prepared, folder, notify)
+    if protection is not None:
+        training["levers"]["protect"] = protection
     after = _measure(prepared, hardened, folder / "trials.jsonl", notify, "after")
     if after is not None:
         after["model"]["path"] = "model.onnx"  # in this folder, wherever it lies
@@ -94,7 +117,7 @@ def _measure(prepared: Prepared, model: Model, trials: Path, notify: Notify, sta
         threshold=settings.threshold,
         requirements=settings.require,
         threads=prepared.threads,
-        digital=settings.digital,
+        digital=prepared.digital,
         trials=trials,
         progress=lambda done, total: notify(f"chips {stage}", done, total),
     ).document
@@ -113,7 +136,7 @@ def _severity(prepared: Prepared, hardened: Model, folder: Path, notify: Notify)
         chips=prepared.settings.chips,
         seed=prepared.settings.seed,
         threads=prepared.threads,
-        digital=prepared.settings.digital,
+        digital=prepared.digital,
         notify=notify,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from harden.pipeline.budget import steps_within
 from harden.pipeline.prepare import Prepared
 from harden.pipeline.progress import Notify
 from harden.pipeline.verification import save_verified
+from harden.settings import FitSettings
 from harden.store import append_line, write_atomic
 from harden.training.auto import auto
 from harden.training.loop import train
@@ -53,9 +54,7 @@ def harden_model(prepared: Prepared, folder: Path, notify: Notify) -> tuple[Mode
     hardened, weights, made = _STEPS[prepared.kind](prepared, folder, notify)
     hardened = hardened.with_metadata(_metadata(prepared))
     write_atomic(folder / "model.safetensors", save(weights))
-    made["check"] = save_verified(
-        hardened, prepared.examples(_CHECKED_EXAMPLES), folder, digital=prepared.settings.digital
-    )
+    made["check"] = save_verified(hardened, prepared.examples(_CHECKED_EXAMPLES), folder, digital=prepared.digital)
     write_atomic(record, json.dumps(made, indent=1) + "\n")
     return hardened, made
 
@@ -109,7 +108,7 @@ def _transformed(prepared: Prepared, folder: Path, notify: Notify) -> tuple[Mode
             _batches(prepared),
             prepared.noise[0].profile,
             at_s=prepared.noise[0].at_s,
-            digital=prepared.settings.digital,
+            digital=prepared.digital,
             seed=prepared.settings.seed,
         )
     finally:
@@ -130,26 +129,18 @@ def _batches(prepared: Prepared) -> list[tuple[torch.Tensor, ...]]:
 
 
 def training_plan(prepared: Prepared) -> TrainingPlan:
-    """The plan of a training run, from the settings."""
+    """The plan of a training run: the settings of the same names, and what was resolved."""
     settings = prepared.settings
-    return TrainingPlan(
-        method=prepared.method,
-        options=settings.options,
-        profiles=tuple((condition.profile, condition.at_s) for condition in prepared.noise),
-        epochs=settings.epochs,
-        batch_size=settings.batch_size or 128,
-        optimizer=settings.optimizer,
-        lr=settings.lr,
-        clip=None if settings.clip == "none" else settings.clip,
-        batch_norm_reestimation=settings.batch_norm_reestimation,
-        augment=settings.augment,
-        teacher=settings.teacher,
-        objective=settings.objective,
-        train_sigma_scale=settings.train_sigma_scale,
-        digital=settings.digital,
-        seed=settings.seed,
-        threads=prepared.threads,
-    )
+    same = {field.name for field in fields(TrainingPlan)} & set(FitSettings.model_fields)
+    resolved = {
+        "method": prepared.method,
+        "profiles": tuple((condition.profile, condition.at_s) for condition in prepared.noise),
+        "batch_size": settings.batch_size or 128,
+        "clip": None if settings.clip == "none" else settings.clip,
+        "digital": prepared.digital,
+        "threads": prepared.threads,
+    }
+    return TrainingPlan(**{name: getattr(settings, name) for name in same} | resolved)
 
 
 def _metadata(prepared: Prepared) -> dict[str, str]:

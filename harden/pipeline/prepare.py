@@ -13,6 +13,7 @@ from harden.data.preprocess import Preprocess
 from harden.evaluation.feed import Feed
 from harden.evaluation.plan import Condition
 from harden.graph.file import Model
+from harden.graph.folding import fold_batch_norms
 from harden.pipeline.inputs import (
     check_fits,
     open_conditions,
@@ -24,6 +25,7 @@ from harden.pipeline.inputs import (
 from harden.pipeline.missing import require
 from harden.runtime.examples import find_inputs
 from harden.settings import FitSettings
+from harden.training.protect import budget_of
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Prepared:
         validation: Examples to select by; None for a transform without data.
         test: Examples to report on; None where nothing is reported.
         threads: Processor threads.
+        digital: Globs of tensors and nodes kept off the crossbars: the user's, and those that are protected.
     """
 
     settings: FitSettings
@@ -53,6 +56,7 @@ class Prepared:
     validation: Dataset | None
     test: Dataset | None
     threads: int
+    digital: tuple[str, ...]
 
     def resolved(self) -> dict[str, Any]:
         """What decides the numbers beside the settings."""
@@ -82,8 +86,12 @@ def prepare(settings: FitSettings) -> Prepared:
     method = methods.load(settings.method, settings.options)
     needs_data = getattr(method, "needs_data", True)
     require(settings, "profile", *(["data"] if needs_data else []))
+    if settings.protect:
+        budget_of(settings.protect)
     conditions = open_conditions(settings.profile, settings.at)
     model = open_model(settings.model, weights=settings.weights, pretrained=settings.pretrained)
+    if settings.fold_bn:
+        model = fold_batch_norms(model)
     training = validation = test = None
     if settings.data:
         preprocess = open_preprocess(model, settings)
@@ -103,6 +111,7 @@ def prepare(settings: FitSettings) -> Prepared:
         validation=validation,
         test=test,
         threads=thread_count(settings),
+        digital=settings.digital,
     )
 
 

@@ -1,0 +1,55 @@
+"""``--protect auto:5%``: which layers stay digital is decided once, on validation examples, before the first step."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from harden.errors import SettingsError
+from harden.pipeline.prepare import Prepared
+from harden.pipeline.progress import Notify
+from harden.store import write_atomic
+from harden.training.protect import budget_of, protect
+
+_RECORD = "protect.json"
+
+
+def with_protection(prepared: Prepared, folder: Path, notify: Notify) -> tuple[Prepared, dict[str, Any] | None]:
+    """Choose the layers to keep digital, if that was asked for.
+
+    Args:
+        prepared: The run.
+        folder: Its folder; keeps the choice, so that a resumed run repeats it.
+        notify: Told of progress.
+
+    Returns:
+        The run with these layers digital, and the record of the choice (None without ``--protect``).
+
+    Raises:
+        SettingsError: There are no labelled examples to choose by.
+    """
+    wanted = prepared.settings.protect
+    if wanted is None:
+        return prepared, None
+    record = folder / _RECORD
+    if record.exists():
+        chosen = json.loads(record.read_text(encoding="utf-8"))
+    else:
+        if prepared.validation is None or prepared.validation.labels is None:
+            raise SettingsError("--protect needs labelled --data to rank the layers by")
+        notify("ranking layers", 0, 1)
+        names, found = protect(
+            prepared.model,
+            prepared.noise[0],
+            prepared.validation,
+            budget_of(wanted),
+            digital=prepared.digital,
+            seed=prepared.settings.seed,
+            threads=prepared.threads,
+        )
+        chosen = {"names": list(names), **found}
+        write_atomic(record, json.dumps(chosen, indent=1) + "\n")
+        notify("ranking layers", 1, 1)
+    return replace(prepared, digital=(*prepared.digital, *chosen["names"])), chosen
