@@ -46,7 +46,7 @@ Way = Callable[[int], None]
 def ours(bench: Bench, condition: Condition, layout: Layout) -> Way:
     plan = Plan((condition,), 10**6, 0, bench.feed.batch)
     runner = TrialRunner(
-        bench.copy, bench.weights, bench.feed, bench.scorer, plan, threads=layout.threads, running=layout.workers
+        bench.around, bench.weights, bench.feed, bench.scorer, plan, threads=layout.threads, running=layout.workers
     )
     return lambda chip: runner(Task(0, chip)) and None
 

@@ -17,6 +17,7 @@ from harden.evaluation.fidelity import FidelityScorer
 from harden.evaluation.layout import available_cores
 from harden.evaluation.outputs import Kind, kind_of_output
 from harden.evaluation.scores import ClassScorer, Reference
+from harden.evaluation.surround import Surround
 from harden.graph.analog import AnalogWeight
 from harden.runtime.canary import Canary, check_noise
 from harden.runtime.copy import RuntimeCopy
@@ -41,6 +42,7 @@ class Bench:
     canary: Canary
     identity: dict[str, Any]
     classes: int
+    around: Surround
 
     @property
     def classifier(self) -> ClassScorer:
@@ -92,7 +94,8 @@ def open_bench(
         "examples": len(data),
         "metrics": sorted(custom or {}),
     }
-    return Bench(copy, weights, feed, scorer, clean, found, identity, data.classes)
+    around = Surround(model, copy, weights, feed)
+    return Bench(copy, weights, feed, scorer, clean, found, identity, data.classes, around)
 
 
 def _score_clean(

@@ -14,6 +14,8 @@ from harden.engines import LocalEngine
 from harden.evaluation.bench import Bench, open_bench, single_threaded_torch
 from harden.evaluation.layout import available_cores
 from harden.evaluation.scores import ChipScores
+from harden.evaluation.surround import ANALYSIS
+from harden.noise.profile import Profile
 
 if TYPE_CHECKING:
     from harden.data.dataset import Dataset
@@ -37,9 +39,20 @@ def bench_of(
         yield bench
 
 
-def score(bench: Bench, weights: Weights, *, threads: int = 1) -> ChipScores:
-    """One chip in ONNX Runtime; weights that are not given are the model's own."""
-    session = bench.copy.session(weights, threads=threads)
+def score(
+    bench: Bench,
+    weights: Weights,
+    profile: Profile,
+    *,
+    threads: int = 1,
+    seed: int = 0,
+    path: tuple[str | int, ...] = ANALYSIS,
+) -> ChipScores:
+    """One chip in ONNX Runtime; weights that are not given are the model's own.
+
+    The profile says what stands around the crossbars; ``seed`` and ``path`` name the stream of its output noise.
+    """
+    session = bench.around.session(profile, weights, threads=threads, seed=seed, path=path)
     tally = bench.classifier.tally()
     for batch, count in bench.feed:
         tally.add([output[:count] for output in session.run(batch)])
@@ -47,9 +60,18 @@ def score(bench: Bench, weights: Weights, *, threads: int = 1) -> ChipScores:
 
 
 def score_each(
-    bench: Bench, chips: Iterable[Callable[[], Weights]], *, threads: int | None = None
+    bench: Bench,
+    chips: Iterable[Callable[[], Weights]],
+    profile: Profile,
+    *,
+    threads: int | None = None,
+    seed: int = 0,
 ) -> list[dict[str, Any]]:
     """Scores of many chips, side by side, in their order; each is drawn only when its turn has come."""
+
+    def one(numbered: tuple[int, Callable[[], Weights]]) -> dict[str, Any]:
+        return score(bench, numbered[1](), profile, seed=seed, path=("chip", numbered[0])).values
+
     engine = LocalEngine(threads or available_cores())
-    with contextlib.closing(engine.run(lambda make: score(bench, make()).values, chips)) as results:
+    with contextlib.closing(engine.run(one, enumerate(chips))) as results:
         return list(results)

@@ -98,6 +98,9 @@ def evaluate(
             )
             for index, condition in enumerate(conditions)
         ]
+        for entry, condition in zip(entries, conditions, strict=True):
+            if condition.profile.periphery.on:
+                entry["periphery"] = bench.around.record(condition.profile.periphery)
         document = {
             "schema": SCHEMA,
             "model": _model_part(model, bench.weights),

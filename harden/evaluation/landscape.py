@@ -67,7 +67,8 @@ def landscape(
 
             return make
 
-        found = score_each(bench, [at(r, float(p)) for r in range(repeats) for p in a], threads=threads)
+        makers = [at(r, float(p)) for r in range(repeats) for p in a]
+        found = score_each(bench, makers, condition.profile, threads=threads, seed=seed)
     loss = np.array([f["loss"] for f in found]).reshape(repeats, len(a))
     accuracy = np.array([f["accuracy"] for f in found]).reshape(repeats, len(a))
     return {

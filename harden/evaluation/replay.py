@@ -127,7 +127,9 @@ def replay(record: Mapping[str, Any], model: Model, data: Dataset, profile: Prof
     condition = Condition(_profile(record, profile), record["at_s"])
     with bench_of(model, data, digital=tuple(record.get("digital", ()))) as bench:
         chip = draw_chip(condition, bench.weights, seed=record["seed"], index=record["chip"])
-        accuracy = score(bench, chip, threads=available_cores()).values["accuracy"]
+        path = ("chip", record["chip"])
+        scores = score(bench, chip, condition.profile, threads=available_cores(), seed=record["seed"], path=path)
+        accuracy = scores.values["accuracy"]
     return {
         "accuracy": accuracy,
         "recorded": record["accuracy"],

@@ -66,7 +66,7 @@ class Run:
         layout = self._layout = self._layout or self._probe(len(self.plan) - start)
         spare = 1 if layout.threads > 1 else 0  # draws the next chip while all slots run
         runner = TrialRunner(
-            self.bench.copy,
+            self.bench.around,
             self.bench.weights,
             self.bench.feed,
             self.bench.scorer,

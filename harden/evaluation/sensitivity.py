@@ -96,5 +96,5 @@ def accuracies(
     def maker(index: int) -> Callable[[], Mapping[str, torch.Tensor]]:
         return lambda: keep(draw_chip(condition, bench.weights, seed=seed, index=index))
 
-    found = score_each(bench, (maker(i) for i in range(chips)), threads=threads)
+    found = score_each(bench, (maker(i) for i in range(chips)), condition.profile, threads=threads, seed=seed)
     return np.array([values["accuracy"] for values in found])

@@ -188,7 +188,8 @@ def _run(bench: Bench, condition: Condition, threshold: float, chips: int, seed:
         return {k: math.sqrt(1 - b * b) * x[k] + b * xi[k] for k in x}
 
     def metric(x: dict[str, torch.Tensor]) -> float:
-        return score(bench, {k: clean[k] + d for k, d in x.items()}, threads=cores).values["accuracy"]
+        chip = {k: clean[k] + d for k, d in x.items()}
+        return score(bench, chip, condition.profile, threads=cores).values["accuracy"]
 
     return subset_simulation(draw, mix, metric, threshold, numpy_generator(seed, "tail", number), chips=chips)
 

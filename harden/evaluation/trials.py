@@ -13,8 +13,8 @@ import torch
 from harden.errors import HardenError
 from harden.evaluation.feed import Feed
 from harden.evaluation.plan import Condition, Plan, Task
+from harden.evaluation.surround import Surround
 from harden.graph.analog import AnalogWeight
-from harden.runtime.copy import RuntimeCopy
 
 
 class Scores(Protocol):
@@ -69,7 +69,7 @@ class TrialRunner:
     """The function that an engine maps over tasks.
 
     Args:
-        copy: The runtime copy.
+        around: Opens the sessions.
         weights: Analog weights by key.
         feed: The data.
         scorer: How outputs become scores.
@@ -80,7 +80,7 @@ class TrialRunner:
 
     def __init__(
         self,
-        copy: RuntimeCopy,
+        around: Surround,
         weights: Mapping[str, AnalogWeight],
         feed: Feed,
         scorer: Scorer,
@@ -89,7 +89,7 @@ class TrialRunner:
         threads: int,
         running: int,
     ) -> None:
-        self._copy = copy
+        self._around = around
         self._weights = weights
         self._feed = feed
         self._scorer = scorer
@@ -102,7 +102,9 @@ class TrialRunner:
         """Run one trial."""
         condition = self._plan.conditions[task.condition]
         chip = draw_chip(condition, self._weights, seed=self._plan.seed, index=task.chip)
-        session = self._copy.session(chip, threads=self._threads)
+        session = self._around.session(
+            condition.profile, chip, threads=self._threads, seed=self._plan.seed, path=("chip", task.chip)
+        )
         noise = relative_noise(self._weights, chip)
         tally = self._scorer.tally()
         with self._slots:

@@ -107,8 +107,9 @@ class _Converted(torch.autograd.Function):
     def forward(x: Tensor, converter: Converter) -> Tensor:
         if not converter.bits:
             return x.clamp(converter.low, converter.high)
-        step = torch.tensor(converter.step, dtype=x.dtype, device=x.device)
-        return x.div(step).round_().clamp_(*converter.codes).mul_(step)
+        wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x  # else the codes themselves would round
+        step = torch.tensor(converter.step, dtype=wide.dtype, device=x.device)
+        return wide.div(step).round_().clamp_(*converter.codes).mul_(step).to(x.dtype)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Converter], output: Tensor) -> None:

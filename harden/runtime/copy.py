@@ -75,12 +75,20 @@ class RuntimeCopy:
         """The analog keys, in the graph's order."""
         return tuple(self._initializers)
 
-    def session(self, values: Mapping[str, Any] | None = None, *, threads: int = 1) -> Session:
+    @property
+    def initializers(self) -> dict[str, str]:
+        """The name of each analog use's own initializer, by key."""
+        return dict(self._initializers)
+
+    def session(
+        self, values: Mapping[str, Any] | None = None, *, threads: int = 1, path: Path | None = None
+    ) -> Session:
         """A session of the copy with some weights replaced.
 
         Args:
             values: Arrays or tensors by analog key; absent keys keep the model's weights.
             threads: Threads within an operator.
+            path: A variant of the copy in the same folder, with the same initializers; None is the copy itself.
 
         Returns:
             The session.
@@ -89,7 +97,7 @@ class RuntimeCopy:
             VerificationError: A key, a shape or a type is not the model's.
         """
         replaced = {self._initializers[k]: self._checked(k, v) for k, v in self._known(values or {}).items()}
-        return Session(self.path, replaced, threads=threads)
+        return Session(path or self.path, replaced, threads=threads)
 
     def clean_session(self, *, threads: int = 1) -> Session:
         """A session of the file as it is."""
