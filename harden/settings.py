@@ -11,7 +11,7 @@ import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -80,11 +80,11 @@ def _size(value: object) -> object:
 
 
 def _clip(value: object) -> object:
-    if isinstance(value, str) and value not in ("auto", "none"):
+    if isinstance(value, str) and value not in ("auto", "none", "search"):
         try:
             return float(value)
         except ValueError:
-            raise ValueError("write auto, none, or a number of standard deviations such as 2") from None
+            raise ValueError("write auto, none, search, or a number of standard deviations such as 2") from None
     return value
 
 
@@ -93,7 +93,7 @@ Numbers = Annotated[tuple[float, ...], BeforeValidator(_separated)]
 Durations = Annotated[tuple[Annotated[float, Field(ge=0)], ...], BeforeValidator(_durations)]
 Texts = Annotated[tuple[str, ...], BeforeValidator(_repeated)]
 Size = Annotated[tuple[int, int], BeforeValidator(_size)]
-Clip = Annotated[Literal["auto", "none"] | Annotated[float, Field(gt=0)], BeforeValidator(_clip)]
+Clip = Annotated[Literal["auto", "none", "search"] | Annotated[float, Field(gt=0)], BeforeValidator(_clip)]
 
 
 class Settings(BaseModel):
@@ -132,7 +132,7 @@ class FitSettings(Settings):
     budget: Duration | None = Field(None, gt=0, description="time for training and selection, such as 10min")
     lr: float | None = Field(None, gt=0, description="peak learning rate; default: the optimizer's own")
     optimizer: Literal["sgd", "adamw"] = Field("sgd", description="sgd (Nesterov momentum 0.9) or adamw")
-    clip: Clip = Field("auto", description="clamp weights to K standard deviations: K, auto or none")
+    clip: Clip = Field("auto", description="clamp weights to K standard deviations: K, auto, none, or search")
     clip_anneal: float = Field(
         0.0, ge=0, le=1, description="share of the training over which the clip comes down from the tensors' own range"
     )
@@ -168,7 +168,7 @@ class FitSettings(Settings):
     augment: Literal["auto", "on", "off"] = Field("auto", description="random crops and flips while training")
 
 
-Analysis = Literal["sensitivity", "ranking", "worst_case", "landscape", "corners", "stress"]
+Analysis = Literal["sensitivity", "ranking", "worst_case", "landscape", "corners", "stress", "rare_failures"]
 
 
 class EvalSettings(Settings):
@@ -184,7 +184,8 @@ class EvalSettings(Settings):
         False, description="also 20 chips whose noise refers to each column's largest weight, not the tensor's"
     )
     also: Annotated[tuple[Analysis, ...], BeforeValidator(_repeated)] = Field(
-        (), description="an analysis: sensitivity, ranking, worst_case, landscape, corners, stress; may repeat"
+        (),
+        description=f"an analysis, one of {', '.join(get_args(Analysis))}; may repeat",
     )
     keep_worst: int = Field(3, ge=0, description="worst chips whose records go to --out, for --replay")
     worst_onnx: bool = Field(False, description="with the records, the ONNX file of each of these chips")

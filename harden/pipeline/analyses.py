@@ -6,11 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from harden.data.dataset import Dataset
+from harden.errors import SettingsError
 from harden.evaluation.evaluate import evaluate
 from harden.evaluation.landscape import landscape
 from harden.evaluation.plan import Condition
 from harden.evaluation.ranking import rank_layers
 from harden.evaluation.sensitivity import sensitivity
+from harden.evaluation.subset_simulation import rare_failures
 from harden.evaluation.sweeps import corners, stress
 from harden.evaluation.worst_case import worst_case
 from harden.graph.file import Model
@@ -18,6 +20,9 @@ from harden.pipeline.progress import Notify
 from harden.settings import EvalSettings
 
 _CORNER_CHIPS = 30
+_SEVERITIES = (0.5, 1.0, 1.5, 2.0)
+_STUCK = "stuck_at"
+_STUCK_RATES = (0.0, 0.001, 0.01)
 
 
 def analyse(
@@ -26,7 +31,11 @@ def analyse(
     """Run every analysis that was asked for, under the first condition.
 
     Returns:
-        One key an analysis.
+        ``sensitivity`` (rows a layer, from ``sensitivity`` and ``ranking``), ``sensitivity_r2``, ``worst_case``,
+        ``landscape``, ``corners``, ``stress``, ``rare_failures``, as asked for.
+
+    Raises:
+        SettingsError: ``rare_failures`` without a threshold.
     """
     common: dict[str, Any] = {"seed": settings.seed, "digital": settings.digital}
 
@@ -34,18 +43,48 @@ def analyse(
         chips = min(settings.chips, _CORNER_CHIPS)
         return evaluate(model, conditions, data, chips=chips, threads=threads, **common).document["profiles"]
 
-    calls: dict[str, Callable[[], Any]] = {
+    calls: dict[str, Callable[[], dict[str, Any]]] = {
         "sensitivity": lambda: sensitivity(model, condition, data, threads=threads, **common),
         "ranking": lambda: rank_layers(model, condition, data, threads=threads, **common),
-        "worst_case": lambda: worst_case(model, condition, data, **common),
-        "landscape": lambda: landscape(model, condition, data, threads=threads, **common),
-        "corners": lambda: table(corners(condition.profile)),
-        "stress": lambda: table(stress(condition.profile, condition.at_s)),
+        "worst_case": lambda: {"worst_case": worst_case(model, condition, data, **common)},
+        "landscape": lambda: {"landscape": landscape(model, condition, data, threads=threads, **common)},
+        "corners": lambda: {"corners": table(corners(condition.profile, _corner_axes(settings, condition)))},
+        "stress": lambda: {"stress": table(stress(condition.profile, condition.at_s))},
+        "rare_failures": lambda: {
+            "rare_failures": rare_failures(model, condition, data, _threshold(settings), **common)
+        },
     }
-    found = {}
+    found: dict[str, Any] = {}
     for number, name in enumerate(settings.also):
         notify("analyses", number, len(settings.also))
-        found[name] = calls[name]()
+        result = calls[name]()
+        if "sensitivity" in result:
+            # Both analyses of layers fill the same table, a row a layer.
+            rows = _joined(found.get("sensitivity", []), result["sensitivity"])
+            result = {"sensitivity": rows, **{key: result[key] for key in ("sensitivity_r2",) if key in result}}
+        found.update(result)
     if settings.also:
         notify("analyses", len(settings.also), len(settings.also))
     return found
+
+
+def _corner_axes(settings: EvalSettings, condition: Condition) -> dict[str, tuple[float, ...]]:
+    """Noise scale, the times that were asked for, and stuck cells where the profile can have them."""
+    axes: dict[str, tuple[float, ...]] = {"severity": _SEVERITIES}
+    if len(settings.at) > 1:
+        axes["at_s"] = settings.at
+    if _STUCK in condition.profile.parameters:
+        axes[_STUCK] = _STUCK_RATES
+    return axes
+
+
+def _threshold(settings: EvalSettings) -> float:
+    if settings.threshold is None:
+        raise SettingsError("--also rare_failures needs --threshold: the accuracy below which a chip fails")
+    return settings.threshold
+
+
+def _joined(known: list[dict[str, Any]], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    by_key = {row["key"]: row for row in known}
+    merged = [{**by_key.pop(row["key"], {}), **row} for row in rows]
+    return merged + list(by_key.values())

@@ -1,0 +1,103 @@
+"""Analyses, sweeps and replays from the command line, on the embedded network."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def test_analyses_land_in_their_own_keys(prepared: Path, command: Callable[..., Any]) -> None:
+    names = ("ranking", "sensitivity", "worst_case", "landscape", "corners", "stress")
+    asked = [part for name in names for part in ("--also", name)]
+    done = command(
+        prepared, "eval", "digits_cnn.onnx", "--chips", "4", "--limit", "60", "--out", "e", "--json", "-q", *asked
+    )
+    assert done.code == 0, done.err
+    document = done.document
+    assert document["clean"]["accuracy"] > 0.9
+    keys = {row["key"] for row in document["perturbed"]}
+    rows = document["sensitivity"]
+    assert {row["key"] for row in rows} == keys
+    assert all({"share", "drop", "gain"} <= set(row) for row in rows)
+    assert 0 <= document["sensitivity_r2"] <= 1
+    assert [entry["sweep"]["severity"] for entry in document["corners"]] == [0.5, 1.0, 1.5, 2.0]
+    assert [entry["sweep"]["severity"] for entry in document["stress"]] == [1.0, 1.1, 1.25, 1.4]
+    assert document["worst_case"]
+    assert document["landscape"]
+    report = (prepared / "e" / "report.html").read_text()
+    assert all(key in report for key in keys)
+
+
+def test_the_worst_chips_are_kept_and_run_again(prepared: Path, command: Callable[..., Any]) -> None:
+    done = command(
+        prepared,
+        "eval",
+        "digits_cnn.onnx",
+        "--chips",
+        "6",
+        "--out",
+        "e",
+        "--json",
+        "-q",
+        "--keep-worst",
+        "1",
+        "--worst-onnx",
+    )
+    assert done.code == 0, done.err
+    (record,) = (prepared / "e" / "chips").glob("*.json")
+    worst = min(done.document["profiles"][0]["accuracies"])
+    again = command(prepared, "eval", "digits_cnn.onnx", "--replay", str(record), "--json")
+    assert again.code == 0, again.err
+    assert again.document == {
+        "schema": "harden.replay/1",
+        "accuracy": worst,
+        "recorded": worst,
+        "same_model": True,
+        "equal": True,
+    }
+    (chip,) = (prepared / "e" / "chips").glob("*.onnx")
+    alone = command(prepared, "eval", str(chip), "--chips", "1", "--profile", "gaussian:sigma=0", "--json")
+    assert alone.document["clean"]["accuracy"] == worst
+
+
+def test_a_sweep_gives_an_entry_a_point(prepared: Path, command: Callable[..., Any]) -> None:
+    done = command(prepared, "eval", "digits_cnn.onnx", "--chips", "3", "--sweep", "sigma=0:0.2:0.1", "--json")
+    means = [entry["accuracy"]["mean"] for entry in done.document["profiles"]]
+    assert [entry["sweep"]["sigma"] for entry in done.document["profiles"]] == [0.0, 0.1, 0.2]
+    assert means[0] == done.document["clean"]["accuracy"]
+    assert means[0] > means[1] > means[2]
+
+
+def test_until_tells_the_mean_and_nothing_else(prepared: Path, command: Callable[..., Any]) -> None:
+    done = command(prepared, "eval", "digits_cnn.onnx", "--until", "ci95(mean_accuracy)<0.05", "--json")
+    assert done.code == 0, done.err
+    entry = done.document["profiles"][0]
+    low, high = entry["accuracy"]["ci95"]
+    assert high - low <= 0.1 + 1e-9
+    assert entry["accuracy"]["p05"] is None
+    assert entry["yield"] is None
+
+
+def test_compare_pairs_models_with_the_same_weights(prepared: Path, command: Callable[..., Any]) -> None:
+    fitted = command(prepared, "fit", "digits_cnn.onnx", "--method", "rescale", "--chips", "4", "--out", "r", "--json")
+    assert fitted.code == 0, fitted.err
+    done = command(prepared, "compare", "digits_cnn.onnx", "r/model.onnx", "--chips", "4", "--out", "c", "--json")
+    (difference,) = done.document["differences"]
+    assert difference["paired"]
+    assert difference["mean"] > 0
+    assert json.loads((prepared / "c" / "report.json").read_text()) == done.document
+
+
+def test_rescaling_needs_no_data_and_keeps_the_function(
+    prepared: Path, tmp_path_factory: Any, command: Callable[..., Any]
+) -> None:
+    empty = tmp_path_factory.mktemp("empty")
+    (empty / "m.onnx").write_bytes((prepared / "digits_cnn.onnx").read_bytes())
+    done = command(empty, "fit", "m.onnx", "--method", "rescale", "--profile", "gaussian:sigma=0.2", "--json")
+    assert done.code == 0, done.err
+    assert done.document["before"] is None
+    assert done.document["after"] is None
+    assert done.document["levers"]["rescale"]["change"] < 1e-4
+    assert (empty / "runs" / "m-rescale-gaussian" / "model.onnx").exists()
