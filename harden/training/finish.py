@@ -26,6 +26,9 @@ def finish_batch_norms(net: Any, batches: Batches, selector: Selector, plan: Tra
         return {"tried": False, "kept": False, "reason": reason, "before": None, "after": None}
     before = selector.score()
     old = {name: buffer.clone() for name, buffer in buffers.items()}
+    if selector.around is not None:
+        # Without output noise: what two passes over one batch differ by must be the running values alone.
+        selector.around.use(0, "reestimate", noise=0.0)
     new = reestimate(net, [batches.at(i).inputs for i in range(BATCHES)], lambda i: _draw(net, plan, i))
     with torch.no_grad():
         for name, value in new.items():

@@ -25,6 +25,7 @@ from harden.training.optimizer import build, clip_gradient, factor, set_rate
 from harden.training.plan import Trained, TrainingPlan
 from harden.training.progress import Progress
 from harden.training.selection import Selector
+from harden.training.surround import Surround
 from harden.training.teachers import Targets, frozen_copy
 
 OnStep = Callable[[dict[str, Any]], None]
@@ -85,7 +86,8 @@ class _Run:
         targets = Targets(plan, self.net, clean)
         self.batches = Batches(data, plan, targets.task, targets)
         self.total = self.batches.total
-        self.selector = Selector(self.net, validation, plan, clean if plan.objective == "match" else None)
+        self.around = Surround(self.net, data, plan)
+        self.selector = Selector(self.net, validation, plan, clean if plan.objective == "match" else None, self.around)
         self.net.train()
         objective.prepare(self.net, self.batches.at(0))
         self.extra = objective.parameters()
@@ -142,6 +144,8 @@ class _Run:
         """One optimizer step; None where the loss exploded and the run went back."""
         step, plan = progress.step, self.plan
         self.optimizer.zero_grad(set_to_none=True)
+        turn = step % len(plan.profiles)
+        self.around.use(turn, "train", turn, step, noise=self.noise.strength(step / self.total))
         batch = self.batches.at(step)
         result = self.objective.step(self.net, batch, self.noise.at(step, batch.progress))
         if result.gradients is None:
@@ -192,4 +196,5 @@ class _Run:
             "noise_ramp": plan.noise_ramp,
             "penalty": {"range": plan.range_penalty, "kurtosis": plan.kurtosis_penalty},
             "rollbacks": progress.rollbacks,
+            **({"periphery": self.around.record()} if self.around.on else {}),
         }

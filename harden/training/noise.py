@@ -28,10 +28,13 @@ class TrainingNoise:
 
     def at(self, step: int, progress: float) -> StepNoise:
         """The noise of one step; profiles take turns."""
-        ramp = self._plan.noise_ramp
-        rising = min(progress / ramp, 1.0) if ramp > 0 else 1.0
         sampler = self._samplers[step % len(self._samplers)]
-        return StepNoise(sampler.at(step), self._plan.train_sigma_scale * rising)
+        return StepNoise(sampler.at(step), self.strength(progress))
+
+    def strength(self, progress: float) -> float:
+        """The noise as a multiple of the profile's, at this share of the training."""
+        ramp = self._plan.noise_ramp
+        return self._plan.train_sigma_scale * (min(progress / ramp, 1.0) if ramp > 0 else 1.0)
 
 
 class StepNoise:

@@ -14,6 +14,7 @@ from harden.errors import DataError
 from harden.methods.base import Outputs, listed
 from harden.streams import numpy_generator
 from harden.training.plan import TrainingPlan
+from harden.training.surround import Surround
 from harden.training.tasks import first, relative_error
 
 _BATCH = 250
@@ -30,17 +31,21 @@ class Selector:
         data: Validation examples; at most ``plan.selection_examples`` of them are used.
         plan: Profiles, chips, seed.
         reference: The clean network, where there are no labels.
+        around: Sets the converters that stand around each chip's layers; None for none.
 
     Raises:
         DataError: There is nothing to judge by.
     """
 
-    def __init__(self, net: Any, data: Any, plan: TrainingPlan, reference: Any = None) -> None:
+    def __init__(
+        self, net: Any, data: Any, plan: TrainingPlan, reference: Any = None, around: Surround | None = None
+    ) -> None:
         if len(data) == 0:
             raise DataError("the validation data is empty", where=str(data.source), fix="Give more training examples")
         if reference is None and data.labels is None:
             raise DataError("the validation data has no labels", where=str(data.source), fix="Use --objective match")
         self._net = net
+        self.around = around
         self._plan = plan
         rng = numpy_generator(plan.seed, "select", "examples")
         chosen = np.sort(rng.permutation(len(data))[: plan.selection_examples or _examples(data.input_shape)])
@@ -78,7 +83,13 @@ class Selector:
 
     def scores(self) -> list[float]:
         """The score of each validation chip."""
-        return [self.on(weights) for weights in self.chips()]
+        numbers = [(i, chip) for i in range(len(self._plan.profiles)) for chip in range(self._plan.selection_chips)]
+        found = []
+        for (i, chip), weights in zip(numbers, self.chips(), strict=True):
+            if self.around is not None:
+                self.around.use(i, "select", i, chip)
+            found.append(self.on(weights))
+        return found
 
     def on(self, weights: Mapping[str, Tensor] | None) -> float:
         """The score with these weights."""

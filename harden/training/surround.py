@@ -1,0 +1,75 @@
+"""The converters and the output noise that a network trains through.
+
+Ranges are calibrated once, on training examples and the weights as given, so that a resumed run has the same ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from harden.levers import ranges
+from harden.noise.periphery import Conversion, Periphery, Range
+from harden.training.plan import TrainingPlan
+
+_BATCH = 32
+
+
+class Surround:
+    """Sets what stands around the analog nodes of a network; for profiles without a periphery, nothing.
+
+    Args:
+        net: The network, with its weights as given.
+        data: Training examples.
+        plan: Profiles, seed.
+
+    Raises:
+        UnsupportedError: Converters cannot stand around a node.
+    """
+
+    def __init__(self, net: Any, data: Any, plan: TrainingPlan) -> None:
+        self._net, self._seed = net, plan.seed
+        self._peripheries: list[Periphery] = [profile.periphery for profile, _ in plan.profiles]
+        self._ranges: list[dict[str, tuple[Range, Range]]] = [{} for _ in self._peripheries]
+        if not self.on:
+            return
+        chosen = ranges.examples(len(data))
+        parts = [chosen[at : at + _BATCH] for at in range(0, len(chosen), _BATCH)]
+        batches = [(torch.from_numpy(np.ascontiguousarray(data.inputs(part))),) for part in parts]
+        for number, periphery in enumerate(self._peripheries):
+            if periphery.on:
+                seen = ranges.calibrate(net, net.analog_weights(plan.digital), batches, periphery.range_percentile)
+                self._ranges[number] = periphery.ranges(seen)
+
+    @property
+    def on(self) -> bool:
+        """Whether any profile has converters or output noise."""
+        return any(periphery.on for periphery in self._peripheries)
+
+    def use(self, number: int, *path: str | int, noise: float = 1.0) -> None:
+        """From now on, the network runs with the periphery of the profile with this number.
+
+        Args:
+            number: Of the plan's profile.
+            path: Names the stream of the output noise, which starts again.
+            noise: Times the output noise.
+        """
+        periphery = self._peripheries[number]
+        if not periphery.on:
+            self._net.around = None
+            return
+        periphery = replace(periphery, output_noise=noise * periphery.output_noise)
+        self._net.around = Conversion(periphery, self._ranges[number], self._seed, path)
+
+    def record(self) -> list[dict[str, Any]]:
+        """The knobs and ranges of each profile, for the report."""
+        return [
+            {
+                **asdict(periphery),
+                "ranges": {key: {"input": list(i), "output": list(o)} for key, (i, o) in found.items()},
+            }
+            for periphery, found in zip(self._peripheries, self._ranges, strict=True)
+        ]
