@@ -9,6 +9,7 @@ Source: Joshi et al., Nat. Commun. 11, 2473 (2020), k = 2; Stutz et al., MLSys 2
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -18,12 +19,12 @@ from torch import Tensor
 AUTO = 2.0
 
 
-def resolve(clip: float | Literal["auto", "none"] | None, profiles: Iterable[Any]) -> float | None:
+def resolve(clip: float | Literal["auto", "none", "search"] | None, profiles: Iterable[Any]) -> float | None:
     """The number of standard deviations that a setting means.
 
     Args:
         clip: A number, ``"auto"`` (2 where any profile's noise grows with the tensor's range, else off), ``"none"``
-            or None.
+            or None. ``"search"`` means ``"auto"`` here: it is for tensors that the search cannot judge.
         profiles: The profiles trained for.
 
     Returns:
@@ -35,7 +36,7 @@ def resolve(clip: float | Literal["auto", "none"] | None, profiles: Iterable[Any
     """
     if clip is None or clip == "none":
         return None
-    if clip == "auto":
+    if clip in ("auto", "search"):
         return AUTO if any(profile.scales_with_range for profile in profiles) else None
     return float(clip)
 
@@ -74,21 +75,31 @@ class Clip:
         parameters: The analog parameters, by name.
         k: Standard deviations to end with, > 0.
         anneal: Share of the training over which the bound comes down from each tensor's own range, 0 (at once) to 1.
+        found: Standard deviations of single tensors, by name, in place of ``k``; infinity leaves a tensor alone.
     """
 
-    def __init__(self, parameters: Mapping[str, torch.nn.Parameter], k: float, anneal: float = 0.0) -> None:
-        self.k = k
+    def __init__(
+        self,
+        parameters: Mapping[str, torch.nn.Parameter],
+        k: float | None,
+        anneal: float = 0.0,
+        found: Mapping[str, float] | None = None,
+    ) -> None:
         self.anneal = anneal
-        self._parameters = dict(parameters)
+        limits = {name: (found or {}).get(name, math.inf if k is None else k) for name in parameters}
+        self._limits = {name: limit for name, limit in limits.items() if math.isfinite(limit)}
+        self._parameters = {name: parameter for name, parameter in parameters.items() if name in self._limits}
         self._start = {name: _peak(p) for name, p in self._parameters.items()}
         total = sum(p.numel() for p in self._parameters.values())
-        beyond = sum(_beyond(p.detach(), k) for p in self._parameters.values())
-        self.record = {
+        beyond = sum(_beyond(p.detach(), self._limits[name]) for name, p in self._parameters.items())
+        self.record: dict[str, Any] = {
             "k": k,
             "anneal": anneal,
             "tensors": len(self._parameters),
             "beyond_at_start": beyond / max(total, 1),
         }
+        if found is not None:
+            self.record |= {"k": None, "found": spread(limits)}
 
     def apply(self, progress: float = 1.0) -> None:
         """Clip now.
@@ -98,8 +109,21 @@ class Clip:
         """
         done = min(progress / self.anneal, 1.0) if self.anneal > 0 else 1.0
         for name, parameter in self._parameters.items():
-            start = self._start[name]
-            clip_([parameter], self.k if done >= 1 or start <= self.k else start + (self.k - start) * done)
+            start, k = self._start[name], self._limits[name]
+            clip_([parameter], k if done >= 1 or start <= k else start + (k - start) * done)
+
+
+def spread(chosen: Mapping[str, float]) -> dict[str, int]:
+    """How many tensors got each bound, for the report.
+
+    Example:
+        >>> spread({"a": 2.0, "b": 2.0, "c": math.inf})
+        {'2.0': 2, 'inf': 1}
+    """
+    counts: dict[str, int] = {}
+    for k in sorted(chosen.values()):
+        counts[str(k)] = counts.get(str(k), 0) + 1
+    return counts
 
 
 def _peak(tensor: Tensor) -> float:

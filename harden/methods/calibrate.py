@@ -23,6 +23,7 @@ class Config(Options):
         (1.5, 2.0, 2.5, 3.0),
         description="Standard deviations of each output channel to clip to; all are tried, and no clipping; ours",
     )
+    search: bool = Field(True, description="Whether each channel's own bound, of least expected error, is tried; ours")
     chips: int = Field(4, ge=1, le=1000, description="Noisy draws that judge a candidate; ours")
     judged: int = Field(512, ge=1, description="Inputs that judge a candidate, at most; ours")
     noisy: bool = Field(True, description="Whether batch norms are re-estimated under noise; ours")
@@ -68,7 +69,7 @@ class Method(Transform):
         judge = _Judge(clean, _first(batches, self.config.judged), profile, at_s, digital, seed, self.config.chips)
         tried = []
         best: tuple[float, Any, Mapping[str, Any]] | None = None
-        for k in (None, *self.config.clips):
+        for k in (None, *self.config.clips, *(["search"] if self.config.search else [])):
             candidate, record = self._candidate(model, clean, batches, profile, at_s, digital, seed, k)
             distance = judge.distance(candidate.module().eval())
             tried.append({"clip": k, "distance": distance})
@@ -86,7 +87,7 @@ class Method(Transform):
         at_s: float | None,
         digital: Sequence[str],
         seed: int,
-        k: float | None,
+        k: float | str | None,
     ) -> tuple[Any, Mapping[str, Any]]:
         def draw_from(net: Any) -> Any:
             severity = 1.0 if self.config.noisy else 0.0
@@ -95,7 +96,12 @@ class Method(Transform):
             )
 
         if k is not None:
-            model = model.with_weights(_clipped(clean, k, digital))
+            if isinstance(k, str):
+                search = LEVERS.module("range_search").search_ranges
+                clipped, _ = search(clean, batches[0], profile, by="column", digital=digital, at_s=at_s, seed=seed)
+            else:
+                clipped = _clipped(clean, k, digital)
+            model = model.with_weights(clipped)
             model = model.with_weights(LEVERS.module("batch_norm").reestimate(model.module(), batches))
         changed, record = LEVERS.module("rescale").rescale(model.module().eval(), batches[0], digital)
         model = model.with_weights(changed)

@@ -17,6 +17,7 @@ from harden import methods
 from harden.errors import SettingsError
 from harden.levers import clip as clipping
 from harden.levers.penalty import penalty
+from harden.levers.range_search import search_limits
 from harden.training.batches import Batches
 from harden.training.checkpoint import Tensors, read
 from harden.training.finish import finish_batch_norms
@@ -95,10 +96,17 @@ class _Run:
         self.optimizer = build(self.parameters, plan)
         self.tensors = Tensors(self.net, self.extra, self.optimizer)
         self.noise = TrainingNoise(plan, self._analog)
-        k = clipping.resolve(plan.clip, [profile for profile, _ in plan.profiles])
-        analog = clipping.clippable(self.net, plan.digital)
-        self.clip = None if k is None else clipping.Clip(analog, k, plan.clip_anneal)
+        self.clip = self._clip()
         self.progress = Progress(self.tensors, plan.digest, checkpoint)
+
+    def _clip(self) -> clipping.Clip | None:
+        plan, found = self.plan, None
+        k = clipping.resolve(plan.clip, [profile for profile, _ in plan.profiles])
+        if plan.clip == "search":
+            found = search_limits(self.net, self.batches.at(0).inputs, plan.profiles, plan.digital, plan.seed)
+        elif k is None:
+            return None
+        return clipping.Clip(clipping.clippable(self.net, plan.digital), k, plan.clip_anneal, found)
 
     def run(self, on_step: OnStep | None, on_progress: OnProgress | None) -> Trained:
         """All steps, then the batch norms, then the selected weights."""

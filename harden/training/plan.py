@@ -32,7 +32,8 @@ class TrainingPlan:
         weight_decay: Of tensors with more than one axis; >= 0.
         warmup: Share of the steps over which the learning rate rises, in [0, 1).
         gradient_clip: Largest 2-norm of the gradient, > 0; infinity for none.
-        clip: Standard deviations that analog weights are clamped to after every step, ``"auto"``, or None for none.
+        clip: Standard deviations that analog weights are clamped to after every step, ``"auto"``, ``"search"`` (each
+            tensor at the bound of least expected error, found before the first step), or None for none.
         clip_anneal: Share of the training over which the clip comes down from each tensor's own range, in [0, 1].
         batch_norm_reestimation: ``"auto"`` tries it and keeps what is better on validation chips.
         teacher: ``"none"``, ``"clean"`` (a frozen copy of the network as given) or ``"self"`` (the current clean
@@ -65,7 +66,7 @@ class TrainingPlan:
     weight_decay: float = 5e-4
     warmup: float = 0.05
     gradient_clip: float = 5.0
-    clip: float | Literal["auto"] | None = "auto"
+    clip: float | Literal["auto", "search"] | None = "auto"
     clip_anneal: float = 0.0
     batch_norm_reestimation: Switch = "auto"
     teacher: Literal["none", "clean", "self"] = "none"

@@ -111,7 +111,7 @@ def test_rescaling_needs_no_data_and_keeps_the_function(task):
 def test_calibration_tells_what_it_tried_and_takes_the_nearest(task):
     model, batches, _, _ = task
     record = methods.load("calibrate", {"clips": "1.5,2.5"}).apply(model, batches, PROFILE).record
-    assert [one["clip"] for one in record["tried"]] == [None, 1.5, 2.5]
+    assert [one["clip"] for one in record["tried"]] == [None, 1.5, 2.5, "search"]
     best = min(record["tried"], key=lambda one: one["distance"])
     assert record["clip"] == best["clip"]
     assert best["distance"] < record["distance_before"]

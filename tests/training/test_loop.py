@@ -189,3 +189,11 @@ def test_several_profiles_take_turns(model, clouds, plan):
     two = tuple((Profile.parse(text), None) for text in ("gaussian:sigma=0.1", "rram1:sigma_d=0.1"))
     trained = train(model, clouds(), clouds(99, seed=1), plan(steps=20, profiles=two))
     assert trained.validation[-1]["accuracy"] > 0.4
+
+
+def test_the_clip_of_each_tensor_can_be_searched(model, clouds, plan):
+    trained = train(model, clouds(), clouds(99, seed=1), plan(steps=10, clip="search"))
+    record = trained.levers["clip"]
+    assert record["k"] is None
+    assert sum(record["found"].values()) == 2
+    assert trained.history == train(model, clouds(), clouds(99, seed=1), plan(steps=10, clip="search")).history
