@@ -9,12 +9,13 @@ import pytest
 
 from harden.noise.check import check
 from harden.noise.definition import COMMON
+from harden.noise.periphery import KNOBS as PERIPHERY
 from harden.registry import DEVICES, LAWS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "profiles.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", [*DEVICES, *LAWS, *COMMON])
+@pytest.mark.parametrize("name", [*DEVICES, *LAWS, *COMMON, *PERIPHERY])
 def test_the_page_names_it(name: str) -> None:
     assert f"`{name}`" in PAGE
 
