@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from harden.engines import LocalEngine
 from harden.evaluation.bench import Bench
@@ -18,6 +17,7 @@ from harden.evaluation.plan import Plan
 from harden.evaluation.scores import ChipScores, ClassScorer
 from harden.evaluation.sums import Sums, spread, sums_path
 from harden.evaluation.trials import Trial, TrialRunner, draw_chip
+from harden.noise.rms import rms_noise
 
 _COMMIT_EVERY = 16  # trials between two writes of the sums over chips; a kill costs at most so many trials
 _SUMMED_NUMBERS = 2**22  # int64 probabilities kept for the metrics over chips
@@ -103,15 +103,17 @@ class Run:
 
     def perturbed(self) -> list[dict[str, Any]]:
         """The analog weights, and how strongly chip 0 of the first condition perturbs each."""
-        weights = self.bench.weights
-        chip = draw_chip(self.plan.conditions[0], weights, seed=self.plan.seed, index=0)
+        weights, condition = self.bench.weights, self.plan.conditions[0]
+        chip = draw_chip(condition, weights, seed=self.plan.seed, index=0)
+        noise = rms_noise(condition.profile, weights, chip)
         return [
             {
                 "key": key,
                 "node": w.node,
                 "op": w.op,
                 "shape": list(w.tensor.shape),
-                "rms_noise_relative": _ratio(chip[key] - w.tensor.detach(), w.tensor.detach()),
+                "rms_noise_relative": _finite(noise[key]["relative_to_rms"]),
+                "rms_noise_relative_to_max": _finite(noise[key]["relative_to_max"]),
             }
             for key, w in weights.items()
         ]
@@ -138,6 +140,6 @@ class Run:
         return min(_PROBE_SECONDS, _PROBE_SHARE * expected)
 
 
-def _ratio(deviation: torch.Tensor, weight: torch.Tensor) -> float:
-    size = float(torch.linalg.vector_norm(weight))
-    return float(torch.linalg.vector_norm(deviation)) / size if size else 0.0
+def _finite(value: float) -> float | None:
+    """JSON knows no infinity: a flipped exponent bit can make one."""
+    return value if math.isfinite(value) else None

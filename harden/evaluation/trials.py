@@ -131,6 +131,10 @@ def draw_chip(
 
 def relative_noise(weights: Mapping[str, AnalogWeight], chip: Mapping[str, torch.Tensor]) -> float:
     """sqrt(sum of squared deviations / sum of squared weights) over all analog weights of a chip; 0 for no weights."""
-    deviation = sum(float(torch.linalg.vector_norm(chip[k] - w.tensor.detach())) ** 2 for k, w in weights.items())
-    size = sum(float(torch.linalg.vector_norm(w.tensor.detach())) ** 2 for w in weights.values())
+
+    def squares(tensor: torch.Tensor) -> float:
+        return float(torch.linalg.vector_norm(tensor, dtype=torch.float64)) ** 2
+
+    deviation = sum(squares(chip[k] - w.tensor.detach()) for k, w in weights.items())
+    size = sum(squares(w.tensor.detach()) for w in weights.values())
     return float(np.sqrt(deviation / size)) if size else 0.0

@@ -39,10 +39,11 @@ def build(document: Document) -> Section:
                 clean(r.get("op") or ""),
                 " × ".join(str(n) for n in r.get("shape") or []) or MISSING,
                 percent(r.get("rms_noise_relative")),
+                percent(r.get("rms_noise_relative_to_max")),
             ]
             for r in perturbed
         ]
-        table = Table(["tensor", "node", "operator", "shape", "realised noise"], rows, "lllrr")
+        table = Table(["tensor", "node", "operator", "shape", "noise / RMS(w)", "noise / max|w|"], rows, "lllrrr")
         blocks.append(Details(f"All {plural(len(perturbed), 'perturbed tensor')}", [table]))
     if rest:
         rows = [[clean(r.get("name") or r.get("key") or ""), clean(r.get("reason") or "")] for r in rest]
