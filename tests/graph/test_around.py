@@ -1,0 +1,56 @@
+"""The hook around analog nodes: what it sees, what it changes, and that nothing happens without it."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from graphs import model, numbers
+from onnx import helper
+
+from harden.graph.file import Model
+
+
+def network() -> Model:
+    nodes = [
+        helper.make_node("MatMul", ["x", "a"], ["h"], name="first"),
+        helper.make_node("Relu", ["h"], ["r"]),
+        helper.make_node("Gemm", ["b", "r"], ["y"], name="second", transB=1),
+    ]
+    return Model.from_proto(model(nodes, {"x": ["n", 3]}, ["y"], {"a": numbers(3, 4), "b": numbers(2, 4, seed=1)}))
+
+
+def test_it_sees_what_enters_and_leaves_and_puts_its_own_in_place() -> None:
+    module, x = network().module(), torch.from_numpy(numbers(5, 3, seed=2))
+    a, b = module.get_parameter("a"), module.get_parameter("b")
+    plain = module(x)
+    for _ in range(2):  # traced, then from the plan
+        seen: dict[tuple[str, str], torch.Tensor] = {}
+
+        def double(key: str, side: str, tensor: torch.Tensor, seen: dict = seen) -> torch.Tensor:
+            seen[key, side] = tensor
+            return 2 * tensor
+
+        module.around = double
+        out = module(x)
+        module.around = None
+        hidden = (2 * x @ a * 2).relu()
+        torch.testing.assert_close(seen["a", "input"], x)
+        torch.testing.assert_close(seen["a", "output"], 2 * x @ a)
+        torch.testing.assert_close(seen["b", "input"], hidden)
+        torch.testing.assert_close(seen["b", "output"], b @ (2 * hidden).T)
+        torch.testing.assert_close(out, 2 * (b @ (2 * hidden).T))
+        assert torch.equal(module(x), plain)
+
+
+def test_gradients_pass_through_it() -> None:
+    module = network().module()
+    module.around = lambda key, side, tensor: tensor * 3 if side == "output" else tensor
+    module(torch.from_numpy(np.ones((2, 3), np.float32))).sum().backward()
+    with_hook = module.get_parameter("a").grad
+    module.around = None
+    module.zero_grad()
+    module(torch.from_numpy(np.ones((2, 3), np.float32))).sum().backward()
+    without = module.get_parameter("a").grad
+    assert with_hook is not None
+    assert without is not None
+    torch.testing.assert_close(with_hook, 9 * without)
