@@ -18,7 +18,7 @@ import torch
 from harden.errors import CanaryError
 from harden.graph.analog import AnalogWeight
 from harden.runtime.copy import RuntimeCopy
-from harden.runtime.parity import difference, run_torch
+from harden.runtime.parity import FLOOR, difference, run_torch
 from harden.runtime.sessions import Session
 from harden.streams import generator
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 STRENGTH = 0.3  # standard deviation of the noise over the tensor's root mean square
 _SILENT_TENSOR = 0.1  # the same for a tensor that is all zeros
 _NAMED = 5
+_CLEAR = 10  # noise that moves outputs by so many times the floor is told from it
 
 
 class Replaceable(Protocol):
@@ -100,12 +101,16 @@ def check_noise(copy: Replaceable, module: torch.nn.Module, inputs: Sequence[np.
     """
     weights = {key: use.tensor.detach() for key, use in copy.uses.items()}
     noisy = {key: _perturbed(weight, seed, key) for key, weight in weights.items()}
+    pair = zip(run_torch(module, tuple(inputs), weights), run_torch(module, tuple(inputs), noisy), strict=True)
+    moved = max((difference(clean, chip).max_abs_error for clean, chip in pair), default=0.0)
+    # A tolerance as large as what the noise moves would let a chip pass whose noise never arrived.
+    floor = FLOOR if moved > _CLEAR * FLOOR else 0.0
 
     def gap(keys: Iterable[str]) -> tuple[bool, float]:
         # Only the suspects are noisy; all tensors are replaced, because that is how the trials run.
         chip = {**weights, **{key: noisy[key] for key in keys}}
         pairs = list(zip(run_torch(module, tuple(inputs), chip), copy.session(chip).run(*inputs), strict=True))
-        found = [difference(want, got) for want, got in pairs]
+        found = [difference(want, got, floor) for want, got in pairs]
         return all(f.passed for f in found), max((f.max_abs_error for f in found), default=0.0)
 
     passed, error = gap(noisy)
@@ -161,7 +166,7 @@ def _inert(
     def still(keys: Iterable[str]) -> bool:
         chip = {**weights, **{key: noisy[key] for key in keys}}
         return _equal(clean_torch, run_torch(module, inputs, chip)) and all(
-            difference(a, b).passed for a, b in zip(clean_ort, copy.session(chip).run(*inputs), strict=True)
+            difference(a, b, 0.0).passed for a, b in zip(clean_ort, copy.session(chip).run(*inputs), strict=True)
         )
 
     moving = set(_bisect(suspects, still))

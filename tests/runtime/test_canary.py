@@ -10,6 +10,7 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 import torch
+from onnx import numpy_helper
 
 from harden.errors import CanaryError
 from harden.graph.file import Model
@@ -55,6 +56,19 @@ def test_silently_ignored_weights_are_caught_and_named(
 
     assert "weight" in (caught.value.where or "")
     assert caught.value.exit_code == 5
+
+
+def test_outputs_below_the_floor_of_the_rule_hide_no_lost_noise(
+    convolutions: Any, images: np.ndarray, tmp_path: Path
+) -> None:
+    proto = convolutions()
+    for tensor in proto.graph.initializer:
+        if tensor.name.startswith("c."):
+            tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor) * np.float32(1e-9), tensor.name))
+    model = Model.from_proto(proto)
+    assert canary(model, (images,)).tensors == 3
+    with pytest.raises(CanaryError, match="does not reach"):
+        check_noise(Silent(RuntimeCopy.build(model, tmp_path)), model.module(), (images,))
 
 
 @pytest.mark.parametrize("batch_norm", [False, True], ids=["conv", "conv+bn"])

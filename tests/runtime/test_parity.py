@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from onnx import TensorProto, helper, numpy_helper
 
 from harden.errors import VerificationError
 from harden.graph.file import Model
@@ -38,6 +39,31 @@ def test_the_bound_is_absolute_plus_relative(b: float, error: float) -> None:
     gap = float(got[1] - expected[1])  # what is left of the error after rounding
 
     assert difference(expected, got).passed == (abs(gap) <= 1e-4 * 1e3 + 1e-3 * abs(b))
+
+
+@pytest.mark.parametrize(
+    ("expected", "got", "passed"),
+    [
+        ([1.4e-6, 0.0], [0.5e-6, 0.0], True),
+        ([1.4e-6, 0.0], [1.4e-6, 1.1e-6], False),
+        ([1e-2, 0.0], [1e-2, 1.1e-6], False),
+    ],
+)
+def test_tiny_outputs_may_differ_by_an_absolute_floor(expected: list[float], got: list[float], passed: bool) -> None:
+    assert difference(np.array(expected), np.array(got)).passed is passed
+    assert not difference(np.array(expected), np.array(got), floor=0.0).passed
+
+
+def test_the_sigmoid_of_onnx_runtime_passes_where_it_is_nearly_zero() -> None:
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["h"]), helper.make_node("Sigmoid", ["h"], ["y"])],
+        "nothing seen",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 1])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 1])],
+        [numpy_helper.from_array(np.ones((1, 1), np.float32), "w")],
+    )
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    assert parity(Model.from_proto(proto), (np.linspace(-40, -13, 200, dtype=np.float32)[:, None],)).passed
 
 
 @pytest.mark.parametrize(
