@@ -156,6 +156,12 @@ class FitSettings(Settings):
     )
     teacher_weight: float = Field(0.9, ge=0, le=1, description="share of the loss that the teacher decides")
     temperature: float = Field(1.0, gt=0, description="of the teacher's and the student's softmax")
+    teacher_match: Literal["logits", "features", "both"] = Field(
+        "logits", description="what is drawn to the teacher's: outputs, tensors inside the network, or both"
+    )
+    teacher_taps: Annotated[tuple[str, ...], BeforeValidator(_separated)] = Field(
+        (), description="names of the tensors for --teacher-match features, a,b; default: chosen from the graph"
+    )
     train_sigma_scale: float = Field(1.0, ge=0, description="noise in training as a multiple of the profile's")
     noise_ramp: float = Field(0.0, ge=0, le=1, description="share of the training over which the noise rises from 0")
     train_profile: Texts = Field((), description="noise to train with, where it differs from --profile; may repeat")

@@ -18,10 +18,12 @@ from harden.errors import SettingsError
 from harden.levers import clip as clipping
 from harden.levers.penalty import penalty
 from harden.levers.range_search import search_limits
+from harden.methods.base import Batch
 from harden.training.batches import Batches
 from harden.training.checkpoint import Tensors, read
+from harden.training.features import Features
 from harden.training.finish import finish_batch_norms
-from harden.training.noise import TrainingNoise
+from harden.training.noise import StepNoise, TrainingNoise
 from harden.training.optimizer import build, clip_gradient, factor, set_rate
 from harden.training.plan import Trained, TrainingPlan
 from harden.training.progress import Progress
@@ -95,6 +97,8 @@ class _Run:
         self.parameters = {**dict(self.net.named_parameters()), **self.extra}
         self.optimizer = build(self.parameters, plan)
         self.tensors = Tensors(self.net, self.extra, self.optimizer)
+        listens = plan.teacher_match != "logits"
+        self.features = Features(plan, self.net, clean, self.batches.at(0).inputs) if listens else None
         self.noise = TrainingNoise(plan, self._analog)
         self.clip = self._clip()
         self.progress = Progress(self.tensors, plan.digest, checkpoint)
@@ -155,15 +159,8 @@ class _Run:
         turn = step % len(plan.profiles)
         self.around.use(turn, "train", turn, step, noise=self.noise.strength(step / self.total))
         batch = self.batches.at(step)
-        result = self.objective.step(self.net, batch, self.noise.at(step, batch.progress))
-        if result.gradients is None:
-            result.loss.backward()
-        else:
-            for name, gradient in result.gradients.items():
-                self.parameters[name].grad = gradient
-        parts = self._penalize(dict(result.parts))
+        loss, parts = self._backward(batch, self.noise.at(step, batch.progress))
         norm = clip_gradient(self.parameters, plan.gradient_clip)
-        loss = float(result.loss.detach())
         if not progress.fine(loss, norm):
             progress.roll_back(loss, plan)
             return None
@@ -175,6 +172,23 @@ class _Run:
         record = {"step": step + 1, "loss": loss, "lr": rate, "gradient": norm, **parts}
         progress.advance(record)
         return record
+
+    def _backward(self, batch: Batch, noise: StepNoise) -> tuple[float, dict[str, float]]:
+        """Gradients of the objective, the teacher's features and the penalties; the loss and its parts."""
+        result = self.objective.step(self.net, batch, noise)
+        share = self.features.task_share if self.features else 1.0
+        if result.gradients is None:
+            (share * result.loss).backward()
+        else:
+            for name, gradient in result.gradients.items():
+                self.parameters[name].grad = share * gradient
+        loss, parts = share * float(result.loss.detach()), dict(result.parts)
+        if self.features:
+            taught = self.features.loss(batch, noise)
+            taught.backward()
+            parts["teacher_features"] = float(taught.detach())
+            loss += parts["teacher_features"]
+        return loss, self._penalize(parts)
 
     def _penalize(self, parts: dict[str, float]) -> dict[str, float]:
         plan = self.plan
@@ -199,7 +213,12 @@ class _Run:
             "clip": self.clip.record if self.clip else None,
             "teacher": None
             if plan.teacher == "none"
-            else {"kind": plan.teacher, "weight": plan.teacher_weight, "temperature": plan.temperature},
+            else {
+                "kind": plan.teacher,
+                "weight": plan.teacher_weight,
+                "temperature": plan.temperature,
+                **({"match": plan.teacher_match, "taps": ", ".join(self.features.taps)} if self.features else {}),
+            },
             "train_sigma_scale": plan.train_sigma_scale,
             "noise_ramp": plan.noise_ramp,
             "penalty": {"range": plan.range_penalty, "kurtosis": plan.kurtosis_penalty},

@@ -40,6 +40,8 @@ class TrainingPlan:
             weights).
         teacher_weight: Share of the loss that the teacher decides, in [0, 1].
         temperature: Of the teacher's and the student's softmax, > 0.
+        teacher_match: What is drawn to the teacher's: ``"logits"`` (outputs), ``"features"`` (tensors inside) or both.
+        teacher_taps: Names of those tensors; chosen from the graph if empty.
         objective: ``"labels"``, or ``"match"``: the clean network's outputs are right, no labels needed.
         train_sigma_scale: Noise in training as a multiple of the profile's, >= 0.
         noise_ramp: Share of the training over which the noise rises from zero, in [0, 1].
@@ -72,6 +74,8 @@ class TrainingPlan:
     teacher: Literal["none", "clean", "self"] = "none"
     teacher_weight: float = 0.9
     temperature: float = 1.0
+    teacher_match: Literal["logits", "features", "both"] = "logits"
+    teacher_taps: tuple[str, ...] = ()
     objective: Literal["labels", "match"] = "labels"
     train_sigma_scale: float = 1.0
     noise_ramp: float = 0.0
@@ -108,6 +112,10 @@ class TrainingPlan:
             (not self.temperature > 0, f"temperature={self.temperature}: must be above 0"),
             (not self.train_sigma_scale >= 0, f"train_sigma_scale={self.train_sigma_scale}: must be at least 0"),
             (not 0 <= self.label_smoothing < 1, f"label_smoothing={self.label_smoothing}: must be in [0, 1)"),
+            (
+                self.teacher == "none" and (self.teacher_match != "logits" or bool(self.teacher_taps)),
+                "teacher_match, teacher_taps: there is no teacher; choose teacher clean or self",
+            ),
             (self.threads < 1, f"threads={self.threads}: must be at least 1"),
             (min(self.selections, self.selection_chips) < 1, "selections and selection_chips: must be at least 1"),
             (

@@ -25,7 +25,8 @@ class Targets:
         self._net = net
         self._clean = clean
         self._match = plan.objective == "match"
-        self._teacher = plan.teacher
+        # Features have a place of their own; see harden.training.features.
+        self._teacher = "none" if plan.teacher_match == "features" else plan.teacher
         self.task: Task = Match() if self._match else Labels(plan.label_smoothing)
         if self._teacher != "none":
             self.task = Distilled(self.task, plan.teacher_weight, plan.temperature)

@@ -49,5 +49,5 @@ def test_an_epoch_shows_every_example_once_in_a_new_order(clouds, plan):
     batches = Batches(data, plan(batch_size=20, augment="off"), Labels())
     epochs = [np.concatenate([batches.index(e * 5 + i) for i in range(5)]) for e in range(2)]
     assert all(sorted(epoch) == list(range(100)) for epoch in epochs)
-    assert not np.array_equal(*epochs)
+    assert not np.array_equal(epochs[0], epochs[1])
     assert np.array_equal(batches.index(3), Batches(data, plan(batch_size=20, augment="off"), Labels()).index(3))
