@@ -21,7 +21,7 @@ demo: $(READY)  ## Harden a small network on embedded data; prints where the rep
 	$(BIN)/harden demo
 
 test: $(READY)  ## The test suite, under 10 minutes on 2 cores
-	$(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 test-slow: $(READY)  ## The tests marked slow
 	$(BIN)/python -m pytest -q -m slow
