@@ -203,9 +203,20 @@ class Model:
         Raises:
             UnsupportedError: Operators are missing, or a weight cannot be trained.
         """
+        from harden.graph.batch import fixed_batch
         from harden.graph.module import GraphModule
+        from harden.graph.resizing import FixedBatch
 
-        return GraphModule(self.program)
+        size = fixed_batch(self)
+        return GraphModule(self.program, None if size is None else FixedBatch(size, lambda: self._opened))
+
+    @cached_property
+    def _opened(self) -> Program | None:
+        """The program for any batch size, of a model that is made for one."""
+        from harden.graph.batch import open_batch
+
+        opened = open_batch(self)
+        return None if opened is None else opened.program
 
     def analog_weights(self, digital: Sequence[str] = ()) -> dict[str, AnalogWeight]:
         """The weights that sit on crossbars, by key.

@@ -16,6 +16,7 @@ from harden.graph.analog import AnalogWeight, Use, analog_weight, find_uses, sel
 from harden.graph.plan import NO_OVERRIDES, Around, Frame, Observer, Plan, Step, Tracer
 from harden.graph.program import Node, Program
 from harden.graph.quantized import Quantization
+from harden.graph.resizing import FixedBatch
 from harden.graph.roles import Role, Roles, assign_roles
 from harden.graph.storage import Slot
 from harden.graph.tensors import to_torch, torch_type
@@ -51,8 +52,12 @@ class GraphModule(nn.Module):
     In ``train()`` batch norms use the batch's statistics, and move the running ones only if asked to; Dropout is what
     the file says it is, the identity. In ``eval()`` the module computes what ONNX Runtime computes.
 
+    A graph that is made for one batch size takes batches of any size: at once where its sizes can be opened, else in
+    pieces of its own size, each with batch statistics of its own.
+
     Args:
         program: The flattened graph.
+        fixed: The batch size that the graph is made for; None where it is open.
 
     Attributes:
         around: What stands around analog nodes in every forward pass, such as converters; None for nothing.
@@ -62,9 +67,11 @@ class GraphModule(nn.Module):
         ModelError: A weight holds NaN.
     """
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, fixed: FixedBatch | None = None) -> None:
         super().__init__()
         raise_unsupported(program)
+        self.fixed = fixed
+        self._twins: list[GraphModule | None] = []
         self.program = program
         self.around: Around | None = None
         self.roles: Roles = assign_roles(program)
@@ -111,6 +118,8 @@ class GraphModule(nn.Module):
         Raises:
             ModelError: The inputs, weights or taps do not fit the graph.
         """
+        if self.fixed is not None and not self.fixed.fits(inputs):
+            return self._resized(self.fixed, inputs, weights=weights, taps=taps, update_statistics=update_statistics)
         signature = (tuple(map(_facts, inputs)), tuple(taps))
         plan = self._plans.get(signature)
         frame = self._frame(inputs, weights or NO_OVERRIDES, update_statistics)
@@ -134,6 +143,9 @@ class GraphModule(nn.Module):
         Returns:
             The steps of the run.
         """
+        if self.fixed is not None and not self.fixed.fits(inputs):
+            twin = self._twin(self.fixed)
+            return twin.observe(observer, *inputs) if twin else self.observe(observer, *self.fixed.piece(inputs))
         with torch.no_grad():
             return self._trace(self._frame(inputs, NO_OVERRIDES, False), set(), observer).steps
 
@@ -164,6 +176,7 @@ class GraphModule(nn.Module):
         copy._parameters = deepcopy(self._parameters, memo)
         copy._buffers = deepcopy(self._buffers, memo)
         copy._plans = OrderedDict()
+        copy._twins = []
         return copy
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
@@ -172,6 +185,20 @@ class GraphModule(nn.Module):
         unexpected: list[str] = rest[-2]
         known = {prefix + name for name in (*self._parameters, *self._buffers)}
         unexpected[:] = [name for name in unexpected if name not in known]
+
+    def _twin(self, fixed: FixedBatch) -> GraphModule | None:
+        if not self._twins:
+            self._twins.append(fixed.twin(self))
+        twin = self._twins[0]
+        if twin is not None:
+            twin.training, twin.around = self.training, self.around
+        return twin
+
+    def _resized(self, fixed: FixedBatch, inputs: tuple[torch.Tensor, ...], **options: Any) -> Any:
+        twin = self._twin(fixed)
+        if twin is not None:
+            return twin(*inputs, **options)
+        return fixed.in_pieces(lambda *piece: self(*piece, **options), inputs)
 
     def _own(self, value: int, slot: Slot, role: Role) -> None:
         """Take a stored tensor in, in single precision at least; names with dots rule ``register_parameter`` out."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import graphs
 import numpy as np
 import onnx
@@ -182,9 +184,62 @@ def test_a_fixed_batch_size_is_opened_where_the_graph_allows(reshape: list[int])
 
 
 def test_a_graph_that_mixes_examples_stays_as_it_is() -> None:
-    nodes = [node("ReduceMean", ["x"], ["m"], axes=[0]), node("Sub", ["x", "m"], ["y"])]
-    proto = graphs.model(nodes, {"x": [4, 3]}, ["y"])
-    assert open_batch(Model.from_proto(proto)) is None
+    assert open_batch(mixing()) is None
+
+
+def mixing() -> Model:
+    """Each batch of four less its mean: a graph that no other batch size fits."""
+    nodes = [
+        node("MatMul", ["x", "w"], ["h"]),
+        node("ReduceMean", ["h"], ["m"], axes=[0]),
+        node("Sub", ["h", "m"], ["y"]),
+    ]
+    return Model.from_proto(graphs.model(nodes, {"x": [4, 3]}, ["y"], {"w": graphs.numbers(3, 2)}))
+
+
+def test_a_module_made_for_one_batch_size_takes_others() -> None:
+    model = fixed([4, 12])
+    module, session = model.module(), onnxruntime.InferenceSession(model.serialize())
+    x = graphs.numbers(7, 2, 3, 3)
+    theirs = np.concatenate([session.run(None, {"x": part})[0] for part in (x[:4], x[3:])])[[0, 1, 2, 3, 5, 6, 7]]
+    out, taps = module(torch.from_numpy(x), taps=["h"])
+    assert graphs.agrees(out.detach().numpy(), theirs)
+    assert taps["h"].shape == (7, 3, 2, 2)
+    weights = {"w": torch.zeros(3, 2, 2, 2)}
+    assert not module(torch.from_numpy(x), weights=weights).any()
+    copy = deepcopy(module)
+    out.sum().backward()
+    with torch.no_grad():
+        for parameter in module.parameters():
+            assert parameter.grad is not None
+            parameter -= parameter.grad
+    assert torch.equal(module(torch.from_numpy(x))[:4], module(torch.from_numpy(x[:4])))
+    assert torch.equal(copy(torch.from_numpy(x)), out)
+
+
+def test_a_graph_that_cannot_be_opened_runs_in_pieces() -> None:
+    model = mixing()
+    module, session = model.module(), onnxruntime.InferenceSession(model.serialize())
+    x = graphs.numbers(6, 3)
+    filled = np.concatenate([x, x[-1:], x[-1:]])
+    theirs = np.concatenate([session.run(None, {"x": filled[at : at + 4]})[0] for at in (0, 4)])[:6]
+    out = module(torch.from_numpy(x))
+    assert graphs.agrees(out.detach().numpy(), theirs)
+    out.square().sum().backward()
+    assert module.get_parameter("w").grad.abs().sum() > 0
+    seen = []
+    module.observe(lambda _node, _arguments, outputs: seen.append(outputs), torch.from_numpy(x))
+    assert len(seen) == 3
+    with pytest.raises(ModelError, match="batches of 4 examples, and there are none"):
+        module(torch.zeros(0, 3))
+
+
+def test_values_without_one_row_an_example_do_not_run_in_pieces() -> None:
+    nodes = [node("MatMul", ["x", "w"], ["h"]), node("ReduceMean", ["h"], ["y"], keepdims=0)]
+    model = Model.from_proto(graphs.model(nodes, {"x": [4, 3]}, ["y"], {"w": graphs.numbers(3, 2)}))
+    assert model.module()(torch.ones(4, 3)).shape == ()
+    with pytest.raises(ModelError, match="made for batches of 4 examples"):
+        model.module()(torch.ones(3, 3))
 
 
 def residual() -> Model:

@@ -1,0 +1,77 @@
+"""A module whose graph is made for one batch size, run on batches of any size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from harden.errors import ModelError
+
+if TYPE_CHECKING:
+    from harden.graph.module import GraphModule
+    from harden.graph.program import Program
+
+
+@dataclass(frozen=True)
+class FixedBatch:
+    """The batch size of a graph, and how to leave it.
+
+    Attributes:
+        size: Examples that the graph's inputs name.
+        opened: The program of the same network for any batch size, or None where the graph does not allow it; asked
+            only once it is needed, because finding out takes a few runs of the network.
+    """
+
+    size: int
+    opened: Callable[[], Program | None]
+
+    def fits(self, inputs: Sequence[Any]) -> bool:
+        """Whether the graph takes these inputs as they are, or no number of examples can be told."""
+        counts = {len(item) for item in inputs if isinstance(item, torch.Tensor) and item.ndim}
+        return counts == {self.size} or len(counts) != 1
+
+    def twin(self, module: GraphModule) -> GraphModule | None:
+        """A module for any batch size on the very parameters and statistics of ``module``."""
+        program = self.opened()
+        if program is None:
+            return None
+        other = type(module)(program)
+        other._parameters, other._buffers = module._parameters, module._buffers
+        return other
+
+    def in_pieces(self, run: Callable[..., Any], inputs: Sequence[torch.Tensor]) -> Any:
+        """Run in batches of the graph's own size, the last one filled up with its last example.
+
+        Args:
+            run: Takes one piece of each input; returns tensors, or tuples and dicts of them.
+            inputs: All with the same number of examples.
+
+        Raises:
+            ModelError: There are no examples, or an output does not have one row an example.
+        """
+        count = len(inputs[0])
+        if count == 0:
+            raise ModelError(f"the model is made for batches of {self.size} examples, and there are none")
+        found = [run(*self.piece(inputs, start)) for start in range(0, count, self.size)]
+        return self._joined(found, count)
+
+    def piece(self, inputs: Sequence[torch.Tensor], start: int = 0) -> list[torch.Tensor]:
+        """The examples from ``start`` on, as many as the graph takes."""
+        rows = torch.arange(start, start + self.size).clamp_max(len(inputs[0]) - 1)
+        return [item[rows.to(item.device)] for item in inputs]
+
+    def _joined(self, found: list[Any], count: int) -> Any:
+        first = found[0]
+        if isinstance(first, tuple):
+            return tuple(self._joined(list(parts), count) for parts in zip(*found, strict=True))
+        if isinstance(first, dict):
+            return {key: self._joined([part[key] for part in found], count) for key in first}
+        if not isinstance(first, torch.Tensor) or first.shape[:1] != (self.size,):
+            raise ModelError(
+                f"the model is made for batches of {self.size} examples, and its values have not one row each",
+                fix="Export it with a dynamic batch size",
+            )
+        return torch.cat(found)[:count]
