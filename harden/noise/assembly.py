@@ -123,6 +123,10 @@ class _Builder:
                 if law is not None:
                     found.append(Stage(name, law, ages=stage in ("drift", "read")))
                     self.problems += _beyond(definition.time, law, name)
+            if stage == "stuck" and self.values["stuck_at"]:
+                law = self._law({"law": "stuck_at", "rate": "$stuck_at"}, "stuck_at")
+                if law is not None:
+                    found.append(Stage("stuck_at", law, ages=False))
         return found
 
     def _law(self, fields: dict[str, Any], name: str) -> NoiseLaw | None:

@@ -39,6 +39,12 @@ COMMON = {
         choices=("straight", "own"),
         about="of training: straight through, or with each weight's own factor where the noise follows its size",
     ),
+    "stuck_at": Knob(
+        default=0.0,
+        min=0,
+        max=1,
+        about="share of the devices that are stuck, half of them at either end of their range",
+    ),
     "c2c": Knob(default=0.0, min=0, about="cell to cell: relative standard deviation of each device's own gain"),
 }
 

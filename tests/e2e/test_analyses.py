@@ -22,7 +22,8 @@ def test_analyses_land_in_their_own_keys(prepared: Path, command: Callable[..., 
     assert {row["key"] for row in rows} == keys
     assert all({"share", "drop", "gain"} <= set(row) for row in rows)
     assert 0 <= document["sensitivity_r2"] <= 1
-    assert [entry["sweep"]["severity"] for entry in document["corners"]] == [0.5, 1.0, 1.5, 2.0]
+    corners = [(entry["sweep"]["severity"], entry["sweep"]["stuck_at"]) for entry in document["corners"]]
+    assert corners == [(scale, rate) for scale in (0.5, 1.0, 1.5, 2.0) for rate in (0.0, 0.001, 0.01)]
     assert [entry["sweep"]["severity"] for entry in document["stress"]] == [1.0, 1.1, 1.25, 1.4]
     assert document["worst_case"]
     assert document["landscape"]
