@@ -15,6 +15,8 @@ _BATCH = "batch"
 
 def fixed_batch(model: Model) -> int | None:
     """The batch size that a file is made for: the first size of its inputs, where all of them name the same number."""
+    if not all(item.type.tensor_type.elem_type for item in model.proto.graph.input):
+        return None  # a sequence or an optional
     sizes = {spec.shape[0] if spec.shape else None for spec in model.inputs}
     (size,) = sizes if len(sizes) == 1 else (None,)
     return size if isinstance(size, int) else None

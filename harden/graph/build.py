@@ -78,7 +78,9 @@ class _Builder:
         for node in walk(nodes):
             if node.bodies:
                 node.captured = _captured(node)
-        program = Program(self.names, nodes, inputs, outputs, self.stored, self.opsets)
+        declared = {item.name: item.type.tensor_type.elem_type for item in graph.input}
+        types = tuple(declared[self.names[value]] for value in inputs)
+        program = Program(self.names, nodes, inputs, outputs, self.stored, self.opsets, types)
         mark_carried(program)
         return program
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from onnx import TensorProto
 from torch import nn
 
 from harden.errors import ModelError
@@ -19,7 +20,7 @@ from harden.graph.quantized import Quantization
 from harden.graph.resizing import FixedBatch
 from harden.graph.roles import Role, Roles, assign_roles
 from harden.graph.storage import Slot
-from harden.graph.tensors import to_torch, torch_type
+from harden.graph.tensors import TORCH_TYPES, to_torch, torch_type
 from harden.graph.unsupported import raise_unsupported
 
 _PLANS_KEPT = 16
@@ -106,7 +107,8 @@ class GraphModule(nn.Module):
         """Run the graph.
 
         Args:
-            inputs: One tensor (or sequence of tensors, or None) for each of ``input_names``.
+            inputs: One tensor (or sequence of tensors, or None) for each of ``input_names``. Floating-point numbers
+                where the graph takes others, such as token numbers, are cast to the graph's type.
             weights: Tensors to compute with in place of the module's own: by the key of an analog use, at that use;
                 by the name of a parameter or statistic, everywhere it is read.
             taps: Names of values to return as well.
@@ -229,15 +231,16 @@ class GraphModule(nn.Module):
             else:
                 tensor = self._parameters[name] if name in self._parameters else self._buffers[name]
             values[value] = tie.entering(tensor)
-        for value, tensor in zip(self.program.inputs, inputs, strict=False):
-            values[value] = tensor
+        for value, tensor, kind in zip(self.program.inputs, inputs, self.program.input_types, strict=False):
+            values[value] = _declared(tensor, kind)
         device = next((item.device for item in inputs if isinstance(item, torch.Tensor)), torch.device("cpu"))
         return Frame(values, self.training, update, self._by_node, weights, device, frozenset(frozen))
 
     def _check(self, inputs: tuple[Any, ...], weights: Mapping[str, torch.Tensor]) -> None:
         if len(inputs) != len(self.program.inputs):
             takes = f"{len(self.program.inputs)} inputs ({', '.join(self.input_names)})"
-            raise ModelError(f"the model takes {takes}, {len(inputs)} were given")
+            fix = "Data sets feed one input; export the model with the others fixed" if len(inputs) == 1 else None
+            raise ModelError(f"the model takes {takes}, {len(inputs)} were given", fix=fix)
         for name in weights:
             if name not in self._keys and name not in self._parameters and name not in self._buffers:
                 raise ModelError(f"the model has no weight called '{name}'")
@@ -299,6 +302,17 @@ def _ancestors(value: int, makers: Mapping[int, Node], frame: Frame) -> list[Nod
             stack.append((current, True))
             stack.extend((source, False) for source in (*node.inputs, *node.captured) if source)
     return order
+
+
+def _declared(item: Any, kind: int) -> Any:
+    """An input in the type the graph declares: data sets give single precision, whatever the model takes.
+
+    A graph in single precision may well be run in double, with parameters to match.
+    """
+    wanted = None if kind == TensorProto.FLOAT else TORCH_TYPES.get(kind)
+    if wanted is None or not isinstance(item, torch.Tensor) or not item.is_floating_point() or item.dtype == wanted:
+        return item
+    return item.to(wanted)
 
 
 def _by_node(uses: Sequence[Use]) -> dict[str, tuple[tuple[int, str], ...]]:

@@ -75,6 +75,7 @@ class Program:
         outputs: The graph's outputs.
         stored: Tensors that the file holds, by the value they give.
         opsets: Opset version by domain.
+        input_types: The ONNX element type that each input declares; 0 for none.
     """
 
     names: list[str]
@@ -83,6 +84,7 @@ class Program:
     outputs: tuple[int, ...]
     stored: dict[int, Slot]
     opsets: dict[str, int]
+    input_types: tuple[int, ...] = ()
 
     def walk(self) -> Iterator[Node]:
         """Every node, nested ones after the node that holds them."""

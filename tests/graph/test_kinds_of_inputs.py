@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import graphs
@@ -14,7 +15,7 @@ from onnx import TensorProto, helper
 from harden import methods
 from harden.data.dataset import Dataset
 from harden.data.preprocess import Preprocess
-from harden.errors import HardenError
+from harden.errors import HardenError, ModelError
 from harden.evaluation.evaluate import evaluate
 from harden.graph.file import Model
 from harden.noise.profile import Profile
@@ -155,3 +156,57 @@ def test_transforms_take_a_model_made_for_one_batch_size(method: str, openable: 
     done = methods.load(method, {}).apply(model, batches, NOISE, seed=0)
     assert [spec.shape for spec in done.model.inputs] == [(8, 6)]
     assert accuracy(done.model, data) >= accuracy(model, data) - 0.1
+
+
+def tokens(dtype: int) -> Model:
+    """A text classifier: the mean of an embedding, and two layers."""
+    nodes = [
+        node("Gather", ["table", "x"], ["e"], "embedding"),
+        node("ReduceMean", ["e"], ["p"], axes=[1], keepdims=0),
+        node("MatMul", ["p", "w"], ["h"], "first"),
+        node("Relu", ["h"], ["r"]),
+        node("MatMul", ["r", "v"], ["y"], "last"),
+    ]
+    tensors = {
+        "table": graphs.numbers(40, 8),
+        "w": 0.4 * graphs.numbers(8, 16, seed=1),
+        "v": 0.4 * graphs.numbers(16, 3, seed=2),
+    }
+    proto = graphs.model(nodes, {"x": ["n", 5]}, ["y"], tensors)
+    proto.graph.input[0].type.tensor_type.elem_type = dtype
+    return typed(proto, y=["n", 3])
+
+
+@pytest.mark.parametrize("dtype", [TensorProto.INT64, TensorProto.INT32])
+def test_token_numbers_of_an_archive_train_a_model(dtype: int, tmp_path: Path) -> None:
+    stream = np.random.Generator(np.random.SFC64(3))
+    labels = np.arange(90) % 3
+    numbers = 13 * labels[:, None] + stream.integers(0, 14, (90, 5))
+    np.savez(tmp_path / "texts.npz", x=numbers.astype(np.int64), y=labels)
+    data = Dataset.open(tmp_path / "texts.npz", PLAIN)
+    model = tokens(dtype)
+    done = trained(model, data, steps=120)
+    assert (done.model.tensors()["table"] != model.tensors()["table"]).any()
+    assert accuracy(done.model, data) > 0.9
+
+
+def test_a_half_precision_model_trains_on_single_precision_data() -> None:
+    nodes = [node("MatMul", ["x", "w"], ["h"], "first"), node("Relu", ["h"], ["r"]), node("MatMul", ["r", "v"], ["y"])]
+    tensors = {
+        "w": (0.4 * graphs.numbers(6, 16)).astype(np.float16),
+        "v": (0.4 * graphs.numbers(16, 3, seed=1)).astype(np.float16),
+    }
+    proto = graphs.model(nodes, {"x": ["n", 6]}, ["y"], tensors, dtype=TensorProto.FLOAT16)
+    proto.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", TensorProto.FLOAT16, ["n", 3]))
+    assert accuracy(trained(Model.from_proto(proto), clouds()).model, clouds()) > 0.9
+
+
+def test_a_second_input_is_refused_by_name() -> None:
+    nodes = [node("Add", ["x", "z"], ["s"]), node("MatMul", ["s", "w"], ["y"], "only")]
+    shapes = {"x": ["n", 6], "z": ["n", 6]}
+    model = typed(graphs.model(nodes, shapes, ["y"], {"w": graphs.numbers(6, 3)}), y=["n", 3])
+    assert parity(model, (graphs.numbers(2, 6), graphs.numbers(2, 6, seed=1))).passed
+    for use in (lambda: evaluate(model, NOISE, clouds(), chips=1, threads=1), lambda: trained(model, clouds())):
+        with pytest.raises(ModelError, match=r"x, z") as caught:
+            use()
+        assert "export" in (caught.value.fix or "").lower()
