@@ -88,6 +88,11 @@ def _clip(value: object) -> object:
     return value
 
 
+def _percent(value: object) -> object:
+    return value.strip().removesuffix("%") if isinstance(value, str) else value
+
+
+Percent = Annotated[float, BeforeValidator(_percent)]
 Duration = Annotated[float, BeforeValidator(seconds)]
 Numbers = Annotated[tuple[float, ...], BeforeValidator(_separated)]
 Durations = Annotated[tuple[Annotated[float, Field(ge=0)], ...], BeforeValidator(_durations)]
@@ -144,6 +149,12 @@ class FitSettings(Settings):
     gradient_clip: float = Field(5.0, gt=0, description="largest 2-norm of the gradient")
     protect: str | None = Field(
         None, description="keep the layers that noise hurts most digital: auto:5% of the weights at most"
+    )
+    clamp_activations: Percent | None = Field(
+        None, gt=0, le=100, description="clamp ReLU-like activations to this percentile on --data, such as 99.99%"
+    )
+    allow_new_nodes: bool = Field(
+        False, description="allow nodes in the graph that it did not have: clamps, a Mul per channel for rescale"
     )
     fold_bn: bool = Field(False, description="fold batch norms into the weights first, as the deployed file has them")
     seeds: int = Field(1, ge=1, description="repeat the run with so many seeds, each in a folder of its own")

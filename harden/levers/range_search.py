@@ -1,4 +1,4 @@
-"""The clip of each tensor, or of each column, that lets least error through, in place of a number of standard deviations for all.
+"""The clip of each tensor, or of each column, that lets least error through: in place of one number for all.
 
 Clipping costs what is cut off and saves noise, where noise follows the largest weight. For every tensor the expected
 squared error of its layer's outputs is worked out on calibration inputs:

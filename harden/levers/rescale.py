@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -36,6 +37,12 @@ _SIGMA = 0.1  # of the noise that is planned for, relative to the largest weight
 _LARGEST = math.log(1e4)
 
 
+def rescale_model(model: Any, inputs: tuple[Tensor, ...], digital: Sequence[str] = ()) -> tuple[Any, dict[str, Any]]:
+    """:func:`rescale` for a model; gives the model and the record."""
+    changed, record = rescale(model.module().eval(), inputs, digital)
+    return model.with_weights(changed), record
+
+
 def rescale(
     net: Any, inputs: tuple[Tensor, ...], digital: Sequence[str] = ()
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -50,12 +57,37 @@ def rescale(
         Changed tensors by name, and a record: ``layers``, ``channels``, ``noise_before`` and ``noise_after`` (J, in
         units of the noise's variance over a tensor's largest weight squared).
     """
+    found = solve(net, inputs, digital)
+    return found.of(net), found.record
+
+
+@dataclass(frozen=True)
+class Rescaling:
+    """Scales of a graph's channels, whatever numbers the graph has.
+
+    Attributes:
+        channels: The channels.
+        roots: Which channel stands for each, [channels].
+        scales: Logarithm of each channel's scale, [channels].
+        record: What was won.
+    """
+
+    channels: Channels
+    roots: Tensor
+    scales: Tensor
+    record: dict[str, Any]
+
+    def of(self, net: Any) -> dict[str, Tensor]:
+        """The tensors of a network of this graph that change, rescaled."""
+        return apply(self.channels, self.roots, self.scales, _values(net))
+
+
+def solve(net: Any, inputs: tuple[Tensor, ...], digital: Sequence[str] = ()) -> Rescaling:
+    """The scales of :func:`rescale`, to be applied to this network or to another of the same graph."""
     with torch.no_grad():
         channels = find_channels(net, inputs, digital)
     roots = channels.roots()
-    values = {**dict(net.named_parameters()), **dict(net.named_buffers())}
-    scales = bounded(channels, roots, _solve(channels, roots), values)
-    changed = apply(channels, roots, scales, values)
+    scales = bounded(channels, roots, _solve(channels, roots), _values(net))
     still = torch.zeros_like(scales)
     record = {
         "layers": len(channels.layers),
@@ -63,7 +95,11 @@ def rescale(
         "noise_before": float(_noise(channels.layers, roots, still)),
         "noise_after": float(_noise(channels.layers, roots, scales)),
     }
-    return changed, record
+    return Rescaling(channels, roots, scales, record)
+
+
+def _values(net: Any) -> dict[str, Tensor]:
+    return {**dict(net.named_parameters()), **dict(net.named_buffers())}
 
 
 def apply(channels: Channels, roots: Tensor, scales: Tensor, values: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -223,6 +223,7 @@ class Transform:
         at_s: float | None = None,
         digital: Sequence[str] = (),
         seed: int = 0,
+        allow_new_nodes: bool = False,
     ) -> Transformed:
         """Transform a model.
 
@@ -233,6 +234,7 @@ class Transform:
             at_s: Seconds since programming; None is the profile's first valid time.
             digital: Globs of tensors or nodes that are off the crossbars.
             seed: Root of the random streams.
+            allow_new_nodes: Whether the graph may get nodes that it did not have.
         """
         raise TypeError(f"{type(self).__module__} does not define apply")
 

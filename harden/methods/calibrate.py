@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
+from harden.graph.insertion import insert
 from harden.methods.base import Numbers, Options, Transform, Transformed, listed
 from harden.registry import LEVERS
 
@@ -63,8 +64,13 @@ class Method(Transform):
         at_s: float | None = None,
         digital: Sequence[str] = (),
         seed: int = 0,
+        allow_new_nodes: bool = False,
     ) -> Transformed:
         """The model at the best clip."""
+        given = model
+        new_nodes = LEVERS.module("new_nodes")
+        places = new_nodes.output_scales(model.module().eval(), batches[0], digital) if allow_new_nodes else []
+        model = insert(model, places)
         clean = model.module().eval()
         judge = _Judge(clean, _first(batches, self.config.judged), profile, at_s, digital, seed, self.config.chips)
         tried = []
@@ -76,7 +82,11 @@ class Method(Transform):
             if best is None or distance < best[0]:
                 best = distance, candidate, {"clip": k, **record}
         assert best is not None
-        return Transformed(best[1], {**best[2], "tried": tried, "distance_before": judge.distance(clean)})
+        record = {**best[2], "tried": tried, "distance_before": judge.distance(clean)}
+        if not allow_new_nodes:
+            return Transformed(best[1], record)
+        result, count = new_nodes.pruned(given, best[1], places)
+        return Transformed(result, {**record, "new_nodes": count})
 
     def _candidate(
         self,
@@ -95,6 +105,7 @@ class Method(Transform):
                 net.analog_weights(digital), seed=seed, path=("calibrate", i), at_s=at_s, severity=severity
             )
 
+        original = model
         if k is not None:
             if isinstance(k, str):
                 search = LEVERS.module("range_search").search_ranges
@@ -103,13 +114,15 @@ class Method(Transform):
                 clipped = _clipped(clean, k, digital)
             model = model.with_weights(clipped)
             model = model.with_weights(LEVERS.module("batch_norm").reestimate(model.module(), batches))
-        changed, record = LEVERS.module("rescale").rescale(model.module().eval(), batches[0], digital)
-        model = model.with_weights(changed)
+        scales = LEVERS.module("rescale").solve(model.module().eval(), batches[0], digital)
+        model = model.with_weights(scales.of(model.module()))
+        # What a layer should give is scaled as the layer is.
+        right = original.with_weights(scales.of(clean)).module().eval()
         net = model.module()
         model = model.with_weights(LEVERS.module("batch_norm").reestimate(net, batches, draw_from(net)))
         net = model.module().eval()
-        corrected = LEVERS.module("match_statistics").match_statistics(net, clean, batches, draw_from(net))
-        return model.with_weights(corrected), record
+        corrected = LEVERS.module("match_statistics").match_statistics(net, right, batches, draw_from(net))
+        return model.with_weights(corrected), scales.record
 
 
 def _clipped(net: Any, k: float, digital: Sequence[str]) -> dict[str, Tensor]:

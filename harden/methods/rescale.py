@@ -29,7 +29,8 @@ class Method(Transform):
     r"""Scale channels up and down so that noise relative to a tensor's largest weight harms less.
 
     Equation: :math:`W_{oi} \to W_{oi} s_o / s_i`, with the s undone where the channel is read; the s minimise the noise
-    relative to the signal, summed over layers. No node is added.
+    relative to the signal, summed over layers. No node is added, unless ``--allow-new-nodes`` permits a ``Mul`` behind
+    layers without a batch norm: then every output channel has a scale of its own there, too.
 
     Use it first: it takes seconds, needs no data, and leaves the clean function as it is. It does nothing for noise
     that is relative to each weight or to each column.
@@ -56,6 +57,7 @@ class Method(Transform):
         at_s: float | None = None,
         digital: Sequence[str] = (),
         seed: int = 0,
+        allow_new_nodes: bool = False,
     ) -> Transformed:
         """The rescaled model.
 
@@ -63,8 +65,9 @@ class Method(Transform):
             VerificationError: The rescaled network does not compute the same.
         """
         net = model.module().eval()
-        changed, record = LEVERS.module("rescale").rescale(net, batches[0], digital)
-        rescaled = model.with_weights(changed)
+        rescaled, record = LEVERS.module("new_nodes" if allow_new_nodes else "rescale").rescale_model(
+            model, batches[0], digital
+        )
         error = relative_change(net, rescaled.module().eval(), batches[0])
         if error > self.config.tolerance:
             raise VerificationError(

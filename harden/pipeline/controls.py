@@ -38,7 +38,14 @@ def run_controls(prepared: Prepared, folder: Path, notify: Notify, steps: int | 
         "none": ("noise-free fine-tuning, same levers", plan),
         "none_bare": (
             "noise-free fine-tuning, no levers",
-            replace(plan, clip=None, batch_norm_reestimation="off", teacher="none", teacher_match="logits", teacher_taps=()),
+            replace(
+                plan,
+                clip=None,
+                batch_norm_reestimation="off",
+                teacher="none",
+                teacher_match="logits",
+                teacher_taps=(),
+            ),
         ),
     }
     record = folder / _RECORD

@@ -16,6 +16,7 @@ from harden import __version__, methods
 from harden.errors import SettingsError
 from harden.graph.file import Model
 from harden.pipeline.budget import steps_within
+from harden.pipeline.clamping import with_clamps
 from harden.pipeline.prepare import Prepared
 from harden.pipeline.progress import Notify
 from harden.pipeline.verification import save_verified
@@ -52,6 +53,9 @@ def harden_model(prepared: Prepared, folder: Path, notify: Notify) -> tuple[Mode
     if record.exists() and (folder / "model.onnx").exists():
         return Model.load(folder / "model.onnx"), json.loads(record.read_text(encoding="utf-8"))
     hardened, weights, made = _STEPS[prepared.kind](prepared, folder, notify)
+    percentile = prepared.settings.clamp_activations
+    hardened, clamps = with_clamps(hardened, percentile, _batches(prepared) if percentile else [])
+    made["levers"] |= clamps
     hardened = hardened.with_metadata(_metadata(prepared))
     write_atomic(folder / "model.safetensors", save(weights))
     made["check"] = save_verified(hardened, prepared.examples(_CHECKED_EXAMPLES), folder, digital=prepared.digital)
@@ -110,6 +114,7 @@ def _transformed(prepared: Prepared, folder: Path, notify: Notify) -> tuple[Mode
             at_s=prepared.noise[0].at_s,
             digital=prepared.digital,
             seed=prepared.settings.seed,
+            allow_new_nodes=prepared.settings.allow_new_nodes,
         )
     finally:
         torch.set_num_threads(threads)

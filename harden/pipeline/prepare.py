@@ -14,6 +14,7 @@ from harden.evaluation.feed import Feed
 from harden.evaluation.plan import Condition
 from harden.graph.file import Model
 from harden.graph.folding import fold_batch_norms
+from harden.pipeline.clamping import check_new_nodes
 from harden.pipeline.inputs import (
     check_fits,
     open_conditions,
@@ -86,6 +87,7 @@ def prepare(settings: FitSettings) -> Prepared:
     method = methods.load(settings.method, settings.options)
     needs_data = getattr(method, "needs_data", True)
     require(settings, "profile", *(["data"] if needs_data else []))
+    check_new_nodes(settings)
     if settings.protect:
         budget_of(settings.protect)
     conditions = open_conditions(settings.profile, settings.at)
