@@ -192,6 +192,9 @@ class EvalSettings(Settings):
     """Settings of ``harden eval``."""
 
     sweep: Texts = Field((), description="vary a knob of the profile, key=start:stop:step, or severity; may repeat")
+    copies: Texts = Field(
+        (), description="what if N devices were averaged for each weight: N, or GLOB=N for some; may repeat"
+    )
     until: str | None = Field(
         None, description="only as many chips and images as the mean needs, such as 'ci95(mean_accuracy)<0.005'"
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harden.errors import SettingsError
+from harden.evaluation.copies import Copies
 from harden.noise.profile import Profile
 
 
@@ -20,6 +21,7 @@ class Condition:
         profile: The noise, severity included.
         at_s: Seconds since programming; None is the profile's first valid time.
         sweep: The swept knobs and their values, for curves; empty outside a sweep.
+        copies: Devices averaged for each weight, globs with numbers; see :mod:`harden.evaluation.copies`.
 
     Raises:
         ProfileError: The time is outside the profile's valid times.
@@ -28,6 +30,7 @@ class Condition:
     profile: Profile
     at_s: float | None = None
     sweep: dict[str, float] = field(default_factory=dict)
+    copies: Copies = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "at_s", self.profile.check_time(self.at_s))
@@ -39,13 +42,17 @@ class Condition:
 
     def describe(self) -> dict[str, Any]:
         """What identifies the condition in the document."""
-        described = {
+        described: dict[str, Any] = {
             "name": self.profile.name,
             "digest": self.profile.digest,
             "parameters": dict(self.profile.parameters),
             "at_s": self.time,
         }
-        return {**described, "sweep": dict(self.sweep)} if self.sweep else described
+        if self.sweep:
+            described["sweep"] = dict(self.sweep)
+        if self.copies:
+            described["copies"] = dict(self.copies)
+        return described
 
 
 @dataclass(frozen=True)
@@ -92,6 +99,7 @@ class Plan:
             "at_s": condition.time,
             "seed": self.seed,
             "chip": task.chip,
+            **({"copies": dict(condition.copies)} if condition.copies else {}),
         }
 
     def digest(self, **others: Any) -> str:

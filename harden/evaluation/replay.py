@@ -74,6 +74,7 @@ def worst_chips(
                 "chip": int(chip),
                 "accuracy": float(accuracies[chip]),
                 "digital": list(digital),
+                **({"copies": entry["copies"]} if entry.get("copies") else {}),
             }
             for chip in np.argsort(accuracies, kind="stable")[:count]
         ]
@@ -124,7 +125,7 @@ def replay(record: Mapping[str, Any], model: Model, data: Dataset, profile: Prof
             where=str(data.source),
             fix="Use the same data and --limit",
         )
-    condition = Condition(_profile(record, profile), record["at_s"])
+    condition = _condition(record, profile)
     with bench_of(model, data, digital=tuple(record.get("digital", ()))) as bench:
         chip = draw_chip(condition, bench.weights, seed=record["seed"], index=record["chip"])
         path = ("chip", record["chip"])
@@ -147,11 +148,16 @@ def chip_onnx(record: Mapping[str, Any], model: Model, profile: Profile | None =
     """
     if model.sha256 != record["model_sha256"]:
         raise ModelError("this is not the model of the chip", where=str(model.source), fix="Use the evaluated file")
-    condition = Condition(_profile(record, profile), record["at_s"])
+    condition = _condition(record, profile)
     weights = model.analog_weights(tuple(record.get("digital", ())))
     chip = draw_chip(condition, weights, seed=record["seed"], index=record["chip"])
     uses = {key: replace(use, tensor=chip[key]) for key, use in weights.items()}
     return split_uses(model.proto, uses).proto.SerializeToString()
+
+
+def _condition(record: Mapping[str, Any], profile: Profile | None) -> Condition:
+    copies = tuple(record.get("copies", {}).items())
+    return Condition(_profile(record, profile), record["at_s"], copies=copies)
 
 
 def _profile(record: Mapping[str, Any], profile: Profile | None) -> Profile:

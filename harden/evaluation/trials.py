@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from harden.errors import HardenError
+from harden.evaluation.copies import averaged_chip
 from harden.evaluation.feed import Feed
 from harden.evaluation.plan import Condition, Plan, Task
 from harden.evaluation.surround import Surround
@@ -126,7 +127,7 @@ def draw_chip(
     condition: Condition, weights: Mapping[str, AnalogWeight], *, seed: int, index: int
 ) -> dict[str, torch.Tensor]:
     """The weights of virtual chip ``index`` under a condition."""
-    return condition.profile.chip(weights, seed=seed, index=index, at_s=condition.time)
+    return averaged_chip(condition.profile, weights, condition.copies, seed=seed, index=index, at_s=condition.time)
 
 
 def relative_noise(weights: Mapping[str, AnalogWeight], chip: Mapping[str, torch.Tensor]) -> float:

@@ -46,6 +46,8 @@ def add_column_baseline(
         profile = condition.profile
         if not profile.scales_with_range or profile.parameters.get("reference") != "tensor":
             continue
-        column = Condition(replace(profile, knobs={**profile.knobs, "reference": "column"}), condition.at_s)
+        column = Condition(
+            replace(profile, knobs={**profile.knobs, "reference": "column"}), condition.at_s, copies=condition.copies
+        )
         found = evaluate(model, column, data, chips=count, seed=seed, threads=threads, digital=digital).document
         entry["column_baseline"] = {"chips": count, "accuracy": found["profiles"][0]["accuracy"]}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from harden.data.dataset import Dataset
 from harden.errors import SettingsError
 from harden.evaluation import replay as replaying
+from harden.evaluation.copies import check_copies, parse_copies
 from harden.evaluation.evaluate import evaluate as run_trials
 from harden.evaluation.plan import Condition
 from harden.evaluation.sweeps import parse_sweep, sweep
@@ -43,6 +45,8 @@ def evaluate(settings: EvalSettings, notify: Notify = silent) -> dict[str, Any]:
     require(settings, "profile", "data")
     conditions = _conditions(settings)
     model = open_model(settings.model, weights=settings.weights, pretrained=settings.pretrained)
+    if settings.copies:
+        check_copies(conditions[0].copies, model.analog_weights(settings.digital))
     data = Dataset.open(settings.data, open_preprocess(model, settings), limit=settings.limit)
     if settings.until:
         return evaluate_until(settings, model, data, conditions, thread_count(settings), notify)
@@ -74,14 +78,16 @@ def replay(settings: EvalSettings) -> dict[str, Any]:
 
 
 def _conditions(settings: EvalSettings) -> tuple[Condition, ...]:
-    conditions = open_conditions(settings.profile, settings.at)
+    copies = parse_copies(settings.copies)
+    conditions = tuple(replace(one, copies=copies) for one in open_conditions(settings.profile, settings.at))
     if not settings.sweep:
         return conditions
     axes = dict(parse_sweep(text) for text in settings.sweep)
     if settings.until:
         raise SettingsError("--sweep and --until do not go together", fix="Sweep with a fixed number of --chips")
     profiles = [Profile.parse(text) for text in settings.profile]
-    return tuple(one for profile in profiles for one in sweep(profile, axes, settings.at or None))
+    swept = (one for profile in profiles for one in sweep(profile, axes, settings.at or None))
+    return tuple(replace(one, copies=copies) for one in swept)
 
 
 def _document(
