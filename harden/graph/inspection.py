@@ -9,7 +9,7 @@ from harden.graph.analog import is_digital, scan_uses
 from harden.graph.program import Node, Program
 from harden.graph.roles import Role, assign_roles
 from harden.graph.tensors import FLOATS
-from harden.graph.unsupported import missing_operators
+from harden.graph.unsupported import computes_on_integers, missing_operators
 
 if TYPE_CHECKING:
     from harden.graph.file import Model
@@ -23,7 +23,12 @@ def unsupported(model: Model) -> list[dict[str, Any]]:
     Operators that harden does not know, and layers whose weights are not numbers that the file stores.
     """
     program = model.program
-    rows = [{**row, "reason": "the operator is not supported"} for row in missing_operators(program)]
+    missing = "the operator is not supported"
+    integers = "the layer works on integers; only QDQ quantisation is supported"
+    rows = [
+        {**row, "reason": integers if computes_on_integers(row["op"]) else missing}
+        for row in missing_operators(program)
+    ]
     lost: dict[tuple[str, str], list[str]] = {}
     for node in scan_uses(program, assign_roles(program))[1]:
         lost.setdefault((node.domain, node.op), []).append(node.label)

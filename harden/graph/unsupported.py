@@ -8,6 +8,12 @@ from harden.errors import UnsupportedError
 from harden.graph.program import Program
 
 _SHOWN = 3
+_INTEGER_LAYERS = ("QLinear", "QAttention", "QGemm", "DynamicQuantize", "MatMulInteger", "ConvInteger")
+
+
+def computes_on_integers(op: str) -> bool:
+    """Whether an operator belongs to the form of quantisation whose layers work on integers (not QDQ)."""
+    return op.startswith(_INTEGER_LAYERS)
 
 
 def missing_operators(program: Program) -> list[dict[str, Any]]:
@@ -36,7 +42,7 @@ def raise_unsupported(program: Program) -> None:
         name = f"{entry['domain']}.{entry['op']}" if entry["domain"] else entry["op"]
         nodes = ", ".join(entry["nodes"][:_SHOWN]) + (", ..." if entry["count"] > _SHOWN else "")
         parts.append(f"{name} ({entry['count']}: {nodes})")
-    raise UnsupportedError(
-        f"{len(missing)} operators are not supported: " + "; ".join(parts),
-        fix="docs/operators.md lists the supported ones; export without these, or add them to harden/graph/ops",
-    )
+    fix = "docs/operators.md lists the supported ones; export without these, or add them to harden/graph/ops"
+    if any(computes_on_integers(entry["op"]) for entry in missing):
+        fix = "The model is quantised with layers on integers: quantise it in QDQ form instead, or give the original"
+    raise UnsupportedError(f"{len(missing)} operators are not supported: " + "; ".join(parts), fix=fix)

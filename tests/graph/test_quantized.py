@@ -11,6 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from harden.errors import UnsupportedError
 from harden.graph.file import Model
+from harden.graph.inspection import unsupported
 
 node = helper.make_node
 
@@ -125,3 +126,19 @@ def test_a_weight_whose_scale_is_computed_is_refused() -> None:
     tensors = {"ls": np.float32(-3), "w": np.ones((2, 2), np.int8)}
     with pytest.raises(UnsupportedError, match="MatMul 'product'"):
         Model.from_proto(graphs.model(nodes, {"x": ["n", 2]}, ["y"], tensors)).module()
+
+
+def test_layers_on_integers_are_named_and_the_way_out_is_told() -> None:
+    nodes = [
+        node("DynamicQuantizeLinear", ["x"], ["q", "s", "z"]),
+        node("MatMulInteger", ["q", "w", "z"], ["i"], "product"),
+        node("Cast", ["i"], ["f"], to=TensorProto.FLOAT),
+        node("Mul", ["f", "s"], ["y"]),
+    ]
+    model = Model.from_proto(graphs.model(nodes, {"x": ["n", 2]}, ["y"], {"w": np.ones((2, 2), np.int8)}))
+    rows = unsupported(model)
+    assert [row["op"] for row in rows] == ["DynamicQuantizeLinear", "MatMulInteger"]
+    assert all("only QDQ" in row["reason"] for row in rows)
+    with pytest.raises(UnsupportedError, match=r"MatMulInteger \(1: product\)") as caught:
+        model.module()
+    assert "QDQ form" in (caught.value.fix or "")
