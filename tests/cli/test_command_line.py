@@ -33,7 +33,9 @@ def test_help_imports_no_heavy_package() -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("command", ["fit", "eval", "compare", "inspect", "profiles", "methods", "plan", "report", "doctor", "demo"])
+@pytest.mark.parametrize(
+    "command", ["fit", "eval", "compare", "inspect", "profiles", "methods", "plan", "report", "doctor", "demo"]
+)
 def test_every_command_has_help_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(capsys, command, "--help")
     assert code == 0
