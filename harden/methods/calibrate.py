@@ -33,9 +33,10 @@ class Config(Options):
 class Method(Transform):
     r"""Clip every channel, rescale, and put the statistics right, at the clip that chips like best.
 
-    Equation: :math:`W_o \to \mathrm{clip}(W_o, \pm k\, s_o)` for each output channel; then batch norms (or, in graphs
-    without, weights and biases) are given the statistics that the inputs have under noise; then rescaling. Of the k,
-    the one whose noisy outputs are nearest to the clean network's is taken.
+    Equation: :math:`W_o \to \mathrm{clip}(W_o, \pm k\, s_o)` for each output channel; then rescaling; then batch
+    norms (or, in graphs without, weights and biases) are given the statistics that the inputs have under noise. Of the
+    k, and the search for a k of each channel's own, the one whose noisy outputs are nearest to the clean network's is
+    taken. ``--allow-new-nodes`` permits a ``Mul`` per channel, as in ``rescale``.
 
     Use it where there are inputs but no labels or no time: it takes seconds, and gradients nothing.
 
