@@ -88,6 +88,13 @@ def _clip(value: object) -> object:
     return value
 
 
+def _positive_clip(value: object) -> object:
+    clip = _clip(value)
+    if isinstance(clip, (int, float)) and not clip > 0:
+        raise ValueError("standard deviations must be above 0; write none for no clipping")
+    return clip
+
+
 def _percent(value: object) -> object:
     return value.strip().removesuffix("%") if isinstance(value, str) else value
 
@@ -98,7 +105,7 @@ Numbers = Annotated[tuple[float, ...], BeforeValidator(_separated)]
 Durations = Annotated[tuple[Annotated[float, Field(ge=0)], ...], BeforeValidator(_durations)]
 Texts = Annotated[tuple[str, ...], BeforeValidator(_repeated)]
 Size = Annotated[tuple[int, int], BeforeValidator(_size)]
-Clip = Annotated[Literal["auto", "none", "search"] | Annotated[float, Field(gt=0)], BeforeValidator(_clip)]
+Clip = Annotated[Literal["auto", "none", "search"] | float, BeforeValidator(_positive_clip)]
 
 
 class Settings(BaseModel):
@@ -122,7 +129,7 @@ class Settings(BaseModel):
     limit: int | None = Field(None, ge=1, description="use the first N examples of each data set")
     digital: Texts = Field((), description="glob of tensors or nodes that are kept off the crossbars; may repeat")
     seed: int = Field(0, ge=0, description="root of every random stream")
-    threads: int | None = Field(None, ge=1, description="processor threads; default: all cores")
+    threads: int | None = Field(None, ge=1, le=256, description="processor threads; default: all cores")
     out: str | None = Field(None, description="run folder")
 
 
@@ -301,6 +308,8 @@ def _unknown_keys(values: Mapping[str, Any], path: Path) -> list[str]:
 def _problem(error: Any, given: Mapping[str, object], path: Path) -> str:
     name = str(error["loc"][0]) if error["loc"] else "settings"
     flag = "MODEL" if name == "model" else "-o" if name == "options" else "--" + name.replace("_", "-")
+    if flag == "MODEL" and error["type"] == "missing":
+        return "MODEL is missing: give an ONNX file or timm:NAME"
     place = f"{path}: {name}" if name not in given and error["type"] != "missing" else flag
     message = error["msg"].removeprefix("Value error, ")
     value = error["input"]

@@ -26,4 +26,4 @@ def command(out: Path, quiet: bool, as_json: bool) -> None:
 
     with Screen(quiet) as screen:
         document = demo(out, screen)
-    show(document, as_json, summary(document))
+    show(document, as_json, f"{summary(document)}\nreport: {out / 'run' / 'report.html'}")

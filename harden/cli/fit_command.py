@@ -28,12 +28,12 @@ def command(model: str | None, as_json: bool, verbose: bool, quiet: bool, config
 
     Writes model.onnx, report.html and report.json to the run folder. A killed run is resumed by the same command.
     """
-    from harden.pipeline.fit import fit
+    from harden.pipeline.fit import fit, run_folder
     from harden.pipeline.requirements import enforce
     from harden.report.terminal import summary
 
     settings = read_settings(FitSettings, model, flags, config)
     with Screen(quiet) as screen:
         document = fit(settings, screen)
-    show(document, as_json, summary(document))
+    show(document, as_json, f"{summary(document)}\nreport: {run_folder(settings) / 'report.html'}")
     enforce(settings.require, document["after"])

@@ -86,8 +86,8 @@ def _over_chips(
     return {
         "accuracy": {
             **statistics.describe(accuracies),
-            "ci95": _listed(statistics.mean_interval(accuracies)),
-            "ci95_images": _listed(both),
+            "ci95": _rates(statistics.mean_interval(accuracies)),
+            "ci95_images": _rates(both),
             "quantiles": [
                 {
                     "q": q,
@@ -150,6 +150,13 @@ def _spread(trials: Columns, key: str) -> dict[str, float | None] | None:
 def _listed(interval: tuple[float | None, float | None] | None) -> list[float | None] | None:
     """As JSON gives it back, so that a document equals its own file."""
     return None if interval is None else list(interval)
+
+
+def _rates(interval: tuple[float | None, float | None] | None) -> list[float | None] | None:
+    """An interval of a rate: what lies outside [0, 1] cannot be, and cutting it off loses no coverage."""
+    if interval is None:
+        return None
+    return [None if bound is None else min(max(bound, 0.0), 1.0) for bound in interval]
 
 
 def _verdict(requirement: Requirement, entry: Mapping[str, Any]) -> dict[str, Any]:

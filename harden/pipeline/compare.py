@@ -9,7 +9,8 @@ from harden.data.dataset import Dataset
 from harden.errors import SettingsError
 from harden.evaluation.compare import compare as compare_documents
 from harden.evaluation.evaluate import evaluate
-from harden.pipeline.inputs import open_conditions, open_model, open_preprocess, thread_count
+from harden.graph.file import Model
+from harden.pipeline.inputs import check_digital, open_conditions, open_model, open_preprocess, thread_count
 from harden.pipeline.missing import require
 from harden.pipeline.progress import Notify, silent
 from harden.pipeline.reporting import write_report
@@ -35,9 +36,10 @@ def compare(settings: CompareSettings, notify: Notify = silent) -> dict[str, Any
     if len(set(sources)) < len(sources) or len(sources) < 2:
         raise SettingsError("give two or more different models", fix="harden compare A.onnx B.onnx --profile ... ")
     conditions = open_conditions(settings.profile, settings.at)
+    models = [_opened(source, settings) for source in sources]
     documents = {}
-    for source, name in zip(sources, _names(sources), strict=True):
-        model = open_model(source, weights=settings.weights, pretrained=settings.pretrained)
+    for model, name in zip(models, _names(sources), strict=True):
+        check_digital(model, settings.digital)
         data = Dataset.open(settings.data, open_preprocess(model, settings), limit=settings.limit)
         documents[name] = evaluate(
             model,
@@ -57,6 +59,13 @@ def compare(settings: CompareSettings, notify: Notify = silent) -> dict[str, Any
         with RunFolder(settings.out, to_toml(settings)) as folder:
             write_report(folder.path, document)
     return document
+
+
+def _opened(source: str, settings: CompareSettings) -> Model:
+    """One of the models; ``--weights`` and ``--pretrained`` are for those of timm."""
+    if source.startswith("timm:"):
+        return open_model(source, weights=settings.weights, pretrained=settings.pretrained)
+    return open_model(source)
 
 
 def _names(sources: tuple[str, ...]) -> list[str]:

@@ -20,7 +20,7 @@ from harden.pipeline.analyses import analyse
 from harden.pipeline.column import add_column_baseline
 from harden.pipeline.command import command_line
 from harden.pipeline.environment import environment
-from harden.pipeline.inputs import open_conditions, open_model, open_preprocess, thread_count
+from harden.pipeline.inputs import check_digital, open_conditions, open_model, open_preprocess, thread_count
 from harden.pipeline.missing import require
 from harden.pipeline.progress import Notify, silent
 from harden.pipeline.reporting import write_report
@@ -47,6 +47,7 @@ def evaluate(settings: EvalSettings, notify: Notify = silent) -> dict[str, Any]:
     model = open_model(settings.model, weights=settings.weights, pretrained=settings.pretrained)
     if settings.copies:
         check_copies(conditions[0].copies, model.analog_weights(settings.digital))
+    check_digital(model, settings.digital)
     data = Dataset.open(settings.data, open_preprocess(model, settings), limit=settings.limit)
     if settings.until:
         return evaluate_until(settings, model, data, conditions, thread_count(settings), notify)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TypeVar
 
@@ -139,6 +140,25 @@ def check_fits(model: Model, *data: Dataset) -> None:
         output = session.run(example)[0]
         if one.labels is not None:
             kind_of_output(model, one, output)
+
+
+def check_digital(model: Model, globs: Sequence[str]) -> None:
+    """Refuse a glob that keeps nothing digital: the noise that it was to keep away would be there, unseen.
+
+    Raises:
+        SettingsError: Lists the globs that match no weight.
+    """
+    uses = model.analog_weights().values()
+    idle = [
+        glob
+        for glob in globs
+        if not any(fnmatchcase(text, glob) for use in uses for text in (use.name, use.node, use.key))
+    ]
+    if idle:
+        names = ", ".join(repr(glob) for glob in idle)
+        raise SettingsError(
+            f"--digital {names} matches no weight on a crossbar", fix=f"See harden inspect {model.source}"
+        )
 
 
 def thread_count(settings: Settings) -> int:

@@ -10,6 +10,7 @@ _LINES = {
     "profile": 'profile = "rram1"               # the noise of the hardware; see harden profiles list',
     "data": 'data = "train.parquet"          # parquet, a folder of images, or .npz',
 }
+_EXAMPLES_LINE = 'test = "test.parquet"           # parquet, a folder of images, or .npz'
 _TEST_LINE = 'test = "test.parquet"           # what to report on; optional'
 
 
@@ -29,11 +30,13 @@ def require(settings: Settings, *names: str) -> None:
     flags = " and ".join(f"--{name}" for name in absent)
     trains = "method" in type(settings).model_fields
     lines = [_LINES[name] for name in absent]
-    if trains and "data" in absent:
-        lines.append(_TEST_LINE)
+    if "data" in absent:
+        lines = [line for line in lines if line != _LINES["data"]]
+        lines += [_LINES["data"], _TEST_LINE] if trains else [_EXAMPLES_LINE]
     hint = ". Without data: harden fit MODEL --method rescale" if trains else ""
+    text = f"{flags} {'is' if len(absent) == 1 else 'are'} missing"
+    if len(lines) == 1:
+        raise SettingsError(text, fix=f"Give it, or put this line into {FILE} in this folder: {lines[0]}")
     raise SettingsError(
-        f"{flags} {'is' if len(absent) == 1 else 'are'} missing",
-        fix=f"Give the flags, or put these lines into {FILE} in this folder{hint}",
-        problems=lines,
+        text, fix=f"Give the flags, or put these lines into {FILE} in this folder{hint}", problems=lines
     )

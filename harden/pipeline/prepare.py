@@ -16,6 +16,7 @@ from harden.graph.file import Model
 from harden.graph.folding import fold_batch_norms
 from harden.pipeline.clamping import check_new_nodes
 from harden.pipeline.inputs import (
+    check_digital,
     check_fits,
     open_conditions,
     open_model,
@@ -92,6 +93,7 @@ def prepare(settings: FitSettings) -> Prepared:
         budget_of(settings.protect)
     conditions = open_conditions(settings.profile, settings.at)
     model = open_model(settings.model, weights=settings.weights, pretrained=settings.pretrained)
+    check_digital(model, settings.digital)
     if settings.fold_bn:
         model = fold_batch_norms(model)
     training = validation = test = None

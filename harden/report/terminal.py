@@ -32,6 +32,7 @@ def summary(document: Document) -> str:
     if several:
         lines += [*_conditions(reading), f"hardest: {condition.label}"]
     lines += _table(reading, condition.trials)
+    lines += _differences(reading)
     lines += _requirements(reading)
     return "\n".join(lines).translate(_ASCII)
 
@@ -99,6 +100,19 @@ def _requirements(reading: Reading) -> list[str]:
     seconds = reading.part("training").get("seconds")
     if known(seconds):
         lines.append(f"trained in {duration(round(seconds))}")
+    return lines
+
+
+def _differences(reading: Reading) -> list[str]:
+    """Who is better, by how much, and how surely: a line for each pair of models and each condition."""
+    lines = []
+    for one in reading.rows("differences")[:MOST]:
+        low, high = one["ci95"]
+        pairing = "on the same chips" if one["paired"] else "unpaired: names or shapes of weights differ"
+        lines.append(
+            f"{clean(one['b'])} minus {clean(one['a'])}: {points(one['mean'])} points "
+            f"(95% interval {points(low)} to {points(high)}), p = {one['p_value']:.2g}, {pairing}"
+        )
     return lines
 
 
