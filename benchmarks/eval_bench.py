@@ -202,7 +202,7 @@ def bench_model(path: str | Path, source: str | Path, options: argparse.Namespac
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         bench = open_bench(model, data, Path(folder))
-        layout = choose_layout(bench.copy, bench.feed.some_batches(), cores, 1.0)
+        layout, _ = choose_layout(bench.copy, bench.feed.some_batches(), cores, 1.0)
         slots = [bench.copy.clean_session(threads=layout.threads) for _ in range(layout.workers)]
         ways = {"clean session": clean(bench, layout, slots), "harden": ours(bench, condition, layout)}
         if not options.only_ours:

@@ -63,7 +63,8 @@ class Run:
         start = min(self.log.count, self.sums.done if self.sums is not None else len(self.plan))
         if start == len(self.plan):
             return
-        layout = self._layout = self._layout or self._probe(len(self.plan) - start)
+        layout, fastest = (self._layout, self._layout) if self._layout else self._probe(len(self.plan) - start)
+        self._layout = layout
         spare = 1 if layout.threads > 1 else 0  # draws the next chip while all slots run
         runner = TrialRunner(
             self.bench.around,
@@ -75,7 +76,7 @@ class Run:
             running=layout.workers,
         )
         seconds = self._measuring(len(self.plan) - start)
-        self._clean_rates.append(clean_rate(self.bench.copy, self._batches, layout, seconds))
+        self._clean_rates.append(clean_rate(self.bench.copy, self._batches, fastest, seconds))
         began = time.perf_counter()
         results = LocalEngine(layout.workers + spare).run(runner, self.plan.tasks(start), runner.cancelled.set)
         with contextlib.closing(results):
@@ -86,7 +87,7 @@ class Run:
         self._seconds = time.perf_counter() - began
         self._images = (len(self.plan) - start) * self.bench.feed.examples
         self._commit()
-        self._clean_rates.append(clean_rate(self.bench.copy, self._batches, layout, seconds))
+        self._clean_rates.append(clean_rate(self.bench.copy, self._batches, fastest, seconds))
 
     def speed(self) -> dict[str, Any]:
         """Rates of the trials that this process ran; None where it ran none."""
@@ -129,7 +130,7 @@ class Run:
         if self.sums is not None and self._path is not None:
             self.sums.save(self._path, self._identity, str(self._layout))
 
-    def _probe(self, trials: int) -> Layout:
+    def _probe(self, trials: int) -> tuple[Layout, Layout]:
         return choose_layout(self.bench.copy, self._batches, self.cores, self._measuring(trials))
 
     def _measuring(self, trials: int) -> float:
