@@ -7,6 +7,7 @@ or whole.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -14,7 +15,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import IO, Any
 
 from harden.errors import HardenError, RunFolderError
 
@@ -36,12 +37,29 @@ def write_atomic(path: Path | str, content: bytes | str) -> Path:
         HardenError: The file cannot be written (a full disk, a read-only folder); the old file is kept.
     """
     path = Path(path)
-    data = content.encode() if isinstance(content, str) else content
+    with replacing(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A new file that takes the place of ``path`` when the block ends, and leaves no trace when it fails.
+
+    Args:
+        path: The file; its folder must exist.
+
+    Yields:
+        The new file, open for writing; the block may seek in it.
+
+    Raises:
+        HardenError: The file cannot be written (a full disk, a read-only folder); the old file is kept.
+    """
     try:
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(data)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             Path(temporary).chmod(0o666 & ~_umask())
@@ -51,7 +69,6 @@ def write_atomic(path: Path | str, content: bytes | str) -> Path:
             raise
     except OSError as error:
         raise HardenError(f"cannot write the file ({error.strerror})", where=str(path)) from error
-    return path
 
 
 def _umask() -> int:

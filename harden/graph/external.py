@@ -6,8 +6,6 @@ In memory a model holds all its numbers itself; where they were is remembered, a
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -17,6 +15,7 @@ from onnx import ModelProto, TensorProto
 from harden.errors import HardenError, ModelError
 from harden.graph.storage import slots
 from harden.graph.tensors import byte_size, problem_of
+from harden.store import replacing
 
 _OVERLAP = 4
 _SMALLEST = 1024
@@ -195,21 +194,12 @@ def _digest(regions: list[tuple[int, bytes]]) -> str:
 def _write(path: Path, regions: list[tuple[int, bytes]]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                for offset, data in _regions(regions):
-                    file.seek(offset)
-                    file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
     except OSError as error:
-        raise HardenError(f"cannot write the file ({error.strerror})", where=str(path)) from error
+        raise HardenError(f"cannot create the folder ({error.strerror})", where=str(path.parent)) from error
+    with replacing(path) as file:
+        for offset, data in _regions(regions):
+            file.seek(offset)
+            file.write(data)
 
 
 def _refer(tensor: TensorProto, place: Place, moved: str | None) -> None:

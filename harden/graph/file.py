@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from onnx import ModelProto, TensorProto
 
+from harden.data.preprocess import METADATA_KEY, Preprocess
 from harden.errors import ModelError
 from harden.graph.build import build, normal_domain
 from harden.graph.external import Place, spread, write_external
@@ -23,13 +24,11 @@ from harden.graph.writeback import replaced
 if TYPE_CHECKING:
     import torch
 
-    from harden.data.preprocess import Preprocess
     from harden.graph.analog import AnalogWeight
     from harden.graph.module import GraphModule
     from harden.graph.program import Program
     from harden.graph.quantized import Quantization
 
-PREPROCESS_KEY = "harden.preprocess"
 BATCH_NORM_KEY = "harden.batch_norm"
 
 
@@ -116,9 +115,7 @@ class Model:
     @property
     def preprocess(self) -> Preprocess | None:
         """How an image becomes the model's input, if the file says so."""
-        from harden.data.preprocess import Preprocess
-
-        text = self.metadata.get(PREPROCESS_KEY)
+        text = self.metadata.get(METADATA_KEY)
         return None if text is None else Preprocess.from_json(text)
 
     @property

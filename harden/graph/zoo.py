@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from harden.data.preprocess import METADATA_KEY, Preprocess
 from harden.errors import ModelError, UnknownNameError
 from harden.graph.export import from_torch
-from harden.graph.file import PREPROCESS_KEY, Model
+from harden.graph.file import Model
 
 _SHOWN = 4
 
@@ -55,7 +56,7 @@ def from_timm(
     example = torch.zeros(2, record.channels, *size)
     example.view(-1)[:] = torch.linspace(-1, 1, example.numel())
     model = from_torch(module, example, fold_batch_norms=fold_batch_norms, source=source)
-    return model.with_metadata({PREPROCESS_KEY: record.to_json()})
+    return model.with_metadata({METADATA_KEY: record.to_json()})
 
 
 def _create(name: str, pretrained: bool, classes: int | None, state: dict[str, torch.Tensor] | None) -> nn.Module:
@@ -119,8 +120,6 @@ def _fill(module: nn.Module, state: dict[str, torch.Tensor], where: str) -> None
 def _preprocess(module: nn.Module) -> Any:
     """timm's record of how images become inputs, as harden writes it."""
     from timm.data.config import resolve_model_data_config
-
-    from harden.data.preprocess import Preprocess
 
     config = resolve_model_data_config(module)
     channels, height, width = config["input_size"]

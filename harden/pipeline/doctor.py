@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from harden import streams
 from harden.errors import HardenError
+from harden.evaluation.layout import available_cores
 from harden.graph.file import Model
 from harden.pipeline.environment import environment
 from harden.runtime.canary import canary
@@ -28,7 +28,7 @@ def doctor() -> dict[str, Any]:
     """
     import torch
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = available_cores()
     try:
         checked = canary(_toy_model(), (_normal("input", 4, 3, 8, 8),))
         answer = {"passed": True, "detail": f"noise reaches {checked.tensors} weights in ONNX Runtime"}

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,8 +13,10 @@ from harden.data.dataset import Dataset
 from harden.data.preprocess import Preprocess, resolve_preprocess
 from harden.errors import DataError, HardenError, SettingsError
 from harden.evaluation.feed import Feed
+from harden.evaluation.layout import available_cores
 from harden.evaluation.outputs import kind_of_output
 from harden.evaluation.plan import Condition
+from harden.graph.analog import is_digital
 from harden.graph.file import Model
 from harden.noise.profile import Profile
 from harden.runtime.sessions import Session
@@ -148,12 +148,10 @@ def check_digital(model: Model, globs: Sequence[str]) -> None:
     Raises:
         SettingsError: Lists the globs that match no weight.
     """
-    uses = model.analog_weights().values()
-    idle = [
-        glob
-        for glob in globs
-        if not any(fnmatchcase(text, glob) for use in uses for text in (use.name, use.node, use.key))
-    ]
+    if not globs:
+        return
+    uses = model.module().uses
+    idle = [glob for glob in globs if not any(is_digital(use, (glob,)) for use in uses)]
     if idle:
         names = ", ".join(repr(glob) for glob in idle)
         raise SettingsError(
@@ -163,6 +161,4 @@ def check_digital(model: Model, globs: Sequence[str]) -> None:
 
 def thread_count(settings: Settings) -> int:
     """The processor threads of a run: ``--threads``, or all cores this process may use."""
-    if settings.threads:
-        return settings.threads
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return settings.threads or available_cores()

@@ -9,7 +9,7 @@ import numpy as np
 
 from harden import __version__, methods
 from harden.data.dataset import Dataset
-from harden.data.preprocess import Preprocess
+from harden.data.preprocess import METADATA_KEY, Preprocess
 from harden.evaluation.feed import Feed
 from harden.evaluation.plan import Condition
 from harden.graph.file import Model
@@ -121,4 +121,4 @@ def prepare(settings: FitSettings) -> Prepared:
 
 def with_preprocess(model: Model, preprocess: Preprocess) -> Model:
     """The model with its preprocessing in its metadata, so that the hardened file needs no flags."""
-    return model.with_metadata({"harden.preprocess": preprocess.to_json()})
+    return model.with_metadata({METADATA_KEY: preprocess.to_json()})
