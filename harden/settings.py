@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from harden.errors import SettingsError
 
@@ -24,6 +24,8 @@ else:
 
 FILE = "harden.toml"
 _SECONDS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "y": 365.25 * 86400.0}
+# Where a run happens and is kept decides none of its numbers.
+WHERE = frozenset({"out", "engine", "workers"})
 _PATHS = ("weights", "data", "val", "test", "out", "replay")
 
 
@@ -95,6 +97,21 @@ def _positive_clip(value: object) -> object:
     return clip
 
 
+def engine_name(value: str) -> str:
+    """The name of an engine: ``local``, ``ray`` or ``ray://HOST:PORT``.
+
+    Raises:
+        ValueError: It is none.
+
+    Example:
+        >>> engine_name("ray://head:10001")
+        'ray://head:10001'
+    """
+    if value not in ("local", "ray") and not re.fullmatch(r"ray://[^\s:/]+:\d{1,5}", value):
+        raise ValueError("write local, ray, or ray://HOST:PORT")
+    return value
+
+
 def _percent(value: object) -> object:
     return value.strip().removesuffix("%") if isinstance(value, str) else value
 
@@ -130,6 +147,12 @@ class Settings(BaseModel):
     digital: Texts = Field((), description="glob of tensors or nodes that are kept off the crossbars; may repeat")
     seed: int = Field(0, ge=0, description="root of every random stream")
     threads: int | None = Field(None, ge=1, le=256, description="processor threads; default: all cores")
+    engine: Annotated[str, AfterValidator(engine_name)] = Field(
+        "local", description="where the work is done: local, ray, or ray://HOST:PORT; see docs/scaling.md"
+    )
+    workers: int | None = Field(
+        None, ge=1, description="with ray: trials at a time (default: all processors), processes that fit trains in (1)"
+    )
     out: str | None = Field(None, description="run folder")
 
 
@@ -260,7 +283,7 @@ def resolve(kind: type[S], flags: Mapping[str, object], config: Path | None = No
 
 
 def to_toml(settings: Settings, resolved: Mapping[str, object] | None = None) -> str:
-    """The settings as TOML, every field named, absent ones left out; reading it back gives equal settings.
+    """The settings as TOML: every field that is there, but ``WHERE``. Reading it back gives equal settings.
 
     Args:
         settings: What to write.
@@ -268,7 +291,7 @@ def to_toml(settings: Settings, resolved: Mapping[str, object] | None = None) ->
     """
     import tomli_w
 
-    document = {k: v for k, v in settings.model_dump(mode="json").items() if v is not None and k != "out"}
+    document = {k: v for k, v in settings.model_dump(mode="json").items() if v is not None and k not in WHERE}
     if resolved:
         document["resolved"] = {k: v for k, v in resolved.items() if v is not None}
     return tomli_w.dumps(document)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harden.engines import Engine, opened
 from harden.evaluation.bench import open_bench, single_threaded_torch
 from harden.evaluation.custom import Metric, load_metrics
 from harden.evaluation.layout import Layout, available_cores
@@ -45,6 +46,8 @@ def evaluate(
     progress: Callable[[int, int], None] | None = None,
     metrics: Sequence[str] | Mapping[str, Metric] = (),
     layout: Layout | None = None,
+    engine: Engine | str | None = None,
+    workers: int | None = None,
 ) -> Evaluation:
     """Measure the accuracy of virtual chips.
 
@@ -63,6 +66,8 @@ def evaluate(
         progress: Called with (trials done, all trials).
         metrics: More metrics: names ``module:function``, or functions by name.
         layout: Sessions and threads; None measures which is fastest. It changes no number.
+        engine: Where trials run: ``local``, ``ray``, ``ray://HOST:PORT``, or an engine. It changes no number.
+        workers: Trials at a time on a Ray cluster; None takes every processor of it.
 
     Returns:
         The evaluation; ``document`` follows ``harden.eval/1``.
@@ -73,6 +78,7 @@ def evaluate(
         DataError: The model's output is not logits of the data's classes, or shapes differ.
         CanaryError: Noise does not reach a tensor in ONNX Runtime.
         RunFolderError: The log holds another run.
+        MissingExtraError: The engine needs Ray, and it is not installed.
     """
     check_numbers(chips, threshold, batch_size, threads)
     demands = [Requirement.parse(text) for text in requirements]
@@ -80,10 +86,14 @@ def evaluate(
     custom = dict(metrics) if isinstance(metrics, Mapping) else load_metrics(metrics)
     conditions = as_conditions(profile)
     began = time.perf_counter()
-    with tempfile.TemporaryDirectory(prefix="harden-") as folder, single_threaded_torch():
+    with (
+        opened(engine, workers) as place,
+        tempfile.TemporaryDirectory(prefix="harden-") as folder,
+        single_threaded_torch(),
+    ):
         bench = open_bench(model, data, Path(folder), batch_size=batch_size, digital=digital, custom=custom)
         plan = Plan(conditions, chips, seed, bench.feed.batch, digital)
-        run = Run(bench, plan, trials, threads or available_cores(), layout)
+        run = Run(bench, plan, trials, threads or available_cores(), layout, place)
         run.finish(progress)
         entries = [
             summarise(

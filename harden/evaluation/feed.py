@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -47,6 +47,10 @@ class Feed:
         self.batch = self._fixed or min(batch or default_batch(elements), self.examples)
         kept = self.examples * elements * self._dtype.itemsize <= _KEPT_BYTES
         self._kept = self._cast(data.inputs(slice(0, self.examples))) if kept else None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process: normalised inputs make the raw ones superfluous."""
+        return {**self.__dict__, "_data": self._data if self._kept is None else None}
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, int]]:
         """Pairs of a batch and the number of its images that count (a fixed batch size may need filling up)."""

@@ -42,6 +42,10 @@ class FidelityScorer:
         self._clean = np.memmap(folder / "clean.f32", np.float32, "w+", shape=(examples, width))
         self._written = 0
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process: with the outputs themselves, whose file is gone with this one's folder."""
+        return {**self.__dict__, "_clean": np.array(self._clean)}
+
     def remember(self, outputs: list[np.ndarray]) -> None:
         """Store the clean network's outputs for the next images."""
         flat = self._flat(outputs)

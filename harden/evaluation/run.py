@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from harden.engines import LocalEngine
+from harden.engines import Engine, LocalEngine
 from harden.evaluation.bench import Bench
 from harden.evaluation.layout import Layout, choose_layout, clean_rate
 from harden.evaluation.log import TrialLog
@@ -33,14 +33,24 @@ class Run:
         trials: The log on disk; None for none.
         cores: How many threads may be busy at a time.
         layout: Sessions and threads; None measures.
+        engine: Where trials run; None for the threads of this process.
 
     Attributes:
         log: The trials, finished ones of earlier processes included.
         sums: Sums over chips; None for data without classes.
     """
 
-    def __init__(self, bench: Bench, plan: Plan, trials: Path | None, cores: int, layout: Layout | None) -> None:
+    def __init__(
+        self,
+        bench: Bench,
+        plan: Plan,
+        trials: Path | None,
+        cores: int,
+        layout: Layout | None,
+        engine: Engine | None = None,
+    ) -> None:
         self.bench, self.plan, self.cores = bench, plan, cores
+        self._engine = engine
         self.log = TrialLog(trials, plan)
         self.sums = None
         self._identity = plan.digest(**bench.identity)
@@ -54,7 +64,10 @@ class Run:
             self.sums = Sums(len(plan.conditions), count, bench.feed.examples, classes)
             earlier = self.sums.load(self._path, self._identity) if self._path is not None else None
         self._batches = bench.feed.some_batches()
-        self._layout = layout or (Layout.parse(earlier) if earlier else None)
+        if engine is not None:
+            self._layout: Layout | None = Layout(engine.workers, 1)
+        else:
+            self._layout = layout or (Layout.parse(earlier) if earlier else None)
         self._clean_rates: list[float] = []
         self._images, self._seconds = 0, 0.0
 
@@ -75,10 +88,10 @@ class Run:
             threads=layout.threads,
             running=layout.workers,
         )
-        seconds = self._measuring(len(self.plan) - start)
-        self._clean_rates.append(clean_rate(self.bench.copy, self._batches, fastest, seconds))
+        engine = self._engine or LocalEngine(layout.workers + spare)
+        self._measure_clean(fastest, len(self.plan) - start)
         began = time.perf_counter()
-        results = LocalEngine(layout.workers + spare).run(runner, self.plan.tasks(start), runner.cancelled.set)
+        results = engine.run(runner, self.plan.tasks(start), runner.cancelled.set)
         with contextlib.closing(results):
             for number, trial in enumerate(results, start):
                 self._take(number, trial)
@@ -87,7 +100,7 @@ class Run:
         self._seconds = time.perf_counter() - began
         self._images = (len(self.plan) - start) * self.bench.feed.examples
         self._commit()
-        self._clean_rates.append(clean_rate(self.bench.copy, self._batches, fastest, seconds))
+        self._measure_clean(fastest, len(self.plan) - start)
 
     def speed(self) -> dict[str, Any]:
         """Rates of the trials that this process ran; None where it ran none."""
@@ -99,7 +112,7 @@ class Run:
             "workers": layout.workers if layout else None,
             "threads_per_worker": layout.threads if layout else None,
             "batch_size": self.bench.feed.batch,
-            "engine": LocalEngine.name,
+            "engine": (self._engine or LocalEngine).name,
         }
 
     def perturbed(self) -> list[dict[str, Any]]:
@@ -128,7 +141,14 @@ class Run:
 
     def _commit(self) -> None:
         if self.sums is not None and self._path is not None:
-            self.sums.save(self._path, self._identity, str(self._layout))
+            # Where the next process runs is its own affair: a cluster's layout would not suit this machine.
+            self.sums.save(self._path, self._identity, "" if self._engine else str(self._layout))
+
+    def _measure_clean(self, layout: Layout, trials: int) -> None:
+        """The clean model's speed, to compare with; only for trials on this machine."""
+        if self._engine is None:
+            seconds = self._measuring(trials)
+            self._clean_rates.append(clean_rate(self.bench.copy, self._batches, layout, seconds))
 
     def _probe(self, trials: int) -> tuple[Layout, Layout]:
         return choose_layout(self.bench.copy, self._batches, self.cores, self._measuring(trials))

@@ -45,6 +45,14 @@ class Surround:
         self._copies: dict[Periphery, ConvertedCopy] = {}
         self._shapes: dict[Any, dict[str, tuple[int, ...]]] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """With the ranges that were found, without what is made from them."""
+        return {**self.__dict__, "_lock": None, "_network": None, "_copies": {}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._lock = threading.RLock()
+
     def session(
         self,
         profile: Profile,

@@ -99,6 +99,20 @@ class TrialRunner:
         self._slots = threading.Semaphore(running)
         self.cancelled = threading.Event()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For a worker elsewhere; what this machine calibrated goes along, so that every worker has the same."""
+        for condition in self._plan.conditions:
+            if condition.profile.periphery.on:
+                self._around.ranges(condition.profile.periphery)
+        return {key: value for key, value in self.__dict__.items() if key not in ("_slots", "cancelled")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """In a worker's process, which runs one trial at a time with one thread of torch."""
+        self.__dict__.update(state)
+        self._slots = threading.Semaphore(1)
+        self.cancelled = threading.Event()
+        torch.set_num_threads(1)
+
     def __call__(self, task: Task) -> Trial:
         """Run one trial."""
         condition = self._plan.conditions[task.condition]

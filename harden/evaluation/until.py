@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import stats
 
-from harden.engines import LocalEngine
+from harden.engines import Engine, LocalEngine
 from harden.errors import SettingsError
 from harden.evaluation.bench import Bench
 from harden.evaluation.chips import bench_of
@@ -104,6 +104,7 @@ def mean_accuracy_until(
     digital: tuple[str, ...] = (),
     threads: int | None = None,
     images: int | None = None,
+    engine: Engine | None = None,
 ) -> dict[str, Any]:
     """The mean accuracy over chips on the whole test set, to a wanted certainty, from few images a chip.
 
@@ -115,6 +116,7 @@ def mean_accuracy_until(
         seed: Root seed; chips are those of ``evaluate``, images come from a stream of their own.
         digital: Globs of weights kept off the crossbars.
         threads: Cores to use.
+        engine: Where chips run; None for the threads of this process.
         images: Images a chip; None balances a chip's fixed cost against the variance of its sample.
 
     Returns:
@@ -128,10 +130,11 @@ def mean_accuracy_until(
     confidence, half = parse_until(until)
     cores = threads or available_cores()
     with bench_of(model, data, digital=digital) as bench:
-        sampler = _Sampler(bench, condition, seed, cores)
+        sampler = _Sampler(bench, condition, seed)
         pilot = sampler.pilot()
         size, share = min(images or pilot["images"], len(data)), pilot["control"]
-        mean, reached, chips = two_stage(lambda which: sampler.values(which, size, share), half, confidence)
+        place = engine or LocalEngine(cores)
+        mean, reached, chips = two_stage(lambda which: sampler.values(which, size, share, place), half, confidence)
         return {
             "mean": mean,
             "ci": [mean - reached, mean + reached],
@@ -151,8 +154,8 @@ def mean_accuracy_until(
 class _Sampler:
     """Draws of one chip on one random sample of images."""
 
-    def __init__(self, bench: Bench, condition: Condition, seed: int, cores: int) -> None:
-        self.bench, self.condition, self.seed, self.cores = bench, condition, seed, cores
+    def __init__(self, bench: Bench, condition: Condition, seed: int) -> None:
+        self.bench, self.condition, self.seed = bench, condition, seed
         self.examples = bench.feed.examples
         reference = bench.classifier.reference
         self.labels = reference.labels
@@ -173,14 +176,14 @@ class _Sampler:
             tally.add([output[:count] for output in session.run(batch)])
         return tally.result().correct.astype(np.float64), self.clean[index]
 
-    def values(self, chips: Iterable[int], size: int, control: float) -> np.ndarray:
+    def values(self, chips: Iterable[int], size: int, control: float, engine: Engine) -> np.ndarray:
         """One unbiased estimate of each chip's accuracy on all images."""
 
         def one(chip: int) -> float:
             hit, clean = self.hits(chip, size)
             return float(hit.mean() - control * (clean.mean() - self.clean.mean()))
 
-        with contextlib.closing(LocalEngine(self.cores).run(one, chips)) as results:
+        with contextlib.closing(engine.run(one, chips)) as results:
             return np.fromiter(results, dtype=np.float64)
 
     def pilot(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from typing import Any
 
 import torch
 
@@ -86,6 +87,10 @@ class AnalogWeight:
     output_axis: int
     groups: int
     position: int = 1
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process: the numbers, without the way to the parameters."""
+        return {**self.__dict__, "tensor": self.tensor.detach()}
 
 
 def find_uses(program: Program, roles: Roles) -> list[Use]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from harden.data.dataset import Dataset
+from harden.engines import Engine, opened
 from harden.errors import SettingsError
 from harden.evaluation.compare import compare as compare_documents
 from harden.evaluation.evaluate import evaluate
+from harden.evaluation.plan import Condition
+from harden.evaluation.record import Evaluation
 from harden.graph.file import Model
 from harden.pipeline.inputs import check_digital, open_conditions, open_model, open_preprocess, thread_count
 from harden.pipeline.missing import require
@@ -37,8 +41,25 @@ def compare(settings: CompareSettings, notify: Notify = silent) -> dict[str, Any
         raise SettingsError("give two or more different models", fix="harden compare A.onnx B.onnx --profile ... ")
     conditions = open_conditions(settings.profile, settings.at)
     models = [_opened(source, settings) for source in sources]
+    with opened(settings.engine, settings.workers) as engine:
+        documents = _evaluated(settings, models, _names(sources), conditions, notify, engine)
+    document = compare_documents(documents)
+    if settings.out:
+        with RunFolder(settings.out, to_toml(settings)) as folder:
+            write_report(folder.path, document)
+    return document
+
+
+def _evaluated(
+    settings: CompareSettings,
+    models: Sequence[Model],
+    names: Sequence[str],
+    conditions: Sequence[Condition],
+    notify: Notify,
+    engine: Engine | None,
+) -> dict[str, Evaluation]:
     documents = {}
-    for model, name in zip(models, _names(sources), strict=True):
+    for model, name in zip(models, names, strict=True):
         check_digital(model, settings.digital)
         data = Dataset.open(settings.data, open_preprocess(model, settings), limit=settings.limit)
         documents[name] = evaluate(
@@ -52,13 +73,10 @@ def compare(settings: CompareSettings, notify: Notify = silent) -> dict[str, Any
             threads=thread_count(settings),
             batch_size=settings.batch_size,
             digital=settings.digital,
+            engine=engine,
             progress=lambda done, total, name=name: notify(name, done, total),
         )
-    document = compare_documents(documents)
-    if settings.out:
-        with RunFolder(settings.out, to_toml(settings)) as folder:
-            write_report(folder.path, document)
-    return document
+    return documents
 
 
 def _opened(source: str, settings: CompareSettings) -> Model:

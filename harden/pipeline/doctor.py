@@ -16,7 +16,7 @@ from harden.graph.file import Model
 from harden.pipeline.environment import environment
 from harden.runtime.canary import canary
 
-_EXTRAS = {"datasets": "data sets of the Hugging Face hub"}
+_EXTRAS = {"datasets": "data sets of the Hugging Face hub", "ray": "more than one machine"}
 
 
 def doctor() -> dict[str, Any]:

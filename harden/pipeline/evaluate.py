@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harden.data.dataset import Dataset
+from harden.engines import Engine, opened
 from harden.errors import SettingsError
 from harden.evaluation import replay as replaying
 from harden.evaluation.copies import check_copies, parse_copies
@@ -49,13 +50,25 @@ def evaluate(settings: EvalSettings, notify: Notify = silent) -> dict[str, Any]:
         check_copies(conditions[0].copies, model.analog_weights(settings.digital))
     check_digital(model, settings.digital)
     data = Dataset.open(settings.data, open_preprocess(model, settings), limit=settings.limit)
+    with opened(settings.engine, settings.workers) as engine:
+        return _evaluated(settings, model, data, conditions, notify, engine)
+
+
+def _evaluated(
+    settings: EvalSettings,
+    model: Model,
+    data: Dataset,
+    conditions: Sequence[Condition],
+    notify: Notify,
+    engine: Engine | None,
+) -> dict[str, Any]:
     if settings.until:
-        return evaluate_until(settings, model, data, conditions, thread_count(settings), notify)
+        return evaluate_until(settings, model, data, conditions, thread_count(settings), notify, engine)
     if settings.out is None:
-        return _document(settings, model, data, conditions, None, notify)
+        return _document(settings, model, data, conditions, None, notify, engine)
     resolved = {"model_sha256": model.sha256, "data_sha256": data.sha256, "threads": thread_count(settings)}
     with RunFolder(settings.out, to_toml(settings, resolved)) as folder:
-        document = _document(settings, model, data, conditions, folder / "trials.jsonl", notify)
+        document = _document(settings, model, data, conditions, folder / "trials.jsonl", notify, engine)
         _keep_worst(settings, document, model, folder.path)
         write_report(folder.path, document)
     return document
@@ -98,6 +111,7 @@ def _document(
     conditions: Sequence[Condition],
     trials: Path | None,
     notify: Notify,
+    engine: Engine | None,
 ) -> dict[str, Any]:
     threads = thread_count(settings)
     document = run_trials(
@@ -113,6 +127,7 @@ def _document(
         digital=settings.digital,
         trials=trials,
         metrics=settings.metric,
+        engine=engine,
         progress=lambda done, total: notify("chips", done, total),
     ).document
     if settings.column_baseline:

@@ -20,7 +20,7 @@ from harden.pipeline.clamping import with_clamps
 from harden.pipeline.prepare import Prepared
 from harden.pipeline.progress import Notify
 from harden.pipeline.verification import save_verified
-from harden.settings import FitSettings
+from harden.settings import WHERE, FitSettings
 from harden.store import append_line, write_atomic
 from harden.training.auto import auto
 from harden.training.loop import train
@@ -150,7 +150,7 @@ def training_plan(prepared: Prepared) -> TrainingPlan:
 
 def _metadata(prepared: Prepared) -> dict[str, str]:
     """What the file says of itself; no times, no paths, so that equal runs give equal files."""
-    settings = prepared.settings.model_dump(mode="json", exclude={"out", "model", "data", "val", "test", "weights"})
+    settings = prepared.settings.model_dump(mode="json", exclude={*WHERE, "model", "data", "val", "test", "weights"})
     digest = hashlib.sha256(json.dumps([settings, prepared.resolved()], sort_keys=True).encode()).hexdigest()
     return {
         "harden.version": __version__,

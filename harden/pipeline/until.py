@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from harden.data.dataset import Dataset
+from harden.engines import Engine, LocalEngine
 from harden.errors import SettingsError
 from harden.evaluation.plan import Condition
 from harden.evaluation.until import mean_accuracy_until
@@ -24,6 +25,7 @@ def evaluate_until(
     conditions: Sequence[Condition],
     threads: int,
     notify: Notify,
+    engine: Engine | None = None,
 ) -> dict[str, Any]:
     """A ``harden.eval/1`` document whose entries know the mean and its interval; the rest of them is null.
 
@@ -47,6 +49,7 @@ def evaluate_until(
             seed=settings.seed,
             digital=settings.digital,
             threads=threads,
+            engine=engine,
         )
         accuracy = {"mean": found["mean"], **dict.fromkeys(_UNKNOWN), "ci95": found["ci"]}
         empty = dict.fromkeys(("yield", "tolerance", "confidence", "ece", "ekl", "agreement", "fidelity", "accuracies"))
@@ -61,5 +64,5 @@ def evaluate_until(
         "seed": settings.seed,
         "clean": {"accuracy": entries[0]["until"]["clean"]},
         "profiles": entries,
-        "runtime": {"seconds": seconds, "images_per_second": images / seconds, "engine": "local"},
+        "runtime": {"seconds": seconds, "images_per_second": images / seconds, "engine": (engine or LocalEngine).name},
     }

@@ -46,11 +46,11 @@ class ConvertedCopy:
     def __init__(self, copy: RuntimeCopy, periphery: Periphery, ranges: Ranges, shapes: Shapes) -> None:
         self.uses = copy.uses
         self._copy, self._periphery, self._ranges, self._shapes = copy, periphery, ranges, shapes
-        proto = onnx.load(str(copy.path), load_external_data=False)
+        proto = onnx.load_from_string(copy.read())
         self._noise, self._probes = insert(proto, copy.initializers, periphery, ranges)
-        raw = proto.SerializeToString()
-        self._path = copy.path.with_name(f"converted-{hashlib.sha256(raw).hexdigest()[:16]}.onnx")
-        self._path.write_bytes(raw)
+        self._raw = proto.SerializeToString()
+        name = f"converted-{hashlib.sha256(self._raw).hexdigest()[:16]}.onnx"
+        self._variant = copy.variant(name, self._raw)
 
     def session(
         self,
@@ -68,7 +68,7 @@ class ConvertedCopy:
             seed: Root seed of the output noise.
             path: The chip's path, as its weights were drawn with.
         """
-        session = self._copy.session(values, threads=threads, path=self._path)
+        session = self._copy.session(values, threads=threads, variant=self._variant)
         return ConvertedSession(session, lambda *inputs: self._drawn(seed, path, *inputs))
 
     def check(self, *inputs: np.ndarray, threads: int = 1) -> None:
@@ -79,14 +79,13 @@ class ConvertedCopy:
         """
         if not self._probes:
             return
-        proto = onnx.load(str(self._path), load_external_data=False)
+        proto = onnx.load_from_string(self._raw)
         given = {value.name for value in proto.graph.input}
         known = {output.name for output in proto.graph.output}
         names = list(dict.fromkeys(n for _, *ends, _ in self._probes for n in ends if n not in given))
         proto.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in known)
-        probe = self._path.with_name("probe.onnx")
-        probe.write_bytes(proto.SerializeToString())
-        session = self._copy.session(threads=threads, path=probe)
+        probe = self._copy.variant("probe.onnx", proto.SerializeToString())
+        session = self._copy.session(threads=threads, variant=probe)
         drawn = self._drawn(0, ("check",), *inputs)
         found = dict(zip(names, session.run(*inputs, *drawn(0), outputs=names), strict=True))
         found |= {spec.name: value for spec, value in zip(session.inputs, inputs, strict=False)}

@@ -43,7 +43,28 @@ class RuntimeCopy:
         self.original = original
         self.uses = dict(uses)
         self.exact = rewritten.exact
+        self._raw: bytes | None = None  # the file's content, where it is kept in memory
         self._initializers = rewritten.initializers
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process, where the copy is kept in memory: it may end without a chance to remove files."""
+        return {**self.__dict__, "_raw": self.read()}
+
+    def read(self) -> bytes:
+        """The copy's file, without the weights beside it."""
+        return self.path.read_bytes() if self._raw is None else self._raw
+
+    def variant(self, name: str, raw: bytes) -> Path | bytes:
+        """Keep a variant of the copy, with the same initializers, where the copy is kept.
+
+        Returns:
+            What :meth:`session` takes.
+        """
+        if self._raw is not None:
+            return raw
+        path = self.path.with_name(name)
+        path.write_bytes(raw)
+        return path
 
     @classmethod
     def build(cls, model: Model, folder: Path | str, digital: tuple[str, ...] = ()) -> RuntimeCopy:
@@ -81,14 +102,14 @@ class RuntimeCopy:
         return dict(self._initializers)
 
     def session(
-        self, values: Mapping[str, Any] | None = None, *, threads: int = 1, path: Path | None = None
+        self, values: Mapping[str, Any] | None = None, *, threads: int = 1, variant: Path | bytes | None = None
     ) -> Session:
         """A session of the copy with some weights replaced.
 
         Args:
             values: Arrays or tensors by analog key; absent keys keep the model's weights.
             threads: Threads within an operator.
-            path: A variant of the copy in the same folder, with the same initializers; None is the copy itself.
+            variant: From :meth:`variant`; None is the copy itself.
 
         Returns:
             The session.
@@ -96,8 +117,11 @@ class RuntimeCopy:
         Raises:
             VerificationError: A key, a shape or a type is not the model's.
         """
-        replaced = {self._initializers[k]: self._checked(k, v) for k, v in self._known(values or {}).items()}
-        return Session(path or self.path, replaced, threads=threads)
+        known = self._known(values or {})
+        if self._raw is not None:  # no file beside it has the others
+            known = {key: use.tensor for key, use in self.uses.items()} | dict(known)
+        replaced = {self._initializers[k]: self._checked(k, v) for k, v in known.items()}
+        return Session(variant or self._raw or self.path, replaced, threads=threads)
 
     def clean_session(self, *, threads: int = 1) -> Session:
         """A session of the file as it is."""

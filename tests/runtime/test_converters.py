@@ -135,10 +135,10 @@ def test_a_converter_that_does_not_convert_is_found(mlp: onnx.ModelProto, tmp_pa
     made = ConvertedCopy(
         copy, Periphery(adc_bits=4), dict.fromkeys(copy.keys, ((-1.0, 1.0), (-9.0, 9.0))), lambda _: {}
     )
-    proto = onnx.load(str(made._path), load_external_data=False)
+    proto = onnx.load_from_string(made._raw)
     for node in proto.graph.node:
         if node.op_type == "Round":
             node.op_type = "Floor"
-    made._path.write_bytes(proto.SerializeToString())
+    made._raw = proto.SerializeToString()
     with pytest.raises(VerificationError, match="does not convert"):
         made.check(numpy_generator(0, "x").standard_normal((8, 6)).astype(np.float32))

@@ -1,0 +1,53 @@
+"""What a worker of a cluster does: it fetches the function once, and calls it for task after task."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import platform
+from collections.abc import Sequence
+from typing import Any
+
+from harden.errors import SettingsError
+
+_NUMBERS_COME_FROM = ("torch", "onnxruntime", "numpy")
+_fetched: dict[str, Any] = {}
+
+
+def versions() -> dict[str, str]:
+    """The versions of what decides a number."""
+    found = {name: importlib.metadata.version(name) for name in _NUMBERS_COME_FROM}
+    return {"harden": importlib.import_module("harden").__version__, **found}
+
+
+def call(key: str, box: Sequence[Any], expected: dict[str, str], task: Any) -> Any:
+    """Run one task.
+
+    Args:
+        key: Names the function; the last one stays in the worker.
+        box: Holds the function's reference. In a box, because Ray would fetch a bare one for every task.
+        expected: The versions of the machine that asks.
+        task: The task.
+
+    Raises:
+        SettingsError: The worker has other versions, so its numbers might differ.
+    """
+    if key not in _fetched:
+        _compare(expected)
+        import ray
+
+        _fetched.clear()
+        _fetched[key] = ray.get(box[0])
+    return _fetched[key](task)
+
+
+def _compare(expected: dict[str, str]) -> None:
+    own = versions()
+    different = [f"{name} {own[name]}, not {wanted}" for name, wanted in expected.items() if own[name] != wanted]
+    if different:
+        raise SettingsError(
+            "a machine of the cluster has other versions than this one, so its numbers could differ",
+            where=platform.node(),
+            fix="Install the same versions on every machine",
+            problems=different,
+        )

@@ -1,0 +1,41 @@
+"""One Ray cluster for all tests: processes of its own on the loopback device, gone when the tests end."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from harden.engines.cluster import load_ray
+
+CPUS = 2
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A head and a driver; tests may add nodes and kill workers."""
+    pytest.importorskip("ray")
+    with pytest.MonkeyPatch.context() as patch:
+        # A token of the tests' own, so that none is written to the user's home.
+        token = tmp_path_factory.mktemp("ray") / "token"
+        token.write_text(secrets.token_hex(32))
+        patch.setenv("RAY_AUTH_TOKEN_PATH", str(token))
+        patch.setenv("RAY_ADDRESS", "")
+        ray = load_ray()
+        from ray.cluster_utils import Cluster
+
+        options = {"num_cpus": CPUS, "object_store_memory": 100 * 2**20, "include_dashboard": False}
+        found = Cluster(initialize_head=True, head_node_args=options)
+        ray.init(address=found.address, log_to_driver=False, logging_level="ERROR")
+        yield found
+        ray.shutdown()
+        found.shutdown()
+
+
+@pytest.fixture
+def engine(cluster: Any) -> Callable[..., Any]:
+    from harden.engines.ray import RayEngine
+
+    return RayEngine
