@@ -1,20 +1,24 @@
-"""Step time of every objective against a step of plain training, beside the passes that it needs.
+"""Step time of every objective against a step of plain training, beside what its passes alone would cost.
 
-``python benchmarks/methods_bench.py [--model FILE.onnx] [--batch 128] [--runs 5] [--threads 2] [METHOD ...]``
+``python benchmarks/methods_bench.py [--model FILE.onnx] [--batch 128] [--runs 8] [--malloc default] [METHOD ...]``
 
-A step is forward and backward, noise included, the optimizer not. A clean step (``none``) is run beside every step of a
-method, so that both see the same machine; the ratio is that of the smallest processor times, or of elapsed times with
-``--elapsed``, which only means something on a quiet machine. ``passes`` is what the method's forward and backward
-passes alone would cost, from the clean network's own forward and backward times; ``overhead`` is the rest. The noise
-draws of a method (its own, and one for each pass through noisy weights) are part of the overhead.
+A step is forward and backward, noise included, the optimizer not. The passes of a step are counted while it runs, and
+priced: a forward pass by its kind (with a gradient or without, in training or not, as a teacher's is), a backward pass,
+and for ``nft_irs`` the passes of its heads. ``overhead`` is what the step takes beyond that: noise draws, the attack's
+arithmetic, distances, and memory. All prices are measured in turn with the steps, round by round, so that both see the
+same machine, and the smallest processor time of each counts (elapsed with ``--elapsed``, for a quiet machine).
+``--malloc default`` leaves the C library as it is, to see what ``harden.training.allocation`` saves.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import os
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +26,13 @@ import torch
 
 from harden import methods
 from harden.graph.file import Model
+from harden.methods._passes import count_passes
 from harden.methods.base import Batch
 from harden.noise.profile import Profile
 from harden.noise.sampler import NoiseSampler
 from harden.registry import METHODS
 from harden.streams import generator
+from harden.training.allocation import pages_kept
 from harden.training.tasks import Labels
 
 ROOT = Path(__file__).parents[1]
@@ -38,19 +44,20 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     net, batch = network(options.model, options.batch)
     clock = time.perf_counter if options.elapsed else time.process_time
-    forward, backward = passes(net, batch, clock, options.runs)
-    load = os.getloadavg()[0]
-    print(f"{options.model.name}, batch {options.batch}, {options.threads} threads, load {load:.1f}")
-    print(f"clean forward {1e3 * forward:.0f} ms, backward {1e3 * backward:.0f} ms\n")
-    print("| method | passes | step / clean step | passes / clean step | overhead |\n|---|---|---|---|---|")
-    for name in options.methods or METHODS.names():
-        method = METHODS.module(methods.resolve(name)).Method
-        if method.kind != "objective":
-            continue
-        ratio = against_clean(name, net, batch, clock, options.runs)
-        count_forward, count_backward = method.passes
-        expected = (count_forward * forward + count_backward * backward) / (forward + backward)
-        print(f"| {name} | {method.cost} | {ratio:.2f} | {expected:.2f} | {ratio / expected - 1:+.0%} |", flush=True)
+    print(f"{options.model.name}, batch {options.batch}, {options.threads} threads, load {os.getloadavg()[0]:.1f}\n")
+    print(
+        "| method | passes | step, ms | step / clean step | passes / clean step | overhead |\n|---|---|---|---|---|---|"
+    )
+    names = [name for name in options.methods or METHODS.names() if METHODS.module(name).Method.kind == "objective"]
+    with pages_kept() if options.malloc == "kept" else nullcontext():
+        for name in names:
+            one = Priced(name, net, batch)
+            step, clean, passes = one.measure(clock, options.runs)
+            print(
+                f"| {name} | {one.objective.cost} | {1e3 * step:.0f} | {step / clean:.2f} | {passes / clean:.2f} | "
+                f"{step / passes - 1:+.0%} |",
+                flush=True,
+            )
 
 
 def arguments() -> argparse.Namespace:
@@ -58,8 +65,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("methods", nargs="*")
     parser.add_argument("--model", type=Path, default=SHARED / "models" / "resnet20_jpeg_bn.onnx")
     parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--runs", type=int, default=8)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--malloc", choices=("kept", "default"), default="kept")
     parser.add_argument("--elapsed", action="store_true")
     options = parser.parse_args()
     if not options.model.exists():
@@ -77,48 +85,92 @@ def network(path: Path, size: int) -> tuple[Any, Batch]:
     return net, Batch((x,), torch.arange(size) % classes, Labels())
 
 
-def stepper(name: str, net: Any, batch: Batch) -> Callable[[], None]:
-    objective = methods.load(name)
-    objective.prepare(net, batch)
-    profile = Profile.parse("gaussian:sigma=0.1")
-    sampler = NoiseSampler(
-        profile, lambda: {**net.analog_weights(), **objective.analog_weights()}, seed=0, path=("bench",)
-    )
+class Priced:
+    """A step of a method, and all that its passes are made of.
 
-    def step() -> None:
-        result = objective.step(net, batch, sampler)
+    Args:
+        name: The method.
+        net: The network, in training.
+        batch: What a step sees.
+    """
+
+    def __init__(self, name: str, net: Any, batch: Batch) -> None:
+        self.objective = methods.load(methods.resolve(name))
+        self.objective.prepare(net, batch)
+        self._net, self._batch = net, batch
+        self._frozen = copy.deepcopy(net).eval().requires_grad_(False)
+        profile = Profile.parse("gaussian:sigma=0.1")
+        weights = lambda: {**net.analog_weights(), **self.objective.analog_weights()}  # noqa: E731
+        self._sampler = NoiseSampler(profile, weights, seed=0, path=("bench",))
+        self._heads = self._detached_heads() if hasattr(self.objective, "feedback") else None
+
+    def measure(self, clock: Callable[[], float], runs: int) -> tuple[float, float, float]:
+        """Seconds of a step, of a clean step, and of the step's passes alone."""
+        passes = count_passes(type(self._net), self._step)
+        declared = self.objective.passes_a_step()
+        if (passes.forward.total(), passes.backward) != declared:
+            raise SystemExit(f"the step declares {declared} passes and makes {passes}")
+        prices: dict[Any, Callable[[], Any]] = {
+            kind: lambda kind=kind: self._forward(clock, *kind) for kind in passes.forward if kind != (True, True)
+        }
+        prices |= {"step": lambda: _timed(clock, self._step), "clean": lambda: self._clean(clock)}
+        if self._heads is not None:
+            prices["heads"] = partial(_timed, clock, self._heads)
+        found: dict[Any, list[Any]] = {key: [] for key in prices}
+        for _ in range(runs):
+            for key, measure in prices.items():
+                found[key].append(measure())
+        forward, backward = (min(part) for part in zip(*found.pop("clean"), strict=True))
+        least = {key: min(values) for key, values in found.items()} | {(True, True): forward}
+        cost = sum(count * least[kind] for kind, count in passes.forward.items()) + passes.backward * backward
+        return least["step"], forward + backward, cost + least.get("heads", 0.0)
+
+    def _step(self) -> None:
+        result = self.objective.step(self._net, self._batch, self._sampler)
         if result.gradients is None:
             result.loss.backward()
-        for parameter in net.parameters():
-            parameter.grad = None
+        self._forget()
 
-    return step
-
-
-def against_clean(name: str, net: Any, batch: Batch, clock: Callable[[], float], runs: int) -> float:
-    step, clean = stepper(name, net, batch), stepper("none", net, batch)
-    step()
-    clean()
-    times: dict[str, list[float]] = {"method": [], "clean": []}
-    for _ in range(runs):
-        for label, action in (("clean", clean), ("method", step)):
-            start = clock()
-            action()
-            times[label].append(clock() - start)
-    return min(times["method"]) / min(times["clean"])
-
-
-def passes(net: Any, batch: Batch, clock: Callable[[], float], runs: int) -> tuple[float, float]:
-    """Seconds of a clean forward and of a clean backward pass."""
-    forward, backward = [], []
-    for _ in range(runs + 1):
+    def _clean(self, clock: Callable[[], float]) -> tuple[float, float]:
+        """Seconds of a forward and of a backward pass of plain training."""
         start = clock()
-        loss = batch.loss(net(*batch.inputs))
+        loss = self._batch.loss(self._net(*self._batch.inputs, update_statistics=True))
         middle = clock()
         loss.backward()
-        backward.append(clock() - middle)
-        forward.append(middle - start)
-    return min(forward), min(backward)
+        end = clock()
+        self._forget()
+        return middle - start, end - middle
+
+    def _forward(self, clock: Callable[[], float], training: bool, graded: bool) -> float:
+        """Seconds of a forward pass alone: without a gradient, or as a teacher has it."""
+        net = self._net if training else self._frozen
+        with torch.set_grad_enabled(graded):
+            return _timed(clock, lambda: net(*self._batch.inputs))
+
+    def _detached_heads(self) -> Callable[[], None]:
+        """Forward and backward through the heads alone, on features of the clean network."""
+        with torch.no_grad():
+            _, features = self._net(*self._batch.inputs, taps=self.objective.taps)
+        features = {tap: value.requires_grad_() for tap, value in features.items()}
+
+        def run() -> None:
+            outputs = self.objective.feedback(features, self.objective.analog_weights())
+            torch.stack([out.sum() for out in outputs]).sum().backward()
+            self._forget()
+            for value in features.values():
+                value.grad = None
+
+        return run
+
+    def _forget(self) -> None:
+        for parameter in (*self._net.parameters(), *self.objective.parameters().values()):
+            parameter.grad = None
+
+
+def _timed(clock: Callable[[], float], action: Callable[[], None]) -> float:
+    start = clock()
+    action()
+    return clock() - start
 
 
 if __name__ == "__main__":

@@ -53,6 +53,10 @@ class Method(Objective):
     reduces: ClassVar = {"limit": 0.0}
     Config: ClassVar[type[Options]] = Config
 
+    def passes_a_step(self) -> tuple[float, float]:
+        """An ascent and a descent a round."""
+        return 2 * self.config.rounds, 2 * self.config.rounds
+
     def step(self, net: Network, batch: Batch, noise: Noise) -> StepResult:
         """The mean task loss of the rounds."""
         losses = []

@@ -73,6 +73,11 @@ class Method(Objective):
     reduces: ClassVar = {"beta": 0.0}
     Config: ClassVar[type[Options]] = Config
 
+    def passes_a_step(self) -> tuple[float, float]:
+        """The clean pass, the steps of the attack, the attacked pass, and one for the noise."""
+        count = self.config.attack_steps + (3 if self.config.forward_noise else 2)
+        return count, count
+
     def step(self, net: Network, batch: Batch, noise: Noise) -> StepResult:
         """The task loss plus the divergence under attack."""
         config = self.config

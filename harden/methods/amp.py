@@ -8,11 +8,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from harden.methods._weights import moved, task_gradients
-from harden.methods.base import Batch, Network, Noise, Objective, Options, StepResult
+from harden.methods._ascent import Ascent, AscentOptions
+from harden.methods.base import Options
 
 
-class Config(Options):
+class Config(AscentOptions):
     """Hyper-parameters of AMP."""
 
     epsilon: float = Field(
@@ -24,10 +24,9 @@ class Config(Options):
     rate: float = Field(
         0.1, gt=0, le=100, description="Step size of the ascent, unit of weights per gradient; Büchel et al."
     )
-    steps: int = Field(1, ge=1, le=20, description="Gradient steps of the ascent; paper")
 
 
-class Method(Objective):
+class Method(Ascent):
     r"""Move every analog tensor uphill along its gradient, within a ball of absolute size, and take the gradient there.
 
     Equation: :math:`L = \ell(f(x; W + E + v), y)`, :math:`v_l \leftarrow \Pi_\epsilon(v_l + \eta\, \nabla_l \ell)`,
@@ -44,25 +43,11 @@ class Method(Objective):
     """
 
     summary = "Adversarial model perturbation within an absolute ball"
-    cost = "2F 2B"
-    passes = (2, 2)
     source = "Zheng et al., CVPR 2021, arXiv 2010.04925"
     reduces: ClassVar = {"epsilon": 0.0}
     Config: ClassVar[type[Options]] = Config
 
-    def step(self, net: Network, batch: Batch, noise: Noise) -> StepResult:
-        """The task loss at the moved weights."""
-        weights = noise.draw("noise")
-        shifts: dict[str, Tensor] = {}
-        before = None
-        for _ in range(self.config.steps):
-            loss, gradients = task_gradients(net, batch, moved(weights, shifts))
-            before = loss if before is None else before
-            for key, gradient in gradients.items():
-                shifts[key] = self._projected(shifts.get(key, 0) + self.config.rate * gradient)
-        loss = batch.loss(net(*batch.inputs, weights=moved(weights, shifts), update_statistics=True))
-        return StepResult(loss, {"task": before or 0.0, "attacked": loss.item()})
-
-    def _projected(self, shift: Tensor) -> Tensor:
-        size = torch.linalg.vector_norm(shift).clamp_min(1e-20)
-        return shift * (self.config.epsilon / size).clamp_max(1.0)
+    def shifted(self, weight: Tensor, gradient: Tensor, shift: Tensor | None) -> Tensor | None:
+        """A gradient step, projected to the ball."""
+        total = self.config.rate * gradient if shift is None else shift + self.config.rate * gradient
+        return total * (self.config.epsilon / torch.linalg.vector_norm(total).clamp_min(1e-20)).clamp_max(1.0)

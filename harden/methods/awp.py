@@ -8,11 +8,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from harden.methods._weights import moved, task_gradients
-from harden.methods.base import Batch, Network, Noise, Objective, Options, StepResult
+from harden.methods._ascent import Ascent, AscentOptions
+from harden.methods.base import Options
 
 
-class Config(Options):
+class Config(AscentOptions):
     """Hyper-parameters of AWP."""
 
     gamma: float = Field(
@@ -21,10 +21,9 @@ class Config(Options):
         le=1,
         description="Size of the move as a share of each tensor's 2-norm, no unit; paper, 0.1 in Büchel et al.",
     )
-    steps: int = Field(1, ge=1, le=20, description="Gradient steps of the attack; paper")
 
 
-class Method(Objective):
+class Method(Ascent):
     r"""Move every analog tensor uphill by a share of its own size, and take the gradient there.
 
     Equation: :math:`L = \ell(f(x; W + E + v), y)`, :math:`v_l = \gamma \|W_l + E_l\|_2\, d_l / \|d_l\|_2`, d the sum
@@ -41,27 +40,14 @@ class Method(Objective):
     """
 
     summary = "Adversarial weight perturbation, layer by layer"
-    cost = "2F 2B"
-    passes = (2, 2)
     source = "Wu et al., NeurIPS 2020, arXiv 2004.05884"
     reduces: ClassVar = {"gamma": 0.0}
     Config: ClassVar[type[Options]] = Config
 
-    def step(self, net: Network, batch: Batch, noise: Noise) -> StepResult:
-        """The task loss at the moved weights."""
-        weights = noise.draw("noise")
-        shifts: dict[str, Tensor] = {}
-        before = None
-        for _ in range(self.config.steps):
-            loss, gradients = task_gradients(net, batch, moved(weights, shifts))
-            before = loss if before is None else before
-            for key, gradient in gradients.items():
-                if gradient.dim() > 1:
-                    shifts[key] = self._step(weights[key].detach(), gradient, shifts.get(key))
-        loss = batch.loss(net(*batch.inputs, weights=moved(weights, shifts), update_statistics=True))
-        return StepResult(loss, {"task": before or 0.0, "attacked": loss.item()})
-
-    def _step(self, weight: Tensor, gradient: Tensor, shift: Tensor | None) -> Tensor:
+    def shifted(self, weight: Tensor, gradient: Tensor, shift: Tensor | None) -> Tensor | None:
+        """A step of the whole size, and back to the size where several went too far."""
+        if gradient.dim() < 2:
+            return None
         largest = self.config.gamma * torch.linalg.vector_norm(weight)
         step = largest * gradient / torch.linalg.vector_norm(gradient).clamp_min(1e-20)
         total = step if shift is None else shift + step

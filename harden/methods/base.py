@@ -174,6 +174,10 @@ class Objective:
     def finish(self, net: Network) -> None:
         """Called once after training: let go of all that :meth:`prepare` made."""
 
+    def passes_a_step(self) -> tuple[float, float]:
+        """Forward and backward passes through the network that a step makes at the options at hand."""
+        return self.passes
+
     def parameters(self) -> dict[str, torch.nn.Parameter]:
         """Training-only parameters by name, such as those of heads. They are optimized, and never exported."""
         return {}

@@ -58,6 +58,10 @@ class Method(Objective):
     reduces: ClassVar = {}
     Config: ClassVar[type[Options]] = Config
 
+    def passes_a_step(self) -> tuple[float, float]:
+        """One each a step of the walk, and a forward pass for the running statistics."""
+        return self.config.rounds + 1, self.config.rounds
+
     def step(self, net: Network, batch: Batch, noise: Noise) -> StepResult:
         """The task loss of the first round, with the smoothed gradient."""
         config = self.config

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -65,7 +66,7 @@ class Method(Objective):
 
     def __init__(self, config: Options) -> None:
         super().__init__(config)
-        self._taps: tuple[str, ...] = ()
+        self.taps: tuple[str, ...] = ()
         self._heads: dict[str, torch.nn.Parameter] = {}
 
     def prepare(self, net: Network, batch: Batch) -> None:
@@ -73,16 +74,16 @@ class Method(Objective):
         from harden.graph.taps import choose_taps
 
         chosen = choose_taps(net, batch.inputs, self.config.heads, self.config.taps)  # pyright: ignore[reportArgumentType]
-        self._taps = tuple(tap.name for tap in chosen)
+        self.taps = tuple(tap.name for tap in chosen)
         with torch.no_grad():
-            outputs, features = net(*batch.inputs, taps=self._taps)
+            outputs, features = net(*batch.inputs, taps=self.taps)
         if not isinstance(outputs, Tensor) or outputs.dim() != 2:
             raise SettingsError(
                 "nft_irs puts heads beside one output of shape [batch, classes], and this graph has no such output",
                 fix="Choose nft_ovf, which feeds the outputs themselves back",
             )
         self._heads = {}
-        for i, tap in enumerate(self._taps):
+        for i, tap in enumerate(self.taps):
             width = self._pool(features[tap]).shape[1]
             self._add_head(batch.seed, i, width, outputs.shape[1], outputs.dtype)
 
@@ -90,14 +91,17 @@ class Method(Objective):
         """The task loss of the outputs after feedback, from one noisy pass."""
         drawn = noise.draw("noise")
         heads = {name: drawn.pop(name) for name in self.analog_weights()}
-        outputs, features = net(*batch.inputs, weights=drawn, taps=self._taps, update_statistics=True)
-        feedback: list[Any] = [self._head(i, features[tap], heads) for i, tap in enumerate(self._taps)]
-        loss = batch.loss(combine(outputs, feedback, self.config))
+        outputs, features = net(*batch.inputs, weights=drawn, taps=self.taps, update_statistics=True)
+        loss = batch.loss(combine(outputs, self.feedback(features, heads), self.config))
         return StepResult(loss, {"task": batch.loss(outputs.detach()).item()})
+
+    def feedback(self, features: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> list[Any]:
+        """The outputs [B, C] of the heads on these features by tap, with these (noisy) weights by name."""
+        return [self._head(i, features[tap], weights) for i, tap in enumerate(self.taps)]
 
     def finish(self, net: Network) -> None:
         """Take the heads off."""
-        self._heads, self._taps = {}, ()
+        self._heads, self.taps = {}, ()
 
     def parameters(self) -> dict[str, torch.nn.Parameter]:
         """The heads' weights and biases."""
@@ -116,7 +120,7 @@ class Method(Objective):
             self._heads[f"{name}.weight"] = torch.nn.Parameter(weight.to(dtype))
             self._heads[f"{name}.bias"] = torch.nn.Parameter(torch.zeros(shape[0], dtype=dtype))
 
-    def _head(self, index: int, tap: Tensor, weights: dict[str, Tensor]) -> Tensor:
+    def _head(self, index: int, tap: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
         name = f"nft_irs.head{index}"
         x = torch.nn.functional.linear(
             self._pool(tap), weights[f"{name}.hidden.weight"], self._heads[f"{name}.hidden.bias"]

@@ -70,6 +70,11 @@ class Method(Objective):
     reduces: ClassVar = {"beta": 0.0, "scale": "none"}
     Config: ClassVar[type[Options]] = Config
 
+    def passes_a_step(self) -> tuple[float, float]:
+        """The pass itself, and one for each feedback."""
+        count = 1 + len(self.config.offsets)
+        return count, count
+
     def step(self, net: Network, batch: Batch, noise: Noise) -> StepResult:
         """The task loss of the outputs after feedback."""
         sigma = noise.profile.sigma

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from harden import methods
-from harden.registry import METHODS
 from harden.store import write_atomic
 from harden.training.loop import OnProgress, OnStep, train
 from harden.training.plan import Trained, TrainingPlan
@@ -114,7 +113,7 @@ def _schedule(names: list[str], total: int, search: float, keep: float) -> list[
 
 def _steps(plan: TrainingPlan, passes: float) -> int:
     """Steps that cost as much as so many steps of plain training (one forward, one backward pass)."""
-    forward, backward = METHODS.module(methods.resolve(plan.method)).Method.passes
+    forward, backward = methods.load(plan.method, plan.options).passes_a_step()
     return max(_LEAST, round(passes / ((forward + 2 * backward) / 3)))
 
 

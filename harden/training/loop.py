@@ -19,6 +19,7 @@ from harden.levers import clip as clipping
 from harden.levers.penalty import penalty
 from harden.levers.range_search import search_limits
 from harden.methods.base import Batch
+from harden.training.allocation import pages_kept
 from harden.training.batches import Batches
 from harden.training.checkpoint import Tensors, read
 from harden.training.features import Features
@@ -71,7 +72,8 @@ def train(
     threads = torch.get_num_threads()
     torch.set_num_threads(plan.threads)
     try:
-        return _Run(model, data, validation, plan, objective, checkpoint).run(on_step, on_progress)
+        with pages_kept():
+            return _Run(model, data, validation, plan, objective, checkpoint).run(on_step, on_progress)
     finally:
         torch.set_num_threads(threads)
 

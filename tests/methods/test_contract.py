@@ -11,6 +11,7 @@ import torch
 from torch.nn import functional
 
 from harden import methods
+from harden.methods._passes import count_passes
 from harden.registry import METHODS
 
 OBJECTIVES = [name for name in METHODS.names() if METHODS.module(name).Method.kind == "objective"]
@@ -159,3 +160,32 @@ def test_every_option_states_its_default_meaning_and_origin(name):
         assert not field.is_required(), key
         assert field.description, key
         assert len(field.description) > 20, key
+
+
+# Options under which the passes are others than by default.
+MORE = {
+    "abcd": {"rounds": 3},
+    "adversarial": {"attack_steps": 1, "forward_noise": False},
+    "amp": {"steps": 2},
+    "awp": {"steps": 3},
+    "entropy_sgd": {"rounds": 2},
+    "nft_ovf": {"offsets": "0.1", "factors": "2"},
+}
+
+
+@pytest.mark.parametrize("more", [False, True])
+def test_a_step_makes_the_passes_that_it_declares(name, make_net, batch, noise_of, more):
+    net = make_net().train()
+    method = load(name, **(MORE.get(name, {}) if more else {}))
+    method.prepare(net, batch)
+
+    def step():
+        result = method.step(net, batch, noise_of(net, method))
+        if result.gradients is None:
+            result.loss.backward()
+
+    found = count_passes(type(net), step)
+    assert (found.forward.total(), found.backward) == method.passes_a_step()
+    if not more:
+        forward, backward = method.passes_a_step()
+        assert method.cost == f"{forward}F {backward}B"
