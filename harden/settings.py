@@ -8,19 +8,14 @@ from __future__ import annotations
 
 import difflib
 import re
-import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError
 
 from harden.errors import SettingsError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from harden.origins import read_toml
 
 FILE = "harden.toml"
 _SECONDS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "y": 365.25 * 86400.0}
@@ -129,6 +124,9 @@ class Settings(BaseModel):
     """What every command about a model has in common."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    # By field, the flag or the line of the file that the value came from; see :func:`origin`.
+    _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 
     model: str = Field(description="an ONNX file, or timm:NAME")
     profile: Texts = Field((), description="noise profile, NAME or NAME:key=value,...; may repeat")
@@ -265,21 +263,40 @@ def resolve(kind: type[S], flags: Mapping[str, object], config: Path | None = No
         SettingsError: Any value is wrong or any key unknown; lists all problems with their origin.
     """
     path = config if config is not None else Path(FILE)
-    from_file = _read(path) if config is not None or path.is_file() else {}
-    problems = _unknown_keys(from_file, path)
+    from_file, lines = _read(path) if config is not None or path.is_file() else ({}, {})
+    problems = _unknown_keys(from_file, lines)
     given = {name: value for name, value in flags.items() if value is not None and value != () and value != {}}
     merged = {name: value for name, value in from_file.items() if name in kind.model_fields}
+    origins = {name: lines[name] for name in merged}
     if kind is not FitSettings and "test" in from_file:
-        merged["data"] = from_file["test"]  # in a folder prepared for fit, what is evaluated is the test set
+        # In a folder prepared for fit, what is evaluated is the test set.
+        merged["data"], origins["data"] = from_file["test"], lines["test"]
     merged |= given
+    origins |= {name: flag_of(name) for name in given}
     try:
         settings = kind.model_validate(merged)
     except ValidationError as error:
-        problems += [_problem(one, given, path) for one in error.errors()]
+        problems += [_problem(one, origins) for one in error.errors()]
         settings = None
     if settings is None or problems:
         raise SettingsError("a setting is wrong" if len(problems) == 1 else "settings are wrong", problems=problems)
+    settings._origins.update(origins)
     return settings
+
+
+def origin(settings: Settings, name: str) -> str:
+    """Where a value came from: a flag, ``harden.toml, line 3: key``, or ``default``."""
+    return settings._origins.get(name, "default" if name not in settings.model_fields_set else flag_of(name))
+
+
+def flag_of(name: str) -> str:
+    """What sets a field on the command line.
+
+    Example:
+        >>> flag_of("batch_size"), flag_of("options"), flag_of("model")
+        ('--batch-size', '-o', 'MODEL')
+    """
+    return {"model": "MODEL", "options": "-o"}.get(name, "--" + name.replace("_", "-"))
 
 
 def to_toml(settings: Settings, resolved: Mapping[str, object] | None = None) -> str:
@@ -297,17 +314,13 @@ def to_toml(settings: Settings, resolved: Mapping[str, object] | None = None) ->
     return tomli_w.dumps(document)
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError("cannot read the settings file", where=str(path), fix="Check --config") from error
-    try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"is not valid TOML ({error})", where=str(path)) from error
-    values = {name.replace("-", "_"): value for name, value in values.items() if name != "resolved"}
-    return {name: _relative(path, name, value) for name, value in values.items()}
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    """The values of a settings file by field, and where each stands."""
+    values, lines = read_toml(path)
+    values.pop("resolved", None)
+    places = {name.replace("-", "_"): f"{path}, line {lines[name]}: {name}" for name in values}
+    values = {name.replace("-", "_"): value for name, value in values.items()}
+    return {name: _relative(path, name, value) for name, value in values.items()}, places
 
 
 def _relative(file: Path, name: str, value: Any) -> Any:
@@ -318,23 +331,24 @@ def _relative(file: Path, name: str, value: Any) -> Any:
     return str(file.parent / value)
 
 
-def _unknown_keys(values: Mapping[str, Any], path: Path) -> list[str]:
+def _unknown_keys(values: Mapping[str, Any], places: Mapping[str, str]) -> list[str]:
     known = {name for kind in (FitSettings, EvalSettings, CompareSettings) for name in kind.model_fields}
-    problems = []
-    for name in values:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            problems.append(f"{path}: unknown key '{name}'" + (f"; did you mean {near[0]}?" if near else ""))
-    return problems
+    return [f"{places[name]}: unknown key{_near(name, known)}" for name in values if name not in known]
 
 
-def _problem(error: Any, given: Mapping[str, object], path: Path) -> str:
+def _near(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _problem(error: Any, origins: Mapping[str, str]) -> str:
     name = str(error["loc"][0]) if error["loc"] else "settings"
-    flag = "MODEL" if name == "model" else "-o" if name == "options" else "--" + name.replace("_", "-")
-    if flag == "MODEL" and error["type"] == "missing":
+    if name == "model" and error["type"] == "missing":
         return "MODEL is missing: give an ONNX file or timm:NAME"
-    place = f"{path}: {name}" if name not in given and error["type"] != "missing" else flag
-    message = error["msg"].removeprefix("Value error, ")
-    value = error["input"]
+    place, value = origins.get(name, flag_of(name)), error["input"]
     shown = "" if isinstance(value, dict) or error["type"] == "missing" else f" (got {value!r})"
+    if error["type"] == "literal_error":
+        known = re.findall(r"'([^']*)'", error["ctx"]["expected"])
+        return f"{place}: must be one of {', '.join(known)}{shown}{_near(str(value), known)}"
+    message = error["msg"].removeprefix("Value error, ")
     return f"{place}: {message[0].lower()}{message[1:]}{shown}"

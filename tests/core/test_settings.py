@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harden.errors import SettingsError
-from harden.settings import EvalSettings, FitSettings, resolve, seconds, to_toml
+from harden.origins import key_lines
+from harden.settings import EvalSettings, FitSettings, origin, resolve, seconds, to_toml
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -47,15 +48,46 @@ def test_text_and_native_values_are_the_same() -> None:
 
 def test_all_problems_at_once_each_with_its_origin(tmp_path: Path) -> None:
     file = tmp_path / "harden.toml"
-    file.write_text("chips = 0\nepoch = 3\n")
+    file.write_text('# ours\nchips = 0\nat = [\n  1,\n]\nepoch = 3\noptimizer = "adam"\n')
     with pytest.raises(SettingsError) as caught:
         resolve(FitSettings, {"model": "m", "threshold": "2", "clip": "lots"}, file)
     problems = "\n".join(caught.value.problems)
-    assert len(caught.value.problems) == 4
-    assert f"{file}: unknown key 'epoch'; did you mean epochs?" in problems
-    assert f"{file}: chips" in problems
+    assert len(caught.value.problems) == 5
+    assert f"{file}, line 6: epoch: unknown key; did you mean epochs?" in problems
+    assert f"{file}, line 2: chips: " in problems
+    assert f"{file}, line 7: optimizer: must be one of sgd, adamw (got 'adam'); did you mean adamw?" in problems
     assert "--threshold" in problems
     assert "--clip" in problems
+
+
+def test_every_value_knows_where_it_came_from(tmp_path: Path) -> None:
+    file = tmp_path / "harden.toml"
+    file.write_text('profile = "rram1"\n\nbatch-size = 7\n[options]\nbeta = 0.1\n')
+    settings = resolve(FitSettings, {"model": "m.onnx", "seed": "5"}, file)
+    found = {name: origin(settings, name) for name in ("profile", "batch_size", "options", "seed", "model", "lr")}
+    assert found == {
+        "profile": f"{file}, line 1: profile",
+        "batch_size": f"{file}, line 3: batch-size",
+        "options": f"{file}, line 4: options",
+        "seed": "--seed",
+        "model": "MODEL",
+        "lr": "default",
+    }
+
+
+@given(
+    st.dictionaries(
+        st.from_regex(r"[a-z_]{1,8}", fullmatch=True),
+        st.sampled_from(["1", '"x = 1"', "[\n 1, # a = 2\n]", '"""\na = 1\n"""']),
+    )
+)
+def test_lines_of_keys(values: dict[str, str]) -> None:
+    text, lines = "", {}
+    for name, value in values.items():
+        text += "# x = 1\n\n"
+        lines[name] = text.count("\n") + 1
+        text += f"{name} = {value}\n"
+    assert key_lines(text) == lines
 
 
 def test_paths_in_a_file_are_relative_to_it(tmp_path: Path) -> None:
