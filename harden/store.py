@@ -8,6 +8,7 @@ or whole.
 from __future__ import annotations
 
 import contextlib
+import difflib
 import json
 import os
 import sys
@@ -75,6 +76,21 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def similar(path: Path) -> str:
+    """``Did you mean NAME? `` where the folder of a path that does not exist holds something of a similar name.
+
+    Example:
+        >>> similar(Path("nowhere/at/all"))
+        ''
+    """
+    try:
+        beside = [entry.name for entry in path.parent.iterdir()]
+    except OSError:
+        return ""
+    near = difflib.get_close_matches(path.name, beside, n=1)
+    return f"Did you mean {path.with_name(near[0])}? " if near else ""
 
 
 def append_line(path: Path | str, record: Mapping[str, Any]) -> None:

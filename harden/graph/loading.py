@@ -13,6 +13,7 @@ from harden.errors import ModelError
 from harden.graph.external import Place, read_external
 from harden.graph.storage import slots
 from harden.graph.tensors import problem_of
+from harden.store import similar
 
 LARGEST_FILE = 2**31 - 1
 """Protobuf's own limit; larger models keep their tensors in external files."""
@@ -107,6 +108,8 @@ def _bytes(path: Path) -> bytes:
             )
         return path.read_bytes()
     except FileNotFoundError as error:
-        raise ModelError("no such file", where=str(path), fix="Check the path, or use timm:NAME") from error
+        raise ModelError(
+            "no such file", where=str(path), fix=f"{similar(path)}Check the path, or use timm:NAME"
+        ) from error
     except (OSError, ValueError) as error:
         raise ModelError(f"cannot be read: {error}", where=str(path)) from error

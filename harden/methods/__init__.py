@@ -41,6 +41,17 @@ def resolve(name: str) -> str:
     return real
 
 
+def needs_data(name: str) -> bool:
+    """Whether a method cannot do without examples; an unknown one may well need them.
+
+    Example:
+        >>> needs_data("rescale"), needs_data("noise")
+        (False, True)
+    """
+    real = ALIASES.get(name, name)
+    return real not in names() or getattr(METHODS.module(real).Method, "needs_data", True)
+
+
 def load(name: str, options: Mapping[str, Any] | None = None) -> Any:
     """A method with validated options.
 

@@ -14,8 +14,8 @@ from harden.evaluation.evaluate import evaluate
 from harden.evaluation.plan import Condition
 from harden.evaluation.record import Evaluation
 from harden.graph.file import Model
+from harden.pipeline.checks import check_settings
 from harden.pipeline.inputs import check_digital, open_conditions, open_model, open_preprocess, thread_count
-from harden.pipeline.missing import require
 from harden.pipeline.progress import Notify, silent
 from harden.pipeline.reporting import write_report
 from harden.settings import CompareSettings, to_toml
@@ -35,7 +35,7 @@ def compare(settings: CompareSettings, notify: Notify = silent) -> dict[str, Any
     Raises:
         HardenError: See harden.errors for which and the exit codes.
     """
-    require(settings, "profile", "data")
+    check_settings(settings, "profile", "data")
     sources = (settings.model, *settings.others)
     if len(set(sources)) < len(sources) or len(sources) < 2:
         raise SettingsError("give two or more different models", fix="harden compare A.onnx B.onnx --profile ... ")

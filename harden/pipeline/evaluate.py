@@ -18,6 +18,7 @@ from harden.evaluation.sweeps import parse_sweep, sweep
 from harden.graph.file import Model
 from harden.noise.profile import Profile
 from harden.pipeline.analyses import analyse
+from harden.pipeline.checks import check_settings
 from harden.pipeline.column import add_column_baseline
 from harden.pipeline.command import command_line
 from harden.pipeline.environment import environment
@@ -43,7 +44,7 @@ def evaluate(settings: EvalSettings, notify: Notify = silent) -> dict[str, Any]:
     Raises:
         HardenError: See harden.errors for which and the exit codes.
     """
-    require(settings, "profile", "data")
+    check_settings(settings, "profile", "data")
     conditions = _conditions(settings)
     model = open_model(settings.model, weights=settings.weights, pretrained=settings.pretrained)
     if settings.copies:

@@ -14,7 +14,7 @@ from harden.evaluation.feed import Feed
 from harden.evaluation.plan import Condition
 from harden.graph.file import Model
 from harden.graph.folding import fold_batch_norms
-from harden.pipeline.clamping import check_new_nodes
+from harden.pipeline.checks import check_settings
 from harden.pipeline.inputs import (
     check_digital,
     check_fits,
@@ -24,10 +24,8 @@ from harden.pipeline.inputs import (
     open_training_data,
     thread_count,
 )
-from harden.pipeline.missing import require
 from harden.runtime.examples import find_inputs
 from harden.settings import FitSettings
-from harden.training.protect import budget_of
 
 
 @dataclass(frozen=True)
@@ -85,12 +83,8 @@ def prepare(settings: FitSettings) -> Prepared:
     Raises:
         HardenError: Anything is missing, unreadable, or does not fit together.
     """
+    check_settings(settings, "profile", *(["data"] if methods.needs_data(settings.method) else []))
     method = methods.load(settings.method, settings.options)
-    needs_data = getattr(method, "needs_data", True)
-    require(settings, "profile", *(["data"] if needs_data else []))
-    check_new_nodes(settings)
-    if settings.protect:
-        budget_of(settings.protect)
     conditions = open_conditions(settings.profile, settings.at)
     model = open_model(settings.model, weights=settings.weights, pretrained=settings.pretrained)
     check_digital(model, settings.digital)

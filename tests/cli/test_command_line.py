@@ -64,6 +64,44 @@ def test_an_unprepared_folder_is_told_what_to_write(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_all_that_is_wrong_is_told_at_once_with_its_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.onnx").touch()
+    (tmp_path / "train.parquet").touch()
+    (tmp_path / "harden.toml").write_text(
+        'model = "nett.onnx"\n\nprofile = "ramm1"\nmethod = "nft"\n[options]\nbetta = 1\n'
+    )
+    code, _, err = run(capsys, "fit", "--data", "trian.parquet", "--require", "p05_acuracy>=0.9")
+    assert code == 2
+    first, *problems = err.splitlines()
+    assert first == "error: settings are wrong"
+    told = "\n".join(problems)
+    assert "harden.toml, line 1: model: nett.onnx: no such file. Did you mean net.onnx?" in told
+    assert "harden.toml, line 3: profile: unknown profile 'ramm1'. Did you mean rram1" in told
+    assert "harden.toml, line 5: options: method nft_irs does not take these options: unknown option 'betta'" in told
+    assert "--data: trian.parquet: no such file or folder. Did you mean train.parquet?" in told
+    assert "--require: " in told
+    assert len([line for line in problems if line.startswith("  - ")]) == 5
+
+
+def test_one_wrong_name_in_the_file_is_told_with_its_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("net.onnx", "t.parquet"):
+        (tmp_path / name).touch()
+    (tmp_path / "harden.toml").write_text(
+        'model = "net.onnx"\nprofile = "rram1"\ndata = "t.parquet"\nmethod = "nfft"\n'
+    )
+    code, _, err = run(capsys, "fit")
+    assert (code, err) == (
+        2,
+        "error: harden.toml, line 4: method: unknown method 'nfft'. Did you mean nft or nft_ovf or nft_irs?\n",
+    )
+
+
 def test_a_bug_is_a_bug_with_its_details_saved(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,10 +7,12 @@ Examples``. At most one member accepts a source. Third parties add forms through
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from harden.data.sources.base import Examples, Request, unreadable
 from harden.errors import DataError
 from harden.registry import Registry
+from harden.store import similar
 
 SOURCES = Registry("form of data", "harden.data.sources", "harden.sources")
 
@@ -21,13 +23,22 @@ def read(source: str, request: Request) -> Examples:
     Raises:
         DataError: Nothing accepts it, or its member cannot read it.
     """
+    return member(source).read(source, request)
+
+
+def member(source: str) -> Any:
+    """The form of data that a source has.
+
+    Raises:
+        DataError: Nothing accepts it.
+    """
     members = [SOURCES.module(name) for name in SOURCES]
     with unreadable("name", source, "Check the name and its permissions"):
-        reader = next((member.read for member in members if member.accepts(source)), None)
+        found = next((one for one in members if one.accepts(source)), None)
         exists = Path(source).exists()
-    if reader:
-        return reader(source, request)
-    forms = "; ".join(member.ACCEPTS for member in members)
+    if found:
+        return found
+    forms = "; ".join(one.ACCEPTS for one in members)
     if not exists:
-        raise DataError("no such file or folder", where=source, fix=f"Accepted: {forms}")
+        raise DataError("no such file or folder", where=source, fix=f"{similar(Path(source))}Accepted: {forms}")
     raise DataError("not a form of data that harden reads", where=source, fix=f"Accepted: {forms}")
