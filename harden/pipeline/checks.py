@@ -32,7 +32,7 @@ def check_settings(settings: Settings, *needed: str) -> None:
         needed: Fields that it cannot do without.
 
     Raises:
-        HardenError: The one thing that is wrong, as it is; or a SettingsError that lists all of them, each with the flag
+        HardenError: The one thing that is wrong, as it is; or a SettingsError that lists all, each with the flag
             or the line of the file that it came from.
     """
     failures: list[tuple[str, HardenError]] = []
