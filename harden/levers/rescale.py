@@ -171,8 +171,8 @@ def _solve(channels: Channels, roots: Tensor) -> Tensor:
     return found if bool(better) else zero
 
 
-def _polished(channels: Channels, roots: Tensor, scales: Tensor) -> Tensor:
-    """Raise to its tensor's largest weight every output that only a batch norm reads."""
+def free_outputs(channels: Channels, roots: Tensor) -> dict[str, Tensor]:
+    """By layer, which of its outputs only a batch norm reads, so that their scale is free: booleans [O]."""
     read = torch.zeros(len(roots), dtype=torch.bool)
     for factors in channels.factors.values():
         for numbers, exponent in factors:
@@ -181,11 +181,18 @@ def _polished(channels: Channels, roots: Tensor, scales: Tensor) -> Tensor:
     made = torch.zeros(len(roots), dtype=torch.long)
     for layer in channels.layers:
         made[roots[layer.rows.long()]] += 1
+    rows = {layer.name: roots[layer.rows.long()] for layer in channels.layers}
+    return {name: ~read[row] & (made[row] == 1) & (row > FIXED) for name, row in rows.items()}
+
+
+def _polished(channels: Channels, roots: Tensor, scales: Tensor) -> Tensor:
+    """Raise to its tensor's largest weight every output that only a batch norm reads."""
+    outputs = free_outputs(channels, roots)
     scales = scales.clone()
     for layer in channels.layers:
         rows, columns = roots[layer.rows.long()], _at(scales, roots, layer.columns)
         sizes = (layer.peaks.log() - columns).amax(1) + scales[rows]
-        free = ~read[rows] & (made[rows] == 1) & (rows > FIXED) & sizes.isfinite()
+        free = outputs[layer.name] & sizes.isfinite()
         scales[rows[free]] += (sizes.max() - sizes)[free]
     return scales
 

@@ -10,8 +10,23 @@ from harden.levers.batch_norm import reestimate, statistics
 from harden.training.batches import Batches
 from harden.training.plan import TrainingPlan
 from harden.training.selection import Selector
+from harden.training.surround import Surround
 
 BATCHES = 32
+
+
+@torch.no_grad()
+def settle_batch_norms(net: Any, batches: Batches, around: Surround | None, plan: TrainingPlan) -> dict[str, torch.Tensor]:
+    """Give batch norms the statistics that training examples have under noise; returns those that they had."""
+    buffers = statistics(net)
+    old = {name: buffer.clone() for name, buffer in buffers.items()}
+    if around is not None:
+        # Without output noise: what two passes over one batch differ by must be the running values alone.
+        around.use(0, "reestimate", noise=0.0)
+    new = reestimate(net, [batches.at(i).inputs for i in range(BATCHES)], lambda i: _draw(net, plan, i))
+    for name, value in new.items():
+        buffers[name].copy_(value)
+    return old
 
 
 def finish_batch_norms(net: Any, batches: Batches, selector: Selector, plan: TrainingPlan) -> dict[str, Any]:
@@ -25,14 +40,8 @@ def finish_batch_norms(net: Any, batches: Batches, selector: Selector, plan: Tra
         reason = "off" if buffers else "the graph keeps no batch norms"
         return {"tried": False, "kept": False, "reason": reason, "before": None, "after": None}
     before = selector.score()
-    old = {name: buffer.clone() for name, buffer in buffers.items()}
-    if selector.around is not None:
-        # Without output noise: what two passes over one batch differ by must be the running values alone.
-        selector.around.use(0, "reestimate", noise=0.0)
-    new = reestimate(net, [batches.at(i).inputs for i in range(BATCHES)], lambda i: _draw(net, plan, i))
+    old = settle_batch_norms(net, batches, selector.around, plan)
     with torch.no_grad():
-        for name, value in new.items():
-            buffers[name].copy_(value)
         after = selector.score()
         kept = plan.batch_norm_reestimation == "on" or after > before
         if not kept:

@@ -16,6 +16,7 @@ import torch
 from harden import methods
 from harden.errors import SettingsError
 from harden.levers import clip as clipping
+from harden.levers import column_scaling
 from harden.levers.penalty import penalty
 from harden.levers.range_search import search_limits
 from harden.methods.base import Batch
@@ -23,7 +24,7 @@ from harden.training.allocation import pages_kept
 from harden.training.batches import Batches
 from harden.training.checkpoint import Tensors, read
 from harden.training.features import Features
-from harden.training.finish import finish_batch_norms
+from harden.training.finish import finish_batch_norms, settle_batch_norms
 from harden.training.noise import StepNoise, TrainingNoise
 from harden.training.optimizer import build, clip_gradient, factor, set_rate
 from harden.training.plan import Trained, TrainingPlan
@@ -103,6 +104,8 @@ class _Run:
         self.features = Features(plan, self.net, clean, self.batches.at(0).inputs) if listens else None
         self.noise = TrainingNoise(plan, self._analog)
         self.clip = self._clip()
+        self.columns = self._columns()
+        self.frozen_from = self.total - round(plan.freeze_batch_norms * self.total)
         self.progress = Progress(self.tensors, plan.digest, checkpoint)
 
     def _clip(self) -> clipping.Clip | None:
@@ -113,6 +116,14 @@ class _Run:
         elif k is None:
             return None
         return clipping.Clip(clipping.clippable(self.net, plan.digital), k, plan.clip_anneal, found)
+
+    def _columns(self) -> column_scaling.ColumnScaling | None:
+        plan, profiles = self.plan, [profile for profile, _ in self.plan.profiles]
+        if not column_scaling.wanted(plan.column_scaling, profiles):
+            return None
+        k = None if plan.clip == "search" else clipping.resolve(plan.clip, profiles)
+        found = column_scaling.ColumnScaling(self.net, self.batches.at(0).inputs, k, plan.digital)
+        return found if found.record["columns"] else None
 
     def run(self, on_step: OnStep | None, on_progress: OnProgress | None) -> Trained:
         """All steps, then the batch norms, then the selected weights."""
@@ -150,13 +161,15 @@ class _Run:
             progress.resume(read(self.file, self.plan.digest))
             return progress
         self._select(progress)
-        if self.clip:
-            self.clip.apply(0.0)
+        self._project(0.0)
         return progress
 
     def _step(self, progress: Progress) -> dict[str, Any] | None:
         """One optimizer step; None where the loss exploded and the run went back."""
         step, plan = progress.step, self.plan
+        if step == self.frozen_from:
+            settle_batch_norms(self.net, self.batches, self.around, plan)
+        self.net.train(step < self.frozen_from)
         self.optimizer.zero_grad(set_to_none=True)
         turn = step % len(plan.profiles)
         self.around.use(turn, "train", turn, step, noise=self.noise.strength(step / self.total))
@@ -169,11 +182,17 @@ class _Run:
         rate = plan.learning_rate * factor(step, self.total, plan.warmup) * progress.rate_scale
         set_rate(self.optimizer, rate)
         self.optimizer.step()
-        if self.clip:
-            self.clip.apply((step + 1) / self.total)
+        self._project((step + 1) / self.total)
         record = {"step": step + 1, "loss": loss, "lr": rate, "gradient": norm, **parts}
         progress.advance(record)
         return record
+
+    def _project(self, done: float) -> None:
+        """Bring the weights back to what the levers allow."""
+        if self.columns:
+            self.columns.apply()
+        if self.clip:
+            self.clip.apply(done)
 
     def _backward(self, batch: Batch, noise: StepNoise) -> tuple[float, dict[str, float]]:
         """Gradients of the objective, the teacher's features and the penalties; the loss and its parts."""
@@ -213,6 +232,8 @@ class _Run:
         plan = self.plan
         return {
             "clip": self.clip.record if self.clip else None,
+            "column_scaling": self.columns.record if self.columns else None,
+            "freeze_batch_norms": plan.freeze_batch_norms,
             "teacher": None
             if plan.teacher == "none"
             else {

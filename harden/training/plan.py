@@ -35,6 +35,10 @@ class TrainingPlan:
         clip: Standard deviations that analog weights are clamped to after every step, ``"auto"``, ``"search"`` (each
             tensor at the bound of least expected error, found before the first step), or None for none.
         clip_anneal: Share of the training over which the clip comes down from each tensor's own range, in [0, 1].
+        column_scaling: Whether columns in front of batch norms are clipped each on its own and kept at one range;
+            ``"auto"`` does where noise follows a tensor's range.
+        freeze_batch_norms: Share of the steps, at the end, in which batch norms use their running statistics as the
+            chip does, re-estimated under noise first; in [0, 1).
         batch_norm_reestimation: ``"auto"`` tries it and keeps what is better on validation chips.
         teacher: ``"none"``, ``"clean"`` (a frozen copy of the network as given) or ``"self"`` (the current clean
             weights).
@@ -70,6 +74,8 @@ class TrainingPlan:
     gradient_clip: float = 5.0
     clip: float | Literal["auto", "search"] | None = "auto"
     clip_anneal: float = 0.0
+    column_scaling: Switch = "auto"
+    freeze_batch_norms: float = 0.0
     batch_norm_reestimation: Switch = "auto"
     teacher: Literal["none", "clean", "self"] = "none"
     teacher_weight: float = 0.9
@@ -111,6 +117,7 @@ class TrainingPlan:
             (isinstance(self.clip, (int, float)) and not self.clip > 0, f"clip={self.clip}: must be above 0"),
             (not self.temperature > 0, f"temperature={self.temperature}: must be above 0"),
             (not self.train_sigma_scale >= 0, f"train_sigma_scale={self.train_sigma_scale}: must be at least 0"),
+            (not 0 <= self.freeze_batch_norms < 1, f"freeze_batch_norms={self.freeze_batch_norms}: must be in [0, 1)"),
             (not 0 <= self.label_smoothing < 1, f"label_smoothing={self.label_smoothing}: must be in [0, 1)"),
             (
                 self.teacher == "none" and (self.teacher_match != "logits" or bool(self.teacher_taps)),

@@ -1,0 +1,232 @@
+"""Run the cells of the benchmark: which method hardens best, with everything around it equal?
+
+    python benchmarks/effectiveness/run.py TASK [TASK ...]     # by the names of tasks/*.toml; resumable
+    python benchmarks/effectiveness/run.py --quick             # the tasks of the quick subset, under 15 minutes
+
+A cell is a recipe, a profile and a seed: one ``harden.fit`` and one ``harden.evaluate``. Weights are chosen on a split of
+the training data; the test set is touched once, at the end. A finished cell is a line of
+``benchmarks/results/effectiveness-TASK.jsonl`` and is not run again; trained models are kept in ``--cache`` until then.
+Recipes that need more passes a step get fewer steps, so that all cost the same ((F + 2 B) / 3 plain steps).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import data as datasets  # noqa: E402
+import networks  # noqa: E402
+from tasks import Recipe, Task, all_tasks, read  # noqa: E402
+
+import harden  # noqa: E402
+from harden import methods, streams  # noqa: E402
+from harden.evaluation.plan import Condition  # noqa: E402
+from harden.graph.file import Model  # noqa: E402
+from harden.noise.profile import Profile  # noqa: E402
+from harden.registry import METHODS  # noqa: E402
+from harden.settings import read_seconds  # noqa: E402
+from harden.store import append_line, read_lines, write_atomic  # noqa: E402
+from harden.training.protect import budget_of, protect  # noqa: E402
+
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "benchmarks" / "results"
+CHIP_SEED = 0
+QUICK = ("quick",)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("tasks", nargs="*", help=f"of {', '.join(all_tasks())}; default: all")
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--cache", type=Path, default=ROOT / "runs" / "effectiveness")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--threads", type=int, default=1, help="part of what decides the bits")
+    options = parser.parse_args()
+    for name in QUICK if options.quick else options.tasks or all_tasks():
+        if name not in all_tasks():
+            parser.error(f"no task {name}; there are {', '.join(all_tasks())}")
+        Bench(name, read(all_tasks()[name]), options.cache / name, options.results, options.threads).run()
+
+
+class Bench:
+    """The cells of one task."""
+
+    def __init__(self, name: str, task: Task, cache: Path, results: Path, threads: int) -> None:
+        self.name, self.task, self.cache, self.threads = name, task, cache, threads
+        self.file = results / f"effectiveness-{name}.jsonl"
+        train, test = datasets.open_data(task.data)
+        if task.train_examples is not None:
+            rng = streams.numpy_generator(0, "effectiveness", "train")
+            train = train.subset(np.sort(rng.permutation(len(train))[: task.train_examples]))
+        self.train, self.validation = train.split(0.1, streams.numpy_generator(0, "split"))
+        if task.examples is not None:
+            rng = streams.numpy_generator(0, "effectiveness", "test")
+            test = test.subset(np.sort(rng.permutation(len(test))[: task.examples]))
+        self.test = test
+
+    def run(self) -> None:
+        """Every cell that is not in the results yet."""
+        done = {(row["method"], row["profile"], row["seed"]) for row in read_lines(self.file)}
+        for seed in self.task.seeds:
+            for recipe in self.task.recipe:
+                for trained_for, profiles in self.models(recipe):
+                    missing = [p for p in profiles if (recipe.name, p, seed) not in done]
+                    if recipe.report and missing:
+                        self.cell(recipe, trained_for, missing, seed)
+
+    def models(self, recipe: Recipe) -> Iterator[tuple[tuple[str, ...], list[str]]]:
+        """For each model of a recipe, what it is trained for and what it is evaluated on."""
+        if recipe.train:
+            yield ((recipe.train,) if isinstance(recipe.train, str) else tuple(recipe.train)), self.task.profiles
+        elif recipe.once:
+            yield (self.task.profiles[0],), self.task.profiles
+        else:
+            for profile in self.task.profiles:
+                yield (profile,), [profile]
+
+    def cell(self, recipe: Recipe, trained_for: tuple[str, ...], profiles: list[str], seed: int) -> None:
+        """Train, evaluate, and append the lines."""
+        model, record = self.model(recipe, trained_for, seed)
+        evaluated = [condition(text, recipe.reference) for text in profiles]
+        evaluation = harden.evaluate(
+            model,
+            evaluated,
+            self.test,
+            chips=self.task.chips,
+            seed=CHIP_SEED,
+            digital=tuple(record["digital"]),
+            threads=self.threads,
+            metrics={"balanced": balanced_accuracy} if self.task.balanced else {},
+        )
+        for text, entry in zip(profiles, evaluation.document["profiles"], strict=True):
+            row = {"task": self.name, "method": recipe.name, "profile": text, "seed": seed}
+            row |= figures(entry, evaluation.document["clean"], self.task.balanced)
+            row |= {"seconds": round(record["seconds"], 1), "steps": record["steps"], "passes": record["passes"]}
+            row |= {"chips": self.task.chips, "examples": len(self.test), "trained_for": list(trained_for)}
+            append_line(self.file, row)
+            print(json.dumps(row), flush=True)
+
+    def model(self, recipe: Recipe, trained_for: tuple[str, ...], seed: int) -> tuple[Model, dict[str, Any]]:
+        """The recipe's model, from the cache or trained now."""
+        slug = "".join(c if c.isalnum() or c in ".-" else "_" for c in f"{recipe.name}-{'+'.join(trained_for)}-{seed}")
+        file, kept = self.cache / f"{slug}.onnx", self.cache / f"{slug}.json"
+        if file.exists() and kept.exists():
+            return Model.load(file), json.loads(kept.read_text())
+        start = self.start(recipe, trained_for, seed)
+        print(f"# {self.name}: {recipe.name} for {', '.join(trained_for)}, seed {seed}", file=sys.stderr, flush=True)
+        began = time.process_time()
+        conditions = [condition(text, "") for text in trained_for]
+        digital, protected = (), None
+        if recipe.protect:
+            budget = budget_of(recipe.protect)
+            digital, protected = protect(start, conditions[0], self.validation, budget, seed=seed, threads=self.threads)
+        model, told = self.harden(start, recipe, conditions, digital, seed)
+        record = {"seconds": time.process_time() - began, "digital": list(digital), "protected": protected, **told}
+        self.cache.mkdir(parents=True, exist_ok=True)
+        model.save(file)
+        write_atomic(kept, json.dumps(record, default=str) + "\n")
+        return model, record
+
+    def start(self, recipe: Recipe, trained_for: tuple[str, ...], seed: int) -> Model:
+        """What the recipe starts from."""
+        if recipe.start != "given":
+            base = next(one for one in self.task.recipe if one.name == recipe.start)
+            target = next(self.models(base))[0] if base.train or base.once else trained_for
+            return self.model(base, target, seed)[0]
+        if self.task.network in networks.NETWORKS:
+            return networks.build(self.task.network, seed)
+        if self.task.network == "embedded":
+            return Model.load(datasets.EMBEDDED / "digits_cnn.onnx")
+        return Model.load(datasets.model_file(self.task.network))
+
+    def harden(
+        self, start: Model, recipe: Recipe, conditions: list[Condition], digital: tuple[str, ...], seed: int
+    ) -> tuple[Model, dict[str, Any]]:
+        """The hardened model, with ``steps`` and ``passes`` of it."""
+        plan = {**self.task.plan, **recipe.plan}
+        wanted = plan.pop("steps", self.task.steps)
+        plan["clip"] = None if plan.get("clip") == "none" else plan.get("clip", "auto")  # TOML knows no null
+        if wanted == 0:
+            return start, {"steps": 0, "passes": 0}
+        kind = methods.describe(recipe.method)["kind"]
+        if kind == "transform":
+            one = conditions[0]
+            batches = [inputs(self.train, at) for at in range(0, min(len(self.train), 4096), 128)]
+            method = methods.load(recipe.method, recipe.options)
+            done = method.apply(start, batches, one.profile, at_s=one.at_s, digital=digital, seed=seed)
+            return done.model, {"steps": 0, "passes": 0, "levers": dict(done.record)}
+        cost = passes(recipe, kind)
+        steps = wanted if recipe.equal_steps else max(1, round(wanted / cost))
+        fitted = harden.fit(
+            start,
+            self.train,
+            validation=self.validation,
+            method=recipe.method,
+            options=recipe.options,
+            profile=[one.profile for one in conditions],
+            digital=digital,
+            seed=seed,
+            steps=steps,
+            threads=self.threads,
+            **plan,
+        )
+        taken = len(fitted.history)
+        return fitted.model, {
+            "steps": taken,
+            "passes": round(taken * cost, 1),
+            "selected": fitted.selected_step,
+            "levers": fitted.levers,
+        }
+
+
+def passes(recipe: Recipe, kind: str) -> float:
+    """A step's cost in plain steps: (F + 2 B) / 3."""
+    if kind == "recipe":
+        return 1.0
+    own = METHODS.module(methods.resolve(recipe.method)).Method.passes
+    forward, backward = recipe.passes or own
+    return (forward + 2 * backward) / 3
+
+
+def condition(text: str, reference: str) -> Condition:
+    """A profile at a time: ``NAME:key=value@1h``."""
+    name, _, at = text.partition("@")
+    if reference:
+        name += f"{',' if ':' in name else ':'}reference={reference}"
+    profile = Profile.parse(name)
+    return Condition(profile, read_seconds(at, "profile") if at else profile.default_at_s)
+
+
+def inputs(dataset: Any, at: int) -> tuple[Any, ...]:
+    """A batch of unlabelled inputs."""
+    import torch
+
+    return (torch.from_numpy(np.ascontiguousarray(dataset.inputs(slice(at, min(at + 128, len(dataset)))))),)
+
+
+def balanced_accuracy(outputs: np.ndarray, labels: np.ndarray) -> float:
+    """Mean over the classes of the share that is found."""
+    found = outputs.argmax(-1) == labels
+    return float(np.mean([found[labels == one].mean() for one in np.unique(labels)]))
+
+
+def figures(entry: dict[str, Any], clean: dict[str, Any], balanced: bool) -> dict[str, Any]:
+    """mean, std, min, p05 and the 90/95 bound over chips, and the clean accuracy."""
+    values = entry["metrics"]["balanced"] if balanced else entry["accuracy"]
+    row = {key: round(values[key], 5) for key in ("mean", "std", "min", "p05")}
+    bound = entry["tolerance"]["90/95"]
+    row |= {"bound_90_95": None if balanced or bound is None else round(bound, 5), "clean": round(clean["accuracy"], 5)}
+    return row
+
+
+if __name__ == "__main__":
+    main()
