@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help install demo test test-slow check fix docs bench bench-eval bench-methods bench-noise bench-import clean
+.PHONY: help install demo test test-slow check fix docs bench bench-eval bench-methods bench-noise bench-import bench-effectiveness bench-effectiveness-quick clean
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -52,6 +52,13 @@ bench-noise: $(READY)  ## Nanoseconds a weight to draw a chip
 
 bench-methods: $(READY)  ## Step time of each method against a clean step
 	$(BIN)/python benchmarks/methods_bench.py
+
+bench-effectiveness: $(READY)  ## Which recipe hardens best: all tasks (hours; resumable)
+	$(BIN)/python benchmarks/effectiveness/run.py
+	$(BIN)/python docs/make_results.py
+
+bench-effectiveness-quick: $(READY)  ## The quick subset of it, under 15 minutes
+	$(BIN)/python benchmarks/effectiveness/run.py --quick --results runs/effectiveness
 
 bench-import: $(READY)  ## Which timm exports import, agree and train (long; resumable)
 	$(BIN)/python benchmarks/import_bench.py

@@ -48,7 +48,18 @@ def _operators() -> str:
     return make_operators.page()
 
 
-PAGES: dict[str, Callable[[], str]] = {"cli.md": command_line, "methods.md": _methods, "operators.md": _operators}
+def _results() -> str:
+    import make_results
+
+    return make_results.page()
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "cli.md": command_line,
+    "methods.md": _methods,
+    "operators.md": _operators,
+    "results.md": _results,
+}
 
 
 def main() -> int:

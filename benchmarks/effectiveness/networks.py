@@ -15,7 +15,7 @@ from harden.streams import generator
 
 
 class CrossbarBias(nn.Module):
-    """A layer whose biases sit on the crossbar too, as one more input that is always 1 (Büchel et al., JAX networks)."""
+    """A layer whose biases sit on the crossbar too, as one more input that is always 1 (as in Büchel et al.)."""
 
     def __init__(self, layer: nn.Module, outputs: int) -> None:
         super().__init__()
@@ -76,7 +76,11 @@ class ECGNet(nn.Module):
         layers: list[nn.Module] = []
         inputs = 1
         for outputs, kernel in ((16, 7), (32, 5), (64, 5)):
-            layers += [nn.Conv1d(inputs, outputs, kernel, 2, kernel // 2, bias=False), nn.BatchNorm1d(outputs), nn.ReLU()]
+            layers += [
+                nn.Conv1d(inputs, outputs, kernel, 2, kernel // 2, bias=False),
+                nn.BatchNorm1d(outputs),
+                nn.ReLU(),
+            ]
             inputs = outputs
         self.features = nn.Sequential(*layers)
         self.fc = nn.Linear(inputs, 2)

@@ -3,9 +3,9 @@
     python benchmarks/effectiveness/run.py TASK [TASK ...]     # by the names of tasks/*.toml; resumable
     python benchmarks/effectiveness/run.py --quick             # the tasks of the quick subset, under 15 minutes
 
-A cell is a recipe, a profile and a seed: one ``harden.fit`` and one ``harden.evaluate``. Weights are chosen on a split of
-the training data; the test set is touched once, at the end. A finished cell is a line of
-``benchmarks/results/effectiveness-TASK.jsonl`` and is not run again; trained models are kept in ``--cache`` until then.
+A cell is a recipe, a profile and a seed: one ``harden.fit`` and one ``harden.evaluate``. Weights are chosen on a split
+of the training data; the test set is touched once, at the end. A finished cell is a line of
+``benchmarks/results/effectiveness-TASK.jsonl`` and is not run again; trained models are kept in ``--cache``.
 Recipes that need more passes a step get fewer steps, so that all cost the same ((F + 2 B) / 3 plain steps).
 """
 
@@ -23,19 +23,19 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import data as datasets  # noqa: E402
-import networks  # noqa: E402
-from tasks import Recipe, Task, all_tasks, read  # noqa: E402
+import data as datasets
+import networks
+from tasks import Recipe, Task, all_tasks, read
 
-import harden  # noqa: E402
-from harden import methods, streams  # noqa: E402
-from harden.evaluation.plan import Condition  # noqa: E402
-from harden.graph.file import Model  # noqa: E402
-from harden.noise.profile import Profile  # noqa: E402
-from harden.registry import METHODS  # noqa: E402
-from harden.settings import read_seconds  # noqa: E402
-from harden.store import append_line, read_lines, write_atomic  # noqa: E402
-from harden.training.protect import budget_of, protect  # noqa: E402
+import harden
+from harden import methods, streams
+from harden.evaluation.plan import Condition
+from harden.graph.file import Model
+from harden.noise.profile import Profile
+from harden.registry import METHODS
+from harden.settings import read_seconds
+from harden.store import append_line, read_lines, write_atomic
+from harden.training.protect import budget_of, protect
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results"

@@ -59,6 +59,9 @@ class Task(_Table):
     Attributes:
         title: A line for the page.
         claim: What the paper says, in our words, with its source.
+        measured, verdict: What was found, and whether that reproduces the claim.
+        notes: What the reader must know: reductions, differences from the paper.
+        published: The paper's mean, standard deviation and minimum in %, by recipe, one for each profile.
         network: A name of networks.py, ``embedded`` (the digits network), or a file of
             the shared data's models.
         data: A name of data.py.
@@ -74,6 +77,10 @@ class Task(_Table):
 
     title: str
     claim: str = ""
+    measured: str = ""
+    verdict: str = ""
+    notes: str = ""
+    published: dict[str, list[list[float]]] = Field(default_factory=dict)
     network: str
     data: str
     profiles: list[str]

@@ -55,7 +55,12 @@ class ColumnScaling:
         free = free_outputs(self._channels, self._roots)
         uses = {use.name: use for use in net.analog_weights(digital).values()}
         self._layers = [
-            (layer.name, uses[layer.name].output_axis, self._roots[layer.rows.long()][free[layer.name]], free[layer.name])
+            (
+                layer.name,
+                uses[layer.name].output_axis,
+                self._roots[layer.rows.long()][free[layer.name]],
+                free[layer.name],
+            )
             for layer in self._channels.layers
             if bool(free[layer.name].any()) and self._values[layer.name].shape == uses[layer.name].tensor.shape
         ]

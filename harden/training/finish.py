@@ -16,7 +16,9 @@ BATCHES = 32
 
 
 @torch.no_grad()
-def settle_batch_norms(net: Any, batches: Batches, around: Surround | None, plan: TrainingPlan) -> dict[str, torch.Tensor]:
+def settle_batch_norms(
+    net: Any, batches: Batches, around: Surround | None, plan: TrainingPlan
+) -> dict[str, torch.Tensor]:
     """Give batch norms the statistics that training examples have under noise; returns those that they had."""
     buffers = statistics(net)
     old = {name: buffer.clone() for name, buffer in buffers.items()}

@@ -1,4 +1,4 @@
-"""Column scaling: the function stays, every free column fills the range, and noise on the tensor is noise on the column."""
+"""Column scaling: the function stays, every free column fills the range, and tensor noise is column noise."""
 
 from __future__ import annotations
 

@@ -53,12 +53,12 @@ def test_a_killed_run_ends_with_the_same_bits(model, clouds, plan, tmp_path):
     wanted = plan(steps=120, freeze_batch_norms=0.5)
     whole = train(model, clouds(), clouds(96, 1), wanted)
 
-    class Killed(Exception):
+    class KilledError(Exception):
         pass
 
     def kill(step, total, left):
         if step == 101:
-            raise Killed
+            raise KilledError
 
     from harden.training import progress
 
@@ -66,7 +66,7 @@ def test_a_killed_run_ends_with_the_same_bits(model, clouds, plan, tmp_path):
     every = progress.WRITE_EVERY_S
     progress.WRITE_EVERY_S = 0.0
     try:
-        with pytest.raises(Killed):
+        with pytest.raises(KilledError):
             train(model, clouds(), clouds(96, 1), wanted, on_progress=kill, checkpoint=file)
     finally:
         progress.WRITE_EVERY_S = every

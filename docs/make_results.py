@@ -1,0 +1,175 @@
+"""Write docs/results.md and its plots from the tasks and results of benchmarks/effectiveness."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "benchmarks" / "effectiveness"))
+
+from tasks import Recipe, Task, all_tasks, read  # noqa: E402
+
+RESULTS = ROOT / "benchmarks" / "results"
+IMAGES = ROOT / "docs" / "images"
+LADDER = (
+    "as given",
+    "as given, a scale for each column",
+    "noise-free fine-tuning",
+    "clip, noise-free",
+    "clip, noise-free, batch norms",
+    "noise + clip",
+    "noise, clip, columns",
+    "noise, clip, columns, frozen norms",
+    "the same, over-noised distillation",
+    "the same, 5% protected",
+)
+Rows = dict[tuple[str, str], list[dict[str, Any]]]
+
+
+def page() -> str:
+    """The page's text."""
+    tasks = {name: (read(path), rows_of(name)) for name, path in all_tasks().items()}
+    tasks = {name: (task, rows) for name, (task, rows) in tasks.items() if rows}
+    parts = [(ROOT / "docs" / "results_head.md").read_text(encoding="utf-8").rstrip(), ""]
+    parts += ["## Claims of papers", "", *claims(tasks), "", "## What each lever adds", "", *ladder(tasks), ""]
+    for name, (task, rows) in tasks.items():
+        parts += section(name, task, rows)
+    return "\n".join(parts)
+
+
+def rows_of(name: str) -> Rows:
+    """The finished cells of a task, by recipe and profile."""
+    path = RESULTS / f"effectiveness-{name}.jsonl"
+    found: Rows = {}
+    if path.exists():
+        for line in path.read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            found.setdefault((row["method"], row["profile"]), []).append(row)
+    return found
+
+
+def claims(tasks: Mapping[str, tuple[Task, Rows]]) -> list[str]:
+    """One row for each paper: what it says, what was found."""
+    lines = ["| claim | our measurement | reproduced? |", "|---|---|---|"]
+    for name, (task, _) in tasks.items():
+        if task.claim:
+            measured, verdict = task.measured or "not finished", task.verdict or "open"
+            lines.append(f"| {task.claim} | {measured} ([{name}](#{name})) | {verdict} |")
+    return lines
+
+
+def ladder(tasks: Mapping[str, tuple[Task, Rows]]) -> list[str]:
+    """Mean and 90/95 bound of every lever, a column for each network at its hardest finished profile."""
+    columns: dict[str, tuple[str, Rows]] = {}
+    for name, (task, rows) in tasks.items():
+        if any((LADDER[-2], p) in rows or (LADDER[-3], p) in rows for p in task.profiles):
+            hardest = next(p for p in reversed(task.profiles) if (LADDER[0], p) in rows or ("base", p) in rows)
+            columns[name] = hardest, rows
+    if not columns:
+        return ["Not finished."]
+    head = " | ".join(f"[{name}](#{name}), {profile}" for name, (profile, _) in columns.items())
+    lines = ["Mean over chips and, in brackets, what 90% of chips reach with 95% confidence.", ""]
+    lines += [f"| levers | {head} |", "|---" * (len(columns) + 1) + "|"]
+    for lever in LADDER:
+        cells = []
+        for profile, rows in columns.values():
+            found = rows.get((lever, profile)) or (rows.get(("base", profile)) if lever == "as given" else None)
+            cells.append(_bound(found) if found else "")
+        if any(cells):
+            lines.append(f"| {lever} | {' | '.join(cells)} |")
+    return lines
+
+
+def section(name: str, task: Task, rows: Rows) -> list[str]:
+    """The table of one task."""
+    seeds = sorted({row["seed"] for found in rows.values() for row in found})
+    chips = sorted({row["chips"] for found in rows.values() for row in found})
+    examples = sorted({row["examples"] for found in rows.values() for row in found})
+    about = (
+        f"{task.steps} plain steps for every recipe (those that need more passes a step get fewer), "
+        f"{_list(chips)} chips x {_list(examples)} test examples, training seeds {_list(seeds)}. `{task.network}`, data `{task.data}`."
+    )
+    lines = [f'<a id="{name}"></a>', "", f"## {task.title}", "", about, ""]
+    if task.notes:
+        lines += [task.notes, ""]
+    if (IMAGES / f"results-{name}.svg").exists():
+        lines += [f"![Mean and worst chip of every recipe: {task.title}](images/results-{name}.svg)", ""]
+    lines += ["Mean over chips, in brackets the worst chip; over several seeds: mean of means, worst of all.", ""]
+    lines += [f"| recipe | {' | '.join(task.profiles)} | clean | seconds |", "|---" * (len(task.profiles) + 3) + "|"]
+    for recipe in task.recipe:
+        found = [rows.get((recipe.name, profile), []) for profile in task.profiles]
+        if any(found):
+            lines.append(_row(recipe, found))
+            published = task.published.get(recipe.name)
+            if published:
+                cells = " | ".join(f"{one[0]:.2f} ({one[-1]:.2f})" for one in published)
+                lines.append(f"| *published: {recipe.name}* | {cells} | | |")
+    return [*lines, ""]
+
+
+def _row(recipe: Recipe, found: list[list[dict[str, Any]]]) -> str:
+    cells = " | ".join(_cell(rows) for rows in found)
+    every = [row for rows in found for row in rows]
+    clean = statistics.mean(row["clean"] for row in every)
+    seconds = statistics.mean(row["seconds"] for row in every)
+    return f"| {recipe.name} | {cells} | {100 * clean:.2f} | {seconds:.0f} |"
+
+
+def _cell(rows: list[dict[str, Any]]) -> str:
+    if not rows:
+        return ""
+    return f"{100 * statistics.mean(row['mean'] for row in rows):.2f} ({100 * min(row['min'] for row in rows):.2f})"
+
+
+def _bound(rows: list[dict[str, Any]]) -> str:
+    bounds = [row["bound_90_95"] for row in rows]
+    bound = "" if None in bounds else f" ({100 * statistics.mean(bounds):.1f})"
+    return f"{100 * statistics.mean(row['mean'] for row in rows):.1f}{bound}"
+
+
+def _list(values: Iterable[Any]) -> str:
+    return ", ".join(str(value) for value in values)
+
+
+def draw() -> None:
+    """The plots: for each task, mean and worst chip of every recipe at every profile."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    from matplotlib.figure import Figure
+
+    matplotlib.rcParams.update({"svg.hashsalt": "harden", "svg.fonttype": "none", "font.size": 9})
+    colours = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+    for name, path in all_tasks().items():
+        task, rows = read(path), rows_of(name)
+        recipes = [r.name for r in task.recipe if any((r.name, p) in rows for p in task.profiles)]
+        if not recipes:
+            continue
+        figure = Figure(figsize=(8, 0.9 + 0.13 * len(recipes) * (1 + len(task.profiles))), layout="constrained")
+        axes = figure.add_subplot()
+        for i, profile in enumerate(task.profiles):
+            for place, recipe in enumerate(recipes):
+                found = rows.get((recipe, profile), [])
+                if found:
+                    y = place + 0.8 * (i + 0.5) / len(task.profiles) - 0.4
+                    mean = statistics.mean(row["mean"] for row in found)
+                    worst = min(row["min"] for row in found)
+                    label = profile if place == 0 else None
+                    axes.plot([100 * worst, 100 * mean], [y, y], color=colours[i % len(colours)], lw=1.5)
+                    axes.plot([100 * mean], [y], "o", ms=4, color=colours[i % len(colours)], label=label)
+        axes.set_yticks(range(len(recipes)), recipes)
+        axes.invert_yaxis()
+        axes.set_xlabel("accuracy in %: dot, mean over chips; end of the line, worst chip")
+        axes.grid(axis="x", color="#dde2e8")
+        axes.legend(loc="upper center", bbox_to_anchor=(0.4, -0.12), ncols=3, frameon=False)
+        figure.savefig(IMAGES / f"results-{name}.svg", metadata={"Date": None})
+
+
+if __name__ == "__main__":
+    draw()
+    (ROOT / "docs" / "results.md").write_text(page().rstrip() + "\n", encoding="utf-8")
