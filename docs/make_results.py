@@ -92,7 +92,8 @@ def section(name: str, task: Task, rows: Rows) -> list[str]:
     examples = sorted({row["examples"] for found in rows.values() for row in found})
     about = (
         f"{task.steps} plain steps for every recipe (those that need more passes a step get fewer), "
-        f"{_list(chips)} chips x {_list(examples)} test examples, training seeds {_list(seeds)}. `{task.network}`, data `{task.data}`."
+        f"{_list(chips)} chips x {_list(examples)} test examples, training seeds {_list(seeds)}. "
+        f"`{task.network}`, data `{task.data}`."
     )
     lines = [f'<a id="{name}"></a>', "", f"## {task.title}", "", about, ""]
     if task.notes:
