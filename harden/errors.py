@@ -14,6 +14,7 @@
     │   │   └── PreprocessError      3  nobody said how images become inputs
     │   ├── ProfileError             3  a noise profile
     │   └── MissingExtraError        3  an optional package that is not installed
+    ├── WriteError                   3  a file cannot be written: a full disk, a read-only folder
     ├── DivergedError                4  training diverged; the last good state is kept
     ├── VerificationError            5  the exported file does not compute what was trained
     │   └── CanaryError              5  noise does not reach a tensor in ONNX Runtime
@@ -132,6 +133,12 @@ class MissingExtraError(InputError):
 
     def __init__(self, feature: str, extra: str) -> None:
         super().__init__(f"{feature} needs a package that is not installed", fix=f"pip install 'harden-onnx[{extra}]'")
+
+
+class WriteError(HardenError):
+    """A file cannot be written; what was there before is kept."""
+
+    exit_code = 3
 
 
 class DivergedError(HardenError):

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 from harden.errors import SettingsError
+from harden.parsing import parse_toml, read_text, tomllib
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+LARGEST_SETTINGS = 2**16  # bytes
+_MOST_LINES = 2000  # finding a key's line takes time quadratic in them
 
 
 def read_toml(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
@@ -20,14 +18,10 @@ def read_toml(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
     Raises:
         SettingsError: The file cannot be read or is no TOML; names the line.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError("cannot read the settings file", where=str(path), fix="Check --config") from error
-    try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"is not valid TOML ({error})", where=str(path)) from error
+    text = read_text(path, LARGEST_SETTINGS, SettingsError, fix="Check --config")
+    if text.count("\n") > _MOST_LINES:
+        raise SettingsError(f"has more than {_MOST_LINES:,} lines", where=str(path), fix="Check --config")
+    values = parse_toml(text, str(path), SettingsError)
     return values, key_lines(text)
 
 

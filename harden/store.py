@@ -2,26 +2,35 @@
 
 A run folder is a directory whose ``settings.toml`` says which run it holds. Whoever opens it with other settings is
 refused, with the difference; whoever opens it while another process works in it is refused too. A file is either absent
-or whole.
+or whole, and what a killed process left half-written is gone when the folder is opened again.
 """
 
 from __future__ import annotations
 
 import contextlib
 import difflib
+import errno
 import json
 import os
+import shutil
 import sys
 import tempfile
+import time
+import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from harden.errors import HardenError, RunFolderError
+from harden.errors import RunFolderError, WriteError
+from harden.parsing import parse_json, read_text
 
 SETTINGS = "settings.toml"
 _LOCK = ".lock"
+_TEMPORARY = ".harden-tmp-"  # prefix of files that are being written
+_SCRATCH = "harden-scratch-"  # prefix of folders for files that a process needs while it runs
+_YOUNG_S = 60.0  # a scratch folder this young may not have its lock yet
+_NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES)  # what file systems without it answer
 
 
 def write_atomic(path: Path | str, content: bytes | str) -> Path:
@@ -35,7 +44,7 @@ def write_atomic(path: Path | str, content: bytes | str) -> Path:
         The path.
 
     Raises:
-        HardenError: The file cannot be written (a full disk, a read-only folder); the old file is kept.
+        WriteError: The file cannot be written (a full disk, a read-only folder); the old file is kept.
     """
     path = Path(path)
     with replacing(path) as file:
@@ -54,28 +63,46 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         The new file, open for writing; the block may seek in it.
 
     Raises:
-        HardenError: The file cannot be written (a full disk, a read-only folder); the old file is kept.
+        WriteError: The file cannot be written (a full disk, a read-only folder); the old file is kept.
     """
+    temporary = path.with_name(f"{_TEMPORARY}{path.name[:100]}-{uuid.uuid4().hex[:12]}")
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
-            with os.fdopen(handle, "wb") as file:
+            with temporary.open("xb") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            Path(temporary).chmod(0o666 & ~_umask())
-            Path(temporary).replace(path)
+            temporary.replace(path)
         except BaseException:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
+        _sync_folder(path.parent)
     except OSError as error:
-        raise HardenError(f"cannot write the file ({error.strerror})", where=str(path)) from error
+        raise _unwritable(error, path) from error
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _sync_folder(folder: Path) -> None:
+    """Make a rename outlive a power cut, where a folder can be opened and synced; Windows has no such call."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC:
+            raise
+    finally:
+        os.close(handle)
+
+
+def _unwritable(error: OSError, path: Path) -> WriteError:
+    fixes = {
+        errno.ENOSPC: "Free some space and repeat the command: it goes on where it was",
+        errno.EDQUOT: "Free some space and repeat the command: it goes on where it was",
+        errno.EROFS: "Name a folder that can be written: --out",
+        errno.EACCES: "Name a folder that can be written: --out",
+    }
+    return WriteError(f"cannot be written ({error.strerror})", where=str(path), fix=fixes.get(error.errno or 0))
 
 
 def similar(path: Path) -> str:
@@ -101,7 +128,7 @@ def append_line(path: Path | str, record: Mapping[str, Any]) -> None:
         record: What to write. Keys keep their order.
 
     Raises:
-        HardenError: The log cannot be written.
+        WriteError: The log cannot be written.
     """
     path = Path(path)
     line = json.dumps(record, separators=(", ", ": "), allow_nan=True) + "\n"
@@ -110,7 +137,7 @@ def append_line(path: Path | str, record: Mapping[str, Any]) -> None:
             _cut_torn_line(file)
             file.write(line.encode())
     except OSError as error:
-        raise HardenError(f"cannot append to the log ({error.strerror})", where=str(path)) from error
+        raise _unwritable(error, path) from error
 
 
 def _cut_torn_line(file: Any) -> None:
@@ -136,7 +163,7 @@ def read_lines(path: Path | str) -> Iterator[dict[str, Any]]:
         One record a line.
 
     Raises:
-        HardenError: A line before the last is not JSON, so the log was damaged by something else.
+        InputError: A line before the last is not JSON, so the log was damaged by something else.
     """
     path = Path(path)
     if not path.exists():
@@ -145,10 +172,65 @@ def read_lines(path: Path | str) -> Iterator[dict[str, Any]]:
         for number, line in enumerate(file, start=1):
             if not line.endswith(b"\n"):
                 return
-            try:
-                yield json.loads(line)
-            except ValueError as error:
-                raise HardenError("the log is damaged", where=f"{path}, line {number}") from error
+            yield parse_json(line, f"{path}, line {number}", "a line of the log is damaged", _AGAIN)
+
+
+_AGAIN = "Restore the file, or name another --out"
+
+
+def sync(path: Path) -> None:
+    """Bring a log to the disk, so that it outlives a power cut; an absent file is left absent."""
+    if not path.exists():
+        return
+    try:
+        with path.open("rb+") as file:
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise _unwritable(error, path) from error
+
+
+def read_record(path: Path) -> Any:
+    """What a finished step of a run left as JSON; None where it left nothing yet.
+
+    Raises:
+        InputError: The file is damaged.
+    """
+    if not path.exists():
+        return None
+    return parse_json(read_text(path, None), str(path), "the record is damaged", "Delete it to do that step again")
+
+
+@contextlib.contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder for what a process needs while it runs; gone afterwards, and after a kill when the next one is made.
+
+    Yields:
+        The folder, empty.
+
+    Raises:
+        WriteError: It cannot be made.
+    """
+    _sweep_scratch()
+    try:
+        folder = tempfile.TemporaryDirectory(prefix=_SCRATCH, ignore_cleanup_errors=True)  # Windows: mapped files
+    except OSError as error:
+        raise _unwritable(error, Path(tempfile.gettempdir())) from error
+    with folder as name, Path(name, _LOCK).open("a") as lock:
+        _lock_file(lock)
+        inside = Path(name, "files")
+        inside.mkdir()
+        yield inside
+
+
+def _sweep_scratch() -> None:
+    """Remove the scratch folders of killed processes: those whose lock nobody holds."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*"):
+        with contextlib.suppress(OSError):  # another user's, in use, or gone in the meantime
+            if time.time() - folder.stat().st_mtime < _YOUNG_S:
+                continue
+            with (folder / _LOCK).open("a") as lock:
+                _lock_file(lock)
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 class RunFolder:
@@ -162,6 +244,7 @@ class RunFolder:
 
     Raises:
         RunFolderError: The folder holds another run (the difference is shown), something that is no run, or is in use.
+        WriteError: The folder cannot be written.
     """
 
     def __init__(self, path: Path | str, settings: str) -> None:
@@ -174,12 +257,14 @@ class RunFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise RunFolderError(f"cannot create the folder ({error.strerror})", where=str(self.path)) from error
+            raise WriteError(f"cannot create the folder ({error.strerror})", where=str(self.path)) from error
         self._take_lock()
         try:
+            for left in self.path.rglob(f"{_TEMPORARY}*"):
+                left.unlink(missing_ok=True)
             known = self.path / SETTINGS
             if known.exists():
-                self._compare(known.read_text(encoding="utf-8"))
+                self._compare(read_text(known, None))
             else:
                 write_atomic(known, self.settings)
         except BaseException:
@@ -200,7 +285,7 @@ class RunFolder:
         if self.path.exists() and not self.path.is_dir():
             raise RunFolderError("is a file, not a folder", where=str(self.path), fix="Name another --out")
         if self.path.is_dir() and not (self.path / SETTINGS).exists():
-            others = sorted(p.name for p in self.path.iterdir() if p.name != _LOCK)
+            others = sorted(p.name for p in self.path.iterdir() if not p.name.startswith((_LOCK, _TEMPORARY)))
             if others:
                 raise RunFolderError(
                     f"the folder is not empty and holds no run ({', '.join(others[:3])})",
@@ -211,12 +296,14 @@ class RunFolder:
     def _take_lock(self) -> None:
         try:
             self._lock = (self.path / _LOCK).open("a")
+        except OSError as error:
+            raise _unwritable(error, self.path) from error
+        try:
             _lock_file(self._lock)
         except OSError as error:
-            if self._lock is not None:
-                self._lock.close()
+            self._lock.close()
             raise RunFolderError(
-                "another process is working in this folder, or it cannot be written",
+                "another process is working in this folder",
                 where=str(self.path),
                 fix="Wait for it, or name another --out",
             ) from error

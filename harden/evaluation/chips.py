@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,6 +14,7 @@ from harden.evaluation.layout import available_cores
 from harden.evaluation.scores import ChipScores
 from harden.evaluation.surround import ANALYSIS
 from harden.noise.profile import Profile
+from harden.store import scratch
 
 if TYPE_CHECKING:
     from harden.data.dataset import Dataset
@@ -33,8 +32,8 @@ def bench_of(
     Raises:
         DataError: The data has no labels.
     """
-    with tempfile.TemporaryDirectory(prefix="harden-") as folder, single_threaded_torch():
-        bench = open_bench(model, data, Path(folder), digital=digital, batch_size=batch_size)
+    with scratch() as folder, single_threaded_torch():
+        bench = open_bench(model, data, folder, digital=digital, batch_size=batch_size)
         _ = bench.classifier  # refuses unlabelled data before anything runs
         yield bench
 

@@ -6,7 +6,6 @@ analog tensor.
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -24,6 +23,7 @@ from harden.evaluation.summary import summarise
 from harden.graph.analog import AnalogWeight
 from harden.graph.inspection import weights_table
 from harden.noise.profile import Profile
+from harden.store import scratch
 
 if TYPE_CHECKING:
     from harden.data.dataset import Dataset
@@ -86,12 +86,8 @@ def evaluate(
     custom = dict(metrics) if isinstance(metrics, Mapping) else load_metrics(metrics)
     conditions = as_conditions(profile)
     began = time.perf_counter()
-    with (
-        opened(engine, workers) as place,
-        tempfile.TemporaryDirectory(prefix="harden-") as folder,
-        single_threaded_torch(),
-    ):
-        bench = open_bench(model, data, Path(folder), batch_size=batch_size, digital=digital, custom=custom)
+    with opened(engine, workers) as place, scratch() as folder, single_threaded_torch():
+        bench = open_bench(model, data, folder, batch_size=batch_size, digital=digital, custom=custom)
         plan = Plan(conditions, chips, seed, bench.feed.batch, digital)
         run = Run(bench, plan, trials, threads or available_cores(), layout, place)
         run.finish(progress)

@@ -21,6 +21,7 @@ from harden.evaluation.plan import Condition
 from harden.evaluation.record import Evaluation
 from harden.evaluation.trials import draw_chip
 from harden.noise.profile import Profile
+from harden.parsing import parse_json, read_text
 from harden.runtime.rewrite import split_uses
 from harden.store import write_atomic
 
@@ -93,10 +94,7 @@ def read_chip(path: Path) -> dict[str, Any]:
         InputError: The file is absent, no JSON, or no chip.
     """
     fix = "Give a chip.json that harden eval wrote"
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError("cannot be read as a chip", where=str(path), fix=fix) from error
+    record = parse_json(read_text(path), str(path), "cannot be read as a chip", fix)
     missing = [k for k in _KEYS if not isinstance(record, dict) or k not in record]
     if missing or record.get("schema") != SCHEMA:
         raise InputError(f"is no chip (missing: {', '.join(missing) or 'its schema'})", where=str(path), fix=fix)

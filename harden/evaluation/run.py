@@ -18,8 +18,10 @@ from harden.evaluation.scores import ChipScores, ClassScorer
 from harden.evaluation.sums import Sums, spread, sums_path
 from harden.evaluation.trials import Trial, TrialRunner, draw_chip
 from harden.noise.rms import rms_noise
+from harden.store import sync
 
-_COMMIT_EVERY = 16  # trials between two writes of the sums over chips; a kill costs at most so many trials
+_COMMIT_EVERY = 16  # trials between two writes of the sums over chips, at most
+_COMMIT_EVERY_S = 4.0  # seconds between them, about: a kill costs no more, and the trials that were under way
 _SUMMED_NUMBERS = 2**22  # int64 probabilities kept for the metrics over chips
 _PROBE_SHARE, _PROBE_SECONDS = 0.03, 1.5  # of the expected time of the trials, and at most
 
@@ -52,6 +54,7 @@ class Run:
         self.bench, self.plan, self.cores = bench, plan, cores
         self._engine = engine
         self.log = TrialLog(trials, plan)
+        self._committed = time.monotonic()
         self.sums = None
         self._identity = plan.digest(**bench.identity)
         self._path = None if trials is None else sums_path(trials)
@@ -92,11 +95,15 @@ class Run:
         self._measure_clean(fastest, len(self.plan) - start)
         began = time.perf_counter()
         results = engine.run(runner, self.plan.tasks(start), runner.cancelled.set)
-        with contextlib.closing(results):
-            for number, trial in enumerate(results, start):
-                self._take(number, trial)
-                if progress is not None:
-                    progress(number + 1, len(self.plan))
+        try:
+            with contextlib.closing(results):
+                for number, trial in enumerate(results, start):
+                    self._take(number, trial)
+                    if progress is not None:
+                        progress(number + 1, len(self.plan))
+        except KeyboardInterrupt:
+            self._commit()
+            raise
         self._seconds = time.perf_counter() - began
         self._images = (len(self.plan) - start) * self.bench.feed.examples
         self._commit()
@@ -134,15 +141,20 @@ class Run:
 
     def _take(self, number: int, trial: Trial) -> None:
         self.log.add(number, trial.record)
-        if self.sums is not None and isinstance(trial.scores, ChipScores):
+        # A log that lost lines is filled up again; the sums may hold those trials already.
+        if self.sums is not None and isinstance(trial.scores, ChipScores) and number >= self.sums.done:
             self.sums.add(trial.task.condition, trial.scores)
-            if self.sums.done % _COMMIT_EVERY == 0:
+            waited = time.monotonic() - self._committed
+            if self.sums.done % _COMMIT_EVERY == 0 or waited >= _COMMIT_EVERY_S:
                 self._commit()
 
     def _commit(self) -> None:
         if self.sums is not None and self._path is not None:
+            if self.log.path is not None:
+                sync(self.log.path)  # the sums must not outlive the lines they are made of
             # Where the next process runs is its own affair: a cluster's layout would not suit this machine.
             self.sums.save(self._path, self._identity, "" if self._engine else str(self._layout))
+            self._committed = time.monotonic()
 
     def _measure_clean(self, layout: Layout, trials: int) -> None:
         """The clean model's speed, to compare with; only for trials on this machine."""

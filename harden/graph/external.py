@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from onnx import ModelProto, TensorProto
 
-from harden.errors import HardenError, ModelError
+from harden.errors import ModelError, WriteError
 from harden.graph.storage import slots
 from harden.graph.tensors import byte_size, problem_of
 from harden.store import replacing
@@ -195,7 +195,7 @@ def _write(path: Path, regions: list[tuple[int, bytes]]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise HardenError(f"cannot create the folder ({error.strerror})", where=str(path.parent)) from error
+        raise WriteError(f"cannot create the folder ({error.strerror})", where=str(path.parent)) from error
     with replacing(path) as file:
         for offset, data in _regions(regions):
             file.seek(offset)

@@ -7,7 +7,6 @@ laws of each stage. A string ``"$name"`` stands for the value of a knob.
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -16,11 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from harden.errors import ProfileError
 from harden.noise import periphery as around
 from harden.noise.knobs import Knob, KnobValue
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from harden.parsing import parse_toml
 
 STAGES = ("program", "stuck", "drift", "read")
 
@@ -190,9 +185,9 @@ def read_definition(text: str, where: str) -> Definition:
 def try_definition(text: str) -> tuple[Definition | None, list[str]]:
     """As `read_definition`, but every problem is returned instead of raised."""
     try:
-        definition = Definition.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        return None, [f"not TOML: {error}"]
+        definition = Definition.model_validate(parse_toml(text, None, ProfileError))
+    except ProfileError as error:
+        return None, [str(error)]
     except ValidationError as error:
         return None, said(error)
     reference = definition.mapping.get("reference", COMMON["reference"].default)

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from harden.errors import ProfileError, SettingsError
+from harden.parsing import LARGEST_TOML, read_text
 from harden.registry import DEVICES
 
 _SAMPLER = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
@@ -62,11 +63,7 @@ def find_definition(name: str) -> tuple[str, str]:
         return name, DEVICES.text(name)
     path = Path(name)
     if name.endswith(".toml") or path.is_file():
-        try:
-            return path.stem, path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-            raise ProfileError(f"cannot be read: {reason}", where=name) from None
+        return path.stem, read_text(path, LARGEST_TOML, ProfileError)
     if _SAMPLER.fullmatch(name):
         return name, f'summary = "black-box sampler {name}"\ncitation = "{name}"\n[sampler]\nfunction = "{name}"\n'
     return name, DEVICES.text(name)

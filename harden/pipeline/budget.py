@@ -12,7 +12,7 @@ from pathlib import Path
 from harden.data.dataset import Dataset
 from harden.errors import SettingsError
 from harden.graph.file import Model
-from harden.store import write_atomic
+from harden.store import read_record, write_atomic
 from harden.training.loop import train
 from harden.training.plan import TrainingPlan
 
@@ -39,8 +39,9 @@ def steps_within(
     Raises:
         SettingsError: Not even the pilot's steps fit.
     """
-    if record.exists():
-        return int(json.loads(record.read_text(encoding="utf-8"))["steps"])
+    known = read_record(record)
+    if known is not None:
+        return int(known["steps"])
     marks = [time.perf_counter()]
     pilot = train(
         model,
@@ -51,7 +52,7 @@ def steps_within(
     )
     step_s = statistics.median(b - a for a, b in itertools.pairwise(marks[1:]))
     other_s = max(pilot.seconds - _PILOT_STEPS * step_s, 0.0) * (plan.selections + 1) / _PILOT_SELECTIONS
-    steps = int((budget_s - other_s) / step_s)
+    steps = fitting(budget_s, step_s, other_s)
     if steps < _PILOT_STEPS:
         needed = other_s + _PILOT_STEPS * step_s
         raise SettingsError(
@@ -59,3 +60,13 @@ def steps_within(
         )
     write_atomic(record, json.dumps({"steps": steps, "step_s": step_s, "other_s": other_s}) + "\n")
     return steps
+
+
+def fitting(budget_s: float, step_s: float, other_s: float) -> int:
+    """Whole steps in what the rest leaves of a budget; all in seconds.
+
+    Example:
+        >>> fitting(10.0, 0.5, 1.0)
+        18
+    """
+    return int((budget_s - other_s) / step_s)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from harden.data.dataset import Dataset
@@ -24,6 +25,7 @@ def add_column_baseline(
     threads: int,
     digital: tuple[str, ...] = (),
     chips: int = CHIPS,
+    trials: Path | None = None,
 ) -> None:
     """Put ``column_baseline`` into each entry whose profile refers to the largest weight of the tensor.
 
@@ -39,9 +41,10 @@ def add_column_baseline(
         threads: Processor threads.
         digital: Globs of tensors kept off the crossbars.
         chips: Chips of the run; at most 20 are used.
+        trials: The run's own log; the logs of these chips lie beside it, so that a killed run resumes.
     """
     count = min(chips, CHIPS)
-    for entry, condition in zip(document["profiles"], conditions, strict=True):
+    for number, (entry, condition) in enumerate(zip(document["profiles"], conditions, strict=True)):
         entry["column_baseline"] = None
         profile = condition.profile
         if not profile.scales_with_range or profile.parameters.get("reference") != "tensor":
@@ -49,5 +52,14 @@ def add_column_baseline(
         column = Condition(
             replace(profile, knobs={**profile.knobs, "reference": "column"}), condition.at_s, copies=condition.copies
         )
-        found = evaluate(model, column, data, chips=count, seed=seed, threads=threads, digital=digital).document
+        found = evaluate(
+            model,
+            column,
+            data,
+            chips=count,
+            seed=seed,
+            threads=threads,
+            digital=digital,
+            trials=None if trials is None else trials.with_name(f"trials.column-{number}.jsonl"),
+        ).document
         entry["column_baseline"] = {"chips": count, "accuracy": found["profiles"][0]["accuracy"]}

@@ -11,7 +11,7 @@ from harden.evaluation.evaluate import evaluate
 from harden.pipeline.hardening import training_plan
 from harden.pipeline.prepare import Prepared
 from harden.pipeline.progress import Notify
-from harden.store import write_atomic
+from harden.store import read_record, write_atomic
 from harden.training.loop import train
 
 _RECORD = "controls.json"
@@ -49,7 +49,7 @@ def run_controls(prepared: Prepared, folder: Path, notify: Notify, steps: int | 
         ),
     }
     record = folder / _RECORD
-    done: dict[str, Any] = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
+    done: dict[str, Any] = read_record(record) or {}
     for name, (label, one) in plans.items():
         if name in done:
             continue
@@ -69,6 +69,7 @@ def run_controls(prepared: Prepared, folder: Path, notify: Notify, steps: int | 
             seed=prepared.settings.seed,
             threads=prepared.threads,
             digital=prepared.digital,
+            trials=folder / f"trials.{name}.jsonl",
             progress=lambda at, total, name=name: notify(f"chips {name}", at, total),
         ).document
         done[name] = {

@@ -25,7 +25,7 @@ from harden.pipeline.environment import environment
 from harden.pipeline.inputs import check_digital, open_conditions, open_model, open_preprocess, thread_count
 from harden.pipeline.missing import require
 from harden.pipeline.progress import Notify, silent
-from harden.pipeline.reporting import write_report
+from harden.pipeline.reporting import read_record, write_report
 from harden.pipeline.until import evaluate_until
 from harden.settings import EvalSettings, to_toml
 from harden.store import RunFolder, write_atomic
@@ -68,7 +68,11 @@ def _evaluated(
     if settings.out is None:
         return _document(settings, model, data, conditions, None, notify, engine)
     resolved = {"model_sha256": model.sha256, "data_sha256": data.sha256, "threads": thread_count(settings)}
+    resolved["profiles"] = sorted({condition.profile.digest for condition in conditions})
     with RunFolder(settings.out, to_toml(settings, resolved)) as folder:
+        finished = read_record(folder.path)
+        if finished is not None:
+            return finished
         document = _document(settings, model, data, conditions, folder / "trials.jsonl", notify, engine)
         _keep_worst(settings, document, model, folder.path)
         write_report(folder.path, document)
@@ -133,7 +137,14 @@ def _document(
     ).document
     if settings.column_baseline:
         add_column_baseline(
-            document, model, conditions, data, seed=settings.seed, threads=threads, digital=settings.digital
+            document,
+            model,
+            conditions,
+            data,
+            seed=settings.seed,
+            threads=threads,
+            digital=settings.digital,
+            trials=trials,
         )
     return {
         **document,

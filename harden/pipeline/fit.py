@@ -88,6 +88,7 @@ def _run(prepared: Prepared, folder: Path, notify: Notify) -> dict[str, Any]:
             threads=prepared.threads,
             digital=prepared.digital,
             chips=prepared.settings.chips,
+            trials=folder / "trials.jsonl",
         )
     prepared, protection = with_protection(prepared, folder, notify)
     hardened, training = harden_model(prepared, folder, notify)

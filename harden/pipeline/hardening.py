@@ -21,7 +21,7 @@ from harden.pipeline.prepare import Prepared
 from harden.pipeline.progress import Notify
 from harden.pipeline.verification import save_verified
 from harden.settings import WHERE, FitSettings
-from harden.store import append_line, write_atomic
+from harden.store import append_line, read_record, write_atomic
 from harden.training.auto import auto
 from harden.training.loop import train
 from harden.training.plan import Trained, TrainingPlan
@@ -50,8 +50,12 @@ def harden_model(prepared: Prepared, folder: Path, notify: Notify) -> tuple[Mode
         VerificationError: The file does not compute what was trained; it is kept as ``model.rejected.onnx``.
     """
     record = folder / _RECORD
-    if record.exists() and (folder / "model.onnx").exists():
-        return Model.load(folder / "model.onnx"), json.loads(record.read_text(encoding="utf-8"))
+    known = read_record(record)
+    if known is not None and (folder / "model.onnx").exists():
+        hardened = Model.load(folder / "model.onnx")
+        if hardened.sha256 == known["sha256"]:
+            return hardened, known
+        # The file is not what was written; it is made again from the last checkpoint.
     hardened, weights, made = _STEPS[prepared.kind](prepared, folder, notify)
     percentile = prepared.settings.clamp_activations
     hardened, clamps = with_clamps(hardened, percentile, _batches(prepared) if percentile else [])
@@ -59,6 +63,7 @@ def harden_model(prepared: Prepared, folder: Path, notify: Notify) -> tuple[Mode
     hardened = hardened.with_metadata(_metadata(prepared))
     write_atomic(folder / "model.safetensors", save(weights))
     made["check"] = save_verified(hardened, prepared.examples(_CHECKED_EXAMPLES), folder, digital=prepared.digital)
+    made["sha256"] = hardened.sha256
     write_atomic(record, json.dumps(made, indent=1) + "\n")
     return hardened, made
 

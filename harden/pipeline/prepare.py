@@ -64,7 +64,9 @@ class Prepared:
             "method": self.method,
             "model_sha256": self.model.sha256,
             "data_sha256": self.training.sha256 if self.training else None,
+            "val_sha256": self.validation.sha256 if self.validation and self.settings.val else None,
             "test_sha256": self.test.sha256 if self.test else None,
+            "profiles": sorted({c.profile.digest for c in (*self.conditions, *self.noise)}),
             "threads": self.threads,
             "version": __version__,
         }

@@ -10,7 +10,7 @@ from typing import Any
 from harden.errors import SettingsError
 from harden.pipeline.prepare import Prepared
 from harden.pipeline.progress import Notify
-from harden.store import write_atomic
+from harden.store import read_record, write_atomic
 from harden.training.protect import budget_of, protect
 
 _RECORD = "protect.json"
@@ -34,9 +34,8 @@ def with_protection(prepared: Prepared, folder: Path, notify: Notify) -> tuple[P
     if wanted is None:
         return prepared, None
     record = folder / _RECORD
-    if record.exists():
-        chosen = json.loads(record.read_text(encoding="utf-8"))
-    else:
+    chosen = read_record(record)
+    if chosen is None:
         if prepared.validation is None or prepared.validation.labels is None:
             raise SettingsError("--protect needs labelled --data to rank the layers by")
         notify("ranking layers", 0, 1)

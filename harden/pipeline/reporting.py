@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from harden import store
 from harden.errors import InputError
 from harden.report.bom import bom
 from harden.report.render import html, markdown
@@ -30,8 +31,7 @@ def write_report(folder: Path, document: dict[str, Any]) -> None:
 
 def read_record(folder: Path) -> dict[str, Any] | None:
     """The document of a finished run, or ``None`` while it is not finished."""
-    path = folder / RECORD
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    return store.read_record(folder / RECORD)
 
 
 def rewrite(folder: Path, *, with_bom: bool = False) -> Path:
@@ -44,10 +44,7 @@ def rewrite(folder: Path, *, with_bom: bool = False) -> Path:
     Raises:
         InputError: The folder holds no finished run.
     """
-    try:
-        document = read_record(folder)
-    except (OSError, ValueError) as error:
-        raise InputError("report.json cannot be read", where=str(folder)) from error
+    document = read_record(folder)
     if document is None:
         raise InputError(
             "holds no finished run (no report.json)", where=str(folder), fix="Run harden fit or eval --out"

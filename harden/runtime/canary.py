@@ -7,7 +7,6 @@ in the torch module, with the same weights. If the outputs differ, the tensors a
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -20,6 +19,7 @@ from harden.graph.analog import AnalogWeight
 from harden.runtime.copy import RuntimeCopy
 from harden.runtime.parity import FLOOR, difference, run_torch
 from harden.runtime.sessions import Session
+from harden.store import scratch
 from harden.streams import generator
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def canary(model: Model, inputs: Sequence[np.ndarray], *, digital: tuple[str, ..
         CanaryError: The noise on some tensors does not arrive; they are named.
         VerificationError: The copy's clean outputs are not the file's.
     """
-    with tempfile.TemporaryDirectory(prefix="harden-") as folder:
+    with scratch() as folder:
         copy = RuntimeCopy.build(model, folder, digital)
         copy.check(*inputs)
         return check_noise(copy, model.module(), inputs, seed=seed)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harden import methods
-from harden.store import write_atomic
+from harden.store import read_record, write_atomic
 from harden.training.loop import OnProgress, OnStep, train
 from harden.training.plan import Trained, TrainingPlan
 
@@ -139,10 +139,8 @@ def _beside(checkpoint: Path | None, name: str) -> Path | None:
 
 def _read(checkpoint: Path | None, digest: str) -> list[dict[str, Any]]:
     file = _beside(checkpoint, "auto.json")
-    if file is None or not file.exists():
-        return []
-    record = json.loads(file.read_text(encoding="utf-8"))
-    return record["tried"] if record["plan"] == digest else []
+    record = None if file is None else read_record(file)
+    return record["tried"] if record is not None and record["plan"] == digest else []
 
 
 def _write(checkpoint: Path | None, digest: str, tried: list[dict[str, Any]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +15,10 @@ from safetensors.torch import save
 from torch import Tensor
 
 from harden.errors import InputError, RunFolderError
+from harden.parsing import parse_json
 from harden.store import write_atomic
+
+_PROGRESS, _PLAN, _DIGEST = "progress", "harden.plan", "harden.sha256"
 
 
 @dataclass(frozen=True)
@@ -84,37 +88,78 @@ class Tensors:
 
 
 def write(path: Path, snapshot: Snapshot, plan: str) -> None:
-    """Write a checkpoint atomically: safetensors, with the run's progress as JSON in the metadata.
+    """Write a checkpoint atomically; the one before is kept beside it.
 
     Args:
-        path: The file.
+        path: The file: safetensors, the run's progress as the bytes of a JSON text.
         snapshot: What to keep.
         plan: Digest of the plan, so that no other plan picks the file up.
     """
     tensors = snapshot.tensors | {f"best/{name}": value for name, value in snapshot.best.items()}
-    metadata = {"harden.plan": plan, "harden.progress": json.dumps(snapshot.progress)}
-    write_atomic(path, save({name: value.contiguous() for name, value in tensors.items()}, metadata=metadata))
+    tensors[_PROGRESS] = torch.frombuffer(bytearray(json.dumps(snapshot.progress).encode()), dtype=torch.uint8)
+    tensors = {name: value.contiguous() for name, value in tensors.items()}
+    content = save(tensors, metadata={_PLAN: plan, _DIGEST: _digest(tensors)})
+    if path.exists():
+        path.replace(_previous(path))
+    write_atomic(path, content)
+
+
+def latest(path: Path, plan: str) -> Snapshot | None:
+    """The last checkpoint that is whole: the file, or the one before it where the file is damaged or missing.
+
+    Returns:
+        The snapshot; None where no checkpoint was ever written.
+
+    Raises:
+        InputError: All that is left is damaged.
+        RunFolderError: It belongs to a run with another plan.
+    """
+    damage: InputError | None = None
+    for one in (path, _previous(path)):
+        try:
+            if one.exists():
+                return read(one, plan)
+        except InputError as error:
+            damage = damage or error
+    if damage is not None:
+        raise damage
+    return None
 
 
 def read(path: Path, plan: str) -> Snapshot:
     """Read a checkpoint.
 
     Raises:
-        InputError: The file is no checkpoint of harden.
+        InputError: The file is no checkpoint of harden, or its content is not what was written.
         RunFolderError: It belongs to a run with another plan.
     """
+    fix = "Delete it to start the training anew"
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no iterator of its own)
     except (OSError, SafetensorError) as error:
-        raise InputError(
-            "the checkpoint cannot be read", where=str(path), fix="Delete it to start the training anew"
-        ) from error
-    if metadata.get("harden.plan") != plan:
+        raise InputError("the checkpoint cannot be read", where=str(path), fix=fix) from error
+    if _PROGRESS not in tensors or metadata.get(_DIGEST) != _digest(tensors):
+        raise InputError("the checkpoint is damaged: its digest does not fit", where=str(path), fix=fix)
+    if metadata.get(_PLAN) != plan:
         raise RunFolderError(
             "the checkpoint belongs to a run with other settings", where=str(path), fix="Choose another run folder"
         )
+    progress = parse_json(tensors.pop(_PROGRESS).numpy().tobytes(), str(path))
     best = {name.removeprefix("best/"): value for name, value in tensors.items() if name.startswith("best/")}
     rest = {name: value for name, value in tensors.items() if not name.startswith("best/")}
-    return Snapshot(json.loads(metadata["harden.progress"]), rest, best)
+    return Snapshot(progress, rest, best)
+
+
+def _previous(path: Path) -> Path:
+    return path.with_name(f"{path.stem}.previous{path.suffix}")
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over names, types, shapes and numbers."""
+    digest = hashlib.sha256()
+    for name, value in sorted(tensors.items()):
+        digest.update(f"{name}\0{value.dtype}\0{tuple(value.shape)}\0".encode())
+        digest.update(value.contiguous().reshape(-1).view(torch.uint8).numpy().data)  # view: numpy knows no bfloat16
+    return digest.hexdigest()

@@ -22,7 +22,7 @@ from harden.levers.range_search import search_limits
 from harden.methods.base import Batch
 from harden.training.allocation import pages_kept
 from harden.training.batches import Batches
-from harden.training.checkpoint import Tensors, read
+from harden.training.checkpoint import Tensors, latest
 from harden.training.features import Features
 from harden.training.finish import finish_batch_norms, settle_batch_norms
 from harden.training.noise import StepNoise, TrainingNoise
@@ -106,7 +106,7 @@ class _Run:
         self.clip = self._clip()
         self.columns = self._columns()
         self.frozen_from = self.total - round(plan.freeze_batch_norms * self.total)
-        self.progress = Progress(self.tensors, plan.digest, checkpoint)
+        self.progress = Progress(self.tensors, plan.digest, checkpoint, self.total)
 
     def _clip(self) -> clipping.Clip | None:
         plan, found = self.plan, None
@@ -129,17 +129,12 @@ class _Run:
         """All steps, then the batch norms, then the selected weights."""
         started = time.perf_counter()
         progress = self._start()
-        while progress.step < self.total:
-            progress.snapshot_if_due()
-            record = self._step(progress)
-            if record is None:
-                continue
-            if on_step:
-                on_step(record)
-            if progress.step in self._selections():
-                self._select(progress)
-            if on_progress:
-                progress.report(on_progress, self.total)
+        try:
+            self._steps(progress, on_step, on_progress)
+        except KeyboardInterrupt:
+            progress.keep()
+            raise
+        progress.complete()
         self.tensors.restore_network(progress.best)
         self.objective.finish(self.net)
         levers = self._levers(progress)
@@ -155,10 +150,24 @@ class _Run:
             time.perf_counter() - started,
         )
 
+    def _steps(self, progress: Progress, on_step: OnStep | None, on_progress: OnProgress | None) -> None:
+        while progress.step < self.total:
+            progress.snapshot_if_due()
+            record = self._step(progress)
+            if record is None:
+                continue
+            if on_step:
+                on_step(record)
+            if progress.step in self._selections():
+                self._select(progress)
+            if on_progress:
+                progress.report(on_progress, self.total)
+
     def _start(self) -> Progress:
         progress = self.progress
-        if self.file is not None and self.file.exists():
-            progress.resume(read(self.file, self.plan.digest))
+        snapshot = None if self.file is None else latest(self.file, self.plan.digest)
+        if snapshot is not None:
+            progress.resume(snapshot)
             return progress
         self._select(progress)
         self._project(0.0)

@@ -14,8 +14,10 @@ from harden.errors import DivergedError
 from harden.training.checkpoint import Snapshot, Tensors, write
 from harden.training.plan import TrainingPlan
 
-EVERY = 50  # steps between snapshots
-WRITE_EVERY_S = 20.0  # seconds between checkpoints; when they are written decides no number
+EVERY = 50  # steps between snapshots, at most
+SHARE = 40  # snapshots over a run, at least: two of them and a step are no more than 5% of a long run
+WRITE_EVERY_S = 4.0  # seconds between checkpoints; when they are written decides no number
+PATIENCE = 30.0  # seconds of training for each second of writing, where a kill may cost so much
 EXPLODED = 100.0  # times the first losses
 SLOWER = 0.1  # the learning rate after a rollback
 
@@ -39,9 +41,10 @@ class Progress:
         tensors: The live tensors.
         plan: Digest of the plan.
         file: Where checkpoints are kept, or None.
+        total: Steps of the whole run.
     """
 
-    def __init__(self, tensors: Tensors, plan: str, file: Path | None) -> None:
+    def __init__(self, tensors: Tensors, plan: str, file: Path | None, total: int) -> None:
         self.step = 0
         self.rate_scale = 1.0
         self.rollbacks: list[dict[str, float]] = []
@@ -51,9 +54,14 @@ class Progress:
         self.best_step = 0
         self._best_score = -math.inf
         self._tensors, self._plan, self._file = tensors, plan, file
+        self._every = max(1, min(EVERY, total // SHARE))
+        self._judged = False
         self._good: Snapshot | None = None
         self._pending: Snapshot | None = None
         self._written = self._began = time.monotonic()
+        self._cost_s = 0.0  # of the last write
+        self._stored: Snapshot | None = None
+        self._share = total / SHARE
         self._began_at = 0
 
     def advance(self, record: dict[str, Any]) -> None:
@@ -66,15 +74,27 @@ class Progress:
 
     def selected(self, measure: str, score: float) -> None:
         """Validation chips judged the weights; of equals the later ones are kept."""
+        self._judged = True
         self.validation.append({"step": self.step, measure: score})
         if score >= self._best_score:
             self._best_score, self.best_step, self.best = score, self.step, self._tensors.network()
 
     def snapshot_if_due(self) -> None:
-        """Remember this moment, every ``EVERY`` steps."""
+        """Remember this moment, every so many steps and after every selection, whose work would be lost, too."""
+        due = self.step % self._every == 0 or self._judged
         fresh = self._good is None or self._good.progress["step"] != self.step
-        if self.step % EVERY == 0 and fresh and self._pending is None:
+        self._judged = False
+        if due and fresh:
             self._pending = Snapshot(self._values(), self._tensors.copy(), self.best)
+
+    def complete(self) -> None:
+        """The last step and the last selection are done: what remains is no training, and starts from here."""
+        self._good, self._pending = Snapshot(self._values(), self._tensors.copy(), self.best), None
+        self._write(force=True)
+
+    def keep(self) -> None:
+        """The run is being interrupted: write what is known to be good."""
+        self._write(force=True)
 
     def fine(self, loss: float, gradient: float) -> bool:
         """Whether training may go on from this loss and this gradient's 2-norm."""
@@ -87,11 +107,19 @@ class Progress:
             DivergedError: It is not the first time.
         """
         rate = plan.learning_rate * self.rate_scale
-        if self.rollbacks or self._good is None:
+        if self._good is None:
             raise DivergedError(
-                f"training diverged: the loss was {loss:.4g} at step {self.step + 1}",
+                f"the loss is {loss:.4g} at the first step, before anything was trained",
+                where=f"method {plan.method}",
+                fix="Check the model, the data and its preprocessing: harden eval tells the clean accuracy and loss",
+            )
+        if self.rollbacks:
+            self._write(force=True)
+            raise DivergedError(
+                f"training diverged twice: the loss was {loss:.4g} at step {self.step + 1}, after a return to step "
+                f"{self.rollbacks[0]['to']} with a tenth of the learning rate",
                 where=f"method {plan.method}, learning rate {rate:g}",
-                fix="Lower --lr, or lower the noise in training; the last good checkpoint is kept",
+                fix="Lower --lr, or lower the noise in training, with another --out; the last good checkpoint is kept",
             )
         event = {"step": self.step + 1, "loss": loss, "to": self._good.progress["step"], "lr": rate * SLOWER}
         self._load(self._good)
@@ -104,7 +132,7 @@ class Progress:
     def resume(self, snapshot: Snapshot) -> None:
         """Continue from a checkpoint."""
         self._load(snapshot)
-        self._good = snapshot
+        self._good = self._stored = snapshot
         self._began, self._began_at = time.monotonic(), self.step
 
     def report(self, listener: Callable[[int, int, float], None], total: int) -> None:
@@ -132,7 +160,15 @@ class Progress:
         self._tensors.restore(snapshot.tensors)
 
     def _write(self, force: bool = False) -> None:
-        due = force or time.monotonic() - self._written >= WRITE_EVERY_S
-        if self._file is not None and self._good is not None and due:
-            write(self._file, self._good, self._plan)
-            self._written = time.monotonic()
+        if self._file is None or self._good is None or self._good is self._stored or not (force or self._due()):
+            return
+        began = time.monotonic()
+        write(self._file, self._good, self._plan)
+        self._written = time.monotonic()
+        self._cost_s, self._stored = self._written - began, self._good
+
+    def _due(self) -> bool:
+        """After some seconds; where writing is slow, before a kill would cost a twentieth of the steps."""
+        passed = time.monotonic() - self._written
+        steps = self._good.progress["step"] - (self._stored.progress["step"] if self._stored else 0)  # type: ignore[union-attr]
+        return passed >= WRITE_EVERY_S and (passed >= PATIENCE * self._cost_s or steps + self._every >= 2 * self._share)

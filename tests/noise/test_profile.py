@@ -221,7 +221,7 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("body", "said"),
         [
-            ("summary = [", "not TOML"),
+            ("summary = [", "not valid TOML"),
             ('summary = "x"\ncitation = "y"\n', "no noise"),
             ('summary = "x"\ncitation = "y"\n[[program]]\nlaw = "gausian"\n', "Did you mean gaussian"),
             ('summary = "x"\ncitation = "y"\n[[program]]\nlaw = "gaussian"\nsigma = -1\n', "greater than or equal"),

@@ -61,7 +61,9 @@ def test_a_run_that_was_killed_ends_with_the_bits_of_one_that_was_not(
     if method == "nft_irs":
         pytest.importorskip("harden.graph.taps")
     monkeypatch.setattr(progress, "EVERY", 20)
+    monkeypatch.setattr(progress, "SHARE", 1)
     monkeypatch.setattr(progress, "WRITE_EVERY_S", 0.0)
+    monkeypatch.setattr(progress, "PATIENCE", 0.0)
     options = {"taps": "r", "heads": 1, "hidden": 8} if method == "nft_irs" else {}
     this = plan(method=method, options=options, optimizer=optimizer, lr=0.01)
     unbroken = train(model, clouds(), clouds(99, seed=1), this)
@@ -75,7 +77,7 @@ def test_a_run_that_was_killed_ends_with_the_bits_of_one_that_was_not(
         train(model, clouds(), clouds(99, seed=1), this, on_step=kill, checkpoint=file)
     steps = []
     resumed = train(model, clouds(), clouds(99, seed=1), this, on_step=steps.append, checkpoint=file)
-    assert steps[0]["step"] == 41
+    assert steps[0]["step"] == 46  # a selection at step 45
     assert same(resumed.weights, unbroken.weights)
     assert resumed.history == unbroken.history
     assert resumed.validation == unbroken.validation
@@ -117,8 +119,9 @@ class Exploding:
 
 def test_an_exploding_loss_is_rolled_back_once_at_a_tenth_of_the_rate(model, clouds, plan, monkeypatch):
     monkeypatch.setattr(progress, "EVERY", 10)
+    monkeypatch.setattr(progress, "SHARE", 1)
     monkeypatch.setattr(loop.methods, "load", lambda name, options: Exploding({26}))
-    trained = train(model, clouds(), clouds(99, seed=1), plan(steps=30, warmup=0.0))
+    trained = train(model, clouds(), clouds(99, seed=1), plan(steps=30, warmup=0.0, selections=1))
     (event,) = trained.levers["rollbacks"]
     assert (event["step"], event["to"]) == (26, 20)
     assert [record["step"] for record in trained.history] == list(range(1, 31))
@@ -127,7 +130,7 @@ def test_an_exploding_loss_is_rolled_back_once_at_a_tenth_of_the_rate(model, clo
 
 def test_a_second_explosion_ends_the_run(model, clouds, plan, monkeypatch):
     monkeypatch.setattr(loop.methods, "load", lambda name, options: Exploding({6, 9}))
-    with pytest.raises(DivergedError, match=r"at step 3.*Lower --lr") as caught:
+    with pytest.raises(DivergedError, match=r"at step 7, after a return to step 4.*Lower --lr") as caught:
         train(model, clouds(), clouds(99, seed=1), plan(steps=30))
     assert caught.value.exit_code == 4
 

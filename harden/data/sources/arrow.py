@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pyarrow as pa
 from harden.data.sources.base import Examples, Request, digest_shards, unreadable
 from harden.data.tables import Shard, read_table
 from harden.errors import DataError
+from harden.parsing import parse_json, read_text
 
 ACCEPTS = "a folder that datasets.Dataset.save_to_disk wrote"
 STATE, SPLITS = "state.json", "dataset_dict.json"
@@ -32,11 +32,11 @@ def read(source: str, request: Request) -> Examples:
     folder = Path(source)
     with unreadable("save_to_disk folder", source):
         if (folder / SPLITS).is_file():
-            splits = json.loads((folder / SPLITS).read_text(encoding="utf-8"))["splits"]
+            splits = parse_json(read_text(folder / SPLITS), str(folder / SPLITS))["splits"]
             raise DataError(
                 f"it holds several splits: {', '.join(splits)}", where=source, fix=f"Name one: {folder / splits[0]}"
             )
-        state = json.loads((folder / STATE).read_text(encoding="utf-8"))
+        state = parse_json(read_text(folder / STATE), str(folder / STATE))
         if state.get("_indices_data_files"):
             raise DataError("its rows are reordered by an index", where=source, fix="Save flatten_indices() of it")
         paths = [folder / entry["filename"] for entry in state["_data_files"]]

@@ -1,0 +1,172 @@
+"""Killed at any moment, a run goes on with the same command and ends with the bits of one that was not killed.
+
+The kills are real (SIGKILL); the process is a fork of one that has imported everything, so that hundreds cost little.
+Intervals between checkpoints are shortened there, for the runs are short; that the real ones keep their word is tested
+in tests/training/test_checkpoints.py.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harden.data.embedded import FILES, content
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="needs fork and pidfd (Linux)")
+
+FIT = [
+    "fit", "digits_cnn.onnx", "--data", "train.npz", "--test", "test.npz", "--profile", "gaussian:sigma=0.2",
+    "--threads", "1", "-q", "--method", "noise", "--chips", "3", "--limit", "200", "--batch-size", "16",
+    "--budget", "60s", "--controls", "--protect", "auto:5%", "--out", "run",
+]  # fmt: skip
+EVAL = [
+    "eval", "digits_cnn.onnx", "--data", "test.npz", "--profile", "gaussian:sigma=0.2", "--profile", "rram1", "-q",
+    "--chips", "6", "--limit", "100", "--threads", "1", "--column-baseline", "--also", "stress", "--out", "run",
+]  # fmt: skip
+TIMES = ("seconds", "runtime")
+# What a run has done, by the last of these files that is there.
+PHASES = {
+    "settings.toml": "start", "trials.before.jsonl": "chips before", "trials.column-0.jsonl": "column baseline",
+    "protect.json": "pilot", "budget.json": "training", "checkpoint.safetensors": "training, with a checkpoint",
+    "model.safetensors": "export", "model.onnx": "check", "training.json": "after the check",
+    "trials.jsonl": "chips after", "checkpoint.none.safetensors": "control", "trials.none.jsonl": "chips of a control",
+    "controls.json": "other control", "trials.none_bare.jsonl": "chips of the other control",
+    "trials.severity-before.jsonl": "severity", "trials.severity-after.jsonl": "severity, second curve",
+    "report.html": "report",
+}  # fmt: skip
+
+
+class Zygote:
+    """The process that forks."""
+
+    def __init__(self) -> None:
+        script = str(Path(__file__).with_name("zygote.py"))
+        self._process = subprocess.Popen([sys.executable, script], stdin=-1, stdout=-1, text=True)
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == "ready\n"
+
+    def __call__(self, folder: Path, arguments: list[str], **end: Any) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps({"folder": str(folder), "arguments": arguments, **end}) + "\n")
+        self._process.stdin.flush()
+        return json.loads(self._process.stdout.readline())
+
+    def close(self) -> None:
+        self._process.communicate(timeout=60)
+
+
+@pytest.fixture(scope="module")
+def zygote() -> Iterator[Zygote]:
+    started = Zygote()
+    yield started
+    started.close()
+
+
+def fresh(folder: Path) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for name in FILES:
+        (folder / name).write_bytes(content(name))
+    return folder
+
+
+def without_times(document: Any) -> Any:
+    if isinstance(document, dict):
+        return {k: without_times(v) for k, v in document.items() if k not in TIMES}
+    return [without_times(one) for one in document] if isinstance(document, list) else document
+
+
+def result(run: Path) -> dict[str, Any]:
+    """Everything that must be equal: the bits of each file, and the report apart from times."""
+    names = (
+        "model.onnx",
+        "model.safetensors",
+        "train.jsonl",
+        "settings.toml",
+        *sorted(p.name for p in run.glob("trials*")),
+    )
+    files = {name: (run / name).read_bytes() for name in names if (run / name).exists()}
+    assert not [p.name for p in run.rglob(".harden-tmp-*")]
+    return {**files, "report.json": without_times(json.loads((run / "report.json").read_text()))}
+
+
+def phase(run: Path) -> str:
+    there = {p.name for p in run.iterdir()} if run.exists() else set()
+    writing = ", in the middle of a write" if any(name.startswith(".harden-tmp-") for name in there) else ""
+    last = next((words for name, words in reversed(PHASES.items()) if name in there), "before the start")
+    return ("done" if "report.json" in there else last) + writing
+
+
+def unbroken(zygote: Zygote, folder: Path, arguments: list[str]) -> tuple[dict[str, Any], float]:
+    done = zygote(fresh(folder), arguments)
+    assert done["code"] == 0, (folder / "out").read_text()
+    return result(folder / "run"), done["seconds"]
+
+
+def kill_many(zygote: Zygote, folder: Path, arguments: list[str], kills: int, chain: int) -> Counter[str]:
+    """Kill at random moments, up to ``chain`` times a run, finish, compare; until there were so many kills."""
+    expected, seconds = unbroken(zygote, folder / "unbroken", arguments)
+    chance, seen = random.Random(0), Counter[str]()
+    while seen.total() < kills:
+        here = fresh(folder / "killed")
+        for _ in range(min(chain, kills - seen.total())):
+            done = zygote(here, arguments, kill_after=chance.uniform(0, seconds))
+            if not done["killed"]:
+                assert done["code"] == 0, (here / "out").read_text()
+                break
+            seen[phase(here / "run")] += 1
+        done = zygote(here, arguments)
+        assert done["code"] == 0, (here / "out").read_text()
+        assert result(here / "run") == expected, seen
+    return seen
+
+
+@pytest.mark.parametrize(("arguments", "kills"), [(FIT, 4), (EVAL, 3)], ids=["fit", "eval"])
+def test_a_few_kills(zygote: Zygote, tmp_path: Path, arguments: list[str], kills: int) -> None:
+    assert kill_many(zygote, tmp_path, arguments, kills, chain=kills).total() == kills
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("arguments", "kills"), [(FIT, 140), (EVAL, 60)], ids=["fit", "eval"])
+def test_two_hundred_kills_at_random_moments(
+    zygote: Zygote, tmp_path: Path, arguments: list[str], kills: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen = kill_many(zygote, tmp_path, arguments, kills, chain=6)
+    with capsys.disabled():
+        print(
+            f"\n{seen.total()} kills of {arguments[0]}:",
+            *(f"{n} {words}" for words, n in seen.most_common()),
+            sep="\n  ",
+        )
+    assert seen.total() == kills
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments", [FIT, EVAL], ids=["fit", "eval"])
+def test_death_before_every_write_that_makes_a_file_durable(
+    zygote: Zygote, tmp_path: Path, arguments: list[str]
+) -> None:
+    """Each process dies before its own write number 0, 1, 2, ... (fsync or rename), and the next goes on from there."""
+    expected, _ = unbroken(zygote, tmp_path / "unbroken", arguments)
+    here = fresh(tmp_path / "killed")
+    number, kills = 0, 0
+    while True:
+        done = zygote(here, arguments, kill_at=number)
+        if not done["killed"]:
+            break
+        kills += 1
+        number = number + 1 if number < 12 else 3  # far enough to get on, and again from the front
+    assert done["code"] == 0, (here / "out").read_text()
+    assert result(here / "run") == expected
+    assert kills > 10

@@ -1,0 +1,119 @@
+"""A process that has imported everything and runs the command line in forks of itself, so that a kill costs no import.
+
+Reads one JSON request a line: ``arguments``, ``folder``, and how the child ends: ``kill_after`` (seconds until SIGKILL
+from outside), ``kill_at`` (number of the call of fsync or rename before which the child kills itself), or neither.
+Answers one JSON line: ``killed``, ``code``, ``seconds``, ``calls`` (of fsync and rename, where the child counted).
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import io
+import json
+import os
+import pkgutil
+import select
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import matplotlib.figure
+import onnxruntime  # noqa: F401
+import torch
+
+import harden
+from harden.cli import main
+from harden.evaluation import run
+from harden.pipeline import budget, protection, severity
+from harden.training import progress
+
+PILOTED_STEPS = 30
+
+
+def import_all() -> None:
+    for module in pkgutil.walk_packages(harden.__path__, "harden."):
+        if "sources" not in module.name and module.name != "harden.__main__":
+            importlib.import_module(module.name)
+
+
+def make_runs_short() -> None:
+    """Less to do, intervals that a run of seconds reaches, and a pilot that always finds room for the same steps."""
+    progress.WRITE_EVERY_S, progress.PATIENCE = 0.1, 0.0
+    run._COMMIT_EVERY, run._COMMIT_EVERY_S = 3, 0.1
+    budget.fitting = lambda *_: PILOTED_STEPS
+    protection.protect = functools.partial(protection.protect, passes=4, check=1, check_chips=2)
+    severity._SCALES = (0.0, 1.0)
+
+
+def count_writes(kill_at: int | None, folder: Path) -> None:
+    """Count the calls that make a write durable; die before number ``kill_at``."""
+    calls = 0
+
+    def counted(original: Any) -> Any:
+        def call(*arguments: Any, **named: Any) -> Any:
+            nonlocal calls
+            if calls == kill_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+            calls += 1
+            if kill_at is None:
+                (folder / "calls").write_text(str(calls))
+            return original(*arguments, **named)
+
+        return call
+
+    os.fsync = counted(os.fsync)
+    Path.replace = counted(Path.replace)  # type: ignore[method-assign]
+
+
+def child(request: dict[str, Any]) -> None:
+    os.chdir(request["folder"])
+    out = os.open("out", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(out, 1)
+    os.dup2(out, 2)
+    if "kill_at" in request:
+        count_writes(request["kill_at"], Path(request["folder"]))
+    try:
+        main(request["arguments"])
+    except SystemExit as error:
+        os._exit(error.code if isinstance(error.code, int) else 1)
+
+
+def serve(request: dict[str, Any]) -> dict[str, Any]:
+    began = time.monotonic()
+    number = os.fork()
+    if number == 0:
+        child(request)
+        os._exit(99)
+    watched = os.pidfd_open(number)
+    ended, _, _ = select.select([watched], [], [], request.get("kill_after"))
+    if not ended:
+        os.kill(number, signal.SIGKILL)
+    status = os.waitpid(number, 0)[1]
+    os.close(watched)
+    killed = os.WIFSIGNALED(status)
+    return {
+        "killed": killed,
+        "code": None if killed else os.waitstatus_to_exitcode(status),
+        "seconds": time.monotonic() - began,
+    }
+
+
+def warm_up() -> None:
+    """What the first optimizer and the first drawing import; nothing here starts a thread."""
+    torch.set_num_threads(1)
+    torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
+    figure = matplotlib.figure.Figure()
+    figure.add_subplot().plot([0, 1], label="x")
+    figure.savefig(io.BytesIO(), format="svg")
+
+
+if __name__ == "__main__":
+    import_all()
+    warm_up()
+    make_runs_short()
+    print("ready", flush=True)
+    for line in sys.stdin:
+        print(json.dumps(serve(json.loads(line))), flush=True)
