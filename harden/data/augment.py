@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 
-def augment(raw: np.ndarray, rng: np.random.Generator, *, pad: int = 4, flip: bool = True) -> np.ndarray:
+def augment(
+    raw: np.ndarray,
+    rng: np.random.Generator,
+    *,
+    pad: int = 4,
+    flip: bool = True,
+    part: slice = slice(None),
+    of: int | None = None,
+) -> np.ndarray:
     """Shift each image by up to ``pad`` pixels, and mirror half of them.
 
     Works on pixels before normalisation, so that the border is black, as in He et al., "Deep residual learning for
@@ -16,6 +24,8 @@ def augment(raw: np.ndarray, rng: np.random.Generator, *, pad: int = 4, flip: bo
         rng: The source of randomness, from ``harden.streams.numpy_generator``.
         pad: Zero pixels added on each side before the crop, >= 0.
         flip: Whether to mirror left and right with probability 1/2; switch off for digits and text.
+        part: Which images of a larger batch these are: they get what they would get in it.
+        of: The size of that batch.
 
     Returns:
         uint8 [B, H, W, C].
@@ -26,8 +36,8 @@ def augment(raw: np.ndarray, rng: np.random.Generator, *, pad: int = 4, flip: bo
         (2, 8, 8, 3)
     """
     batch, height, width, _ = raw.shape
-    top, left = rng.integers(0, 2 * pad + 1, size=(2, batch))
-    mirrored = rng.random(batch) < 0.5
+    top, left = rng.integers(0, 2 * pad + 1, size=(2, of or batch))[:, part]
+    mirrored = (rng.random(of or batch) < 0.5)[part]
     rows = top[:, None] + np.arange(height)
     columns = left[:, None] + np.arange(width)
     if flip:

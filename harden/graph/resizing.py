@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from harden import distributed
 from harden.errors import ModelError
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ class FixedBatch:
         count = len(inputs[0])
         if count == 0:
             raise ModelError(f"the model is made for batches of {self.size} examples, and there are none")
-        found = [run(*self.piece(inputs, start)) for start in range(0, count, self.size)]
+        with distributed.alone():  # a piece has statistics of its own, wherever its neighbours are
+            found = [run(*self.piece(inputs, start)) for start in range(0, count, self.size)]
         return self._joined(found, count)
 
     def piece(self, inputs: Sequence[torch.Tensor], start: int = 0) -> list[torch.Tensor]:

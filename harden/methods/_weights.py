@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from harden import distributed
 from harden.methods.base import Batch, Network, Noise
 
 
@@ -21,9 +22,9 @@ def everything(net: Network, noisy: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def gradients(loss: Tensor, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The loss's gradient at each weight that it depends on, by key."""
+    """The gradient of the whole batch's loss at each weight that it depends on, by key."""
     found = torch.autograd.grad(loss, list(weights.values()), allow_unused=True)
-    return {key: g.detach() for key, g in zip(weights, found, strict=True) if g is not None}
+    return distributed.averaged({key: g.detach() for key, g in zip(weights, found, strict=True) if g is not None})
 
 
 def task_gradients(net: Network, batch: Batch, weights: Mapping[str, Tensor]) -> tuple[float, dict[str, Tensor]]:

@@ -9,6 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from harden import distributed
 from harden.methods.base import Batch, Names, Network, Noise, Objective, Options, StepResult
 
 
@@ -94,7 +95,8 @@ def relative_distance(reference: Tensor, features: Tensor) -> Tensor:
         >>> relative_distance(torch.tensor([3.0, 4.0]), torch.tensor([3.0, 9.0])).item()
         1.0
     """
-    return (features - reference).square().sum() / reference.square().sum().clamp_min(1e-12)
+    size = distributed.mean(reference.square().sum())
+    return (features - reference).square().sum() / size.clamp_min(1e-12)
 
 
 def frozen(net: Any) -> Any:

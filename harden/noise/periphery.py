@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from harden import distributed
 from harden.noise.knobs import Knob
 from harden.streams import generator
 
@@ -193,8 +194,9 @@ class Conversion:
             return tensor if converter is None else converter(tensor)
         sigma = self.periphery.noise_sigma(outer)
         if sigma:
-            noise = output_noise(tuple(tensor.shape), sigma, self.seed, self.path, key, self.passes[key])
-            tensor = tensor + noise.to(tensor)
+            shape = (len(tensor) * distributed.slices(), *tensor.shape[1:])
+            noise = output_noise(shape, sigma, self.seed, self.path, key, self.passes[key])
+            tensor = tensor + distributed.own(noise).to(tensor)
             self.passes[key] += 1
         converter = self.periphery.output_converter(outer)
         return tensor if converter is None else converter(tensor)

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from harden import distributed
 from harden.data.augment import augment
-from harden.errors import DataError
+from harden.errors import DataError, SettingsError
 from harden.methods.base import Batch, Task
 from harden.streams import numpy_generator
 from harden.training.plan import TrainingPlan
@@ -28,6 +29,7 @@ class Batches:
 
     Raises:
         DataError: The data has no labels and the plan needs them.
+        SettingsError: The processes that train together cannot share a batch equally.
     """
 
     def __init__(
@@ -46,18 +48,26 @@ class Batches:
         self.total = plan.total_steps(len(data))
         self._targets = targets
         self._size = min(plan.batch_size, len(data))
+        if self._size % distributed.size():
+            raise SettingsError(
+                f"a batch of {self._size} examples cannot be divided equally among {distributed.size()} processes",
+                where="--batch-size",
+                fix=f"Give a multiple of {distributed.size()} that is not above the {len(data)} training examples",
+            )
         self._seed = plan.seed
         self._augment = _augmentation(data, plan.augment)
         self._epoch: tuple[int, np.ndarray] = (-1, np.empty(0, np.int64))
 
     def at(self, step: int) -> Batch:
-        """The batch of a step, from 0."""
-        index = self.index(step)
+        """The batch of a step, from 0; with :func:`harden.distributed.together`, this process's slice of it."""
+        places = distributed.own(np.arange(self._size))
+        index = self.index(step)[places]
         if self._augment is None:
             inputs = self.data.inputs(index)
         else:
-            rng = numpy_generator(self._seed, "augment", step)
-            inputs = self.data.normalise(augment(self.data.raw(index), rng, **self._augment))
+            rng, part = numpy_generator(self._seed, "augment", step), slice(places[0], places[-1] + 1)
+            raw = augment(self.data.raw(index), rng, part=part, of=self._size, **self._augment)
+            inputs = self.data.normalise(raw)
         tensors = (torch.from_numpy(np.ascontiguousarray(inputs)),)
         labels = None if self.data.labels is None else torch.from_numpy(np.asarray(self.data.labels[index], np.int64))
         targets = labels if self._targets is None else self._targets(tensors, labels)

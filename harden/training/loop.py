@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from harden import methods
+from harden import distributed, methods
 from harden.errors import SettingsError
 from harden.levers import clip as clipping
 from harden.levers import column_scaling
@@ -22,7 +22,7 @@ from harden.levers.range_search import search_limits
 from harden.methods.base import Batch
 from harden.training.allocation import pages_kept
 from harden.training.batches import Batches
-from harden.training.checkpoint import Tensors, latest
+from harden.training.checkpoint import Snapshot, Tensors, latest
 from harden.training.features import Features
 from harden.training.finish import finish_batch_norms, settle_batch_norms
 from harden.training.noise import StepNoise, TrainingNoise
@@ -106,7 +106,8 @@ class _Run:
         self.clip = self._clip()
         self.columns = self._columns()
         self.frozen_from = self.total - round(plan.freeze_batch_norms * self.total)
-        self.progress = Progress(self.tensors, plan.digest, checkpoint, self.total)
+        file = checkpoint if distributed.first() else None
+        self.progress = Progress(self.tensors, plan.digest, file, self.total)
 
     def _clip(self) -> clipping.Clip | None:
         plan, found = self.plan, None
@@ -165,13 +166,16 @@ class _Run:
 
     def _start(self) -> Progress:
         progress = self.progress
-        snapshot = None if self.file is None else latest(self.file, self.plan.digest)
+        snapshot = distributed.from_first(self._kept)
         if snapshot is not None:
             progress.resume(snapshot)
             return progress
         self._select(progress)
         self._project(0.0)
         return progress
+
+    def _kept(self) -> Snapshot | None:
+        return None if self.file is None else latest(self.file, self.plan.digest)
 
     def _step(self, progress: Progress) -> dict[str, Any] | None:
         """One optimizer step; None where the loss exploded and the run went back."""
@@ -182,8 +186,12 @@ class _Run:
         self.optimizer.zero_grad(set_to_none=True)
         turn = step % len(plan.profiles)
         self.around.use(turn, "train", turn, step, noise=self.noise.strength(step / self.total))
-        batch = self.batches.at(step)
-        loss, parts = self._backward(batch, self.noise.at(step, batch.progress))
+        with distributed.together():
+            batch = self.batches.at(step)
+            loss, parts = self._backward(batch, self.noise.at(step, batch.progress))
+            self._average_gradients()
+            parts = distributed.averages({"loss": loss, **parts})
+            loss = parts.pop("loss")
         norm = clip_gradient(self.parameters, plan.gradient_clip)
         if not progress.fine(loss, norm):
             progress.roll_back(loss, plan)
@@ -219,6 +227,11 @@ class _Run:
             parts["teacher_features"] = float(taught.detach())
             loss += parts["teacher_features"]
         return loss, self._penalize(parts)
+
+    def _average_gradients(self) -> None:
+        own = {name: p.grad for name, p in self.parameters.items() if p.grad is not None}
+        for name, gradient in distributed.averaged(own).items():
+            self.parameters[name].grad = gradient
 
     def _penalize(self, parts: dict[str, float]) -> dict[str, float]:
         plan = self.plan

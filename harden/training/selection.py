@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from harden import distributed
 from harden.errors import DataError
 from harden.methods.base import Outputs, listed
 from harden.streams import numpy_generator
@@ -65,16 +66,12 @@ class Selector:
         """Name of the score: ``"accuracy"`` or ``"fidelity"``."""
         return "accuracy" if self._score == self._accuracy else "fidelity"
 
-    def chips(self) -> list[dict[str, Tensor]]:
-        """The validation chips of the network's present weights, each {key: tensor}."""
-        plan = self._plan
+    def chip(self, number: int, index: int) -> dict[str, Tensor]:
+        """A validation chip of the network's present weights under the profile of this number, {key: tensor}."""
+        profile, at_s = self._plan.profiles[number]
         with torch.no_grad():
-            weights = self._net.analog_weights(plan.digital)
-            return [
-                profile.perturb(weights, seed=plan.seed, path=("select", i, chip), at_s=at_s)
-                for i, (profile, at_s) in enumerate(plan.profiles)
-                for chip in range(plan.selection_chips)
-            ]
+            weights = self._net.analog_weights(self._plan.digital)
+            return profile.perturb(weights, seed=self._plan.seed, path=("select", number, index), at_s=at_s)
 
     def score(self) -> float:
         """Mean score of the network as it is now. Leaves it in the mode it was in."""
@@ -82,14 +79,15 @@ class Selector:
         return sum(scores) / len(scores)
 
     def scores(self) -> list[float]:
-        """The score of each validation chip."""
-        numbers = [(i, chip) for i in range(len(self._plan.profiles)) for chip in range(self._plan.selection_chips)]
-        found = []
-        for (i, chip), weights in zip(numbers, self.chips(), strict=True):
+        """The score of each validation chip; processes that train together share the chips out."""
+
+        def one(numbers: tuple[int, int]) -> float:
             if self.around is not None:
-                self.around.use(i, "select", i, chip)
-            found.append(self.on(weights))
-        return found
+                self.around.use(numbers[0], "select", *numbers)
+            return self.on(self.chip(*numbers))
+
+        chips = [(i, chip) for i in range(len(self._plan.profiles)) for chip in range(self._plan.selection_chips)]
+        return distributed.divided(chips, one)
 
     def on(self, weights: Mapping[str, Tensor] | None) -> float:
         """The score with these weights."""

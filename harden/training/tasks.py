@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from harden import distributed
 from harden.methods.base import Outputs, listed
 
 
@@ -80,7 +81,8 @@ def relative_error(reference: Tensor, output: Tensor) -> Tensor:
         >>> relative_error(torch.tensor([0.0, 2.0]), torch.tensor([1.0, 1.0])).item()
         1.0
     """
-    spread = (reference - reference.mean()).square().mean().detach()
+    centre = distributed.mean(reference.mean())
+    spread = distributed.mean((reference - centre).square().mean())
     return (output - reference).square().mean() / spread.clamp_min(1e-12)
 
 

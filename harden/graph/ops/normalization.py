@@ -7,6 +7,8 @@ import math
 import torch
 from torch.nn import functional
 
+from harden import distributed
+from harden.graph.batch_statistics import count, move_, shared_batch_norm
 from harden.graph.ops import MICROSOFT, operator
 from harden.graph.plan import Frame
 from harden.graph.program import Node
@@ -29,7 +31,13 @@ def batch_norm(
     if mean.dtype != dtype:
         # Half precision: statistics are kept, and the norm computed, in single.
         x, scale, bias = x.to(mean.dtype), scale.to(mean.dtype), bias.to(mean.dtype)
+    shared = distributed.slices() > 1
     if node.get("training_mode", 0):
+        if shared:
+            result, *found = shared_batch_norm(x, scale, bias, epsilon)
+            old = (mean, variance)
+            with torch.no_grad():
+                return result.to(dtype), *(momentum * a + (1 - momentum) * b for a, b in zip(old, found, strict=True))
         axes = [axis for axis in range(x.dim()) if axis != 1]
         result = functional.batch_norm(x, None, None, scale, bias, True, 0.0, epsilon)
         with torch.no_grad():
@@ -39,6 +47,11 @@ def batch_norm(
     if not frame.training:
         return functional.batch_norm(x, mean, variance, scale, bias, False, 0.0, epsilon).to(dtype)
     moves = frame.update and not mean.requires_grad and not frame.frozen.intersection(node.inputs[3:5])
+    if shared:
+        result, *found = shared_batch_norm(x, scale, bias, epsilon)
+        if moves:
+            move_(mean, variance, (found[0], found[1]), 1 - momentum, count(x))
+        return result.to(dtype)
     if not moves:
         return functional.batch_norm(x, None, None, scale, bias, True, 0.0, epsilon).to(dtype)
     return functional.batch_norm(x, mean, variance, scale, bias, True, 1 - momentum, epsilon).to(dtype)
