@@ -25,8 +25,10 @@ LADDER = (
     "noise + clip",
     "noise, clip, columns",
     "noise, clip, columns, frozen norms",
-    "the same, over-noised distillation",
-    "the same, 5% protected",
+    "distillation, clip, columns, frozen norms",
+    "the same, clip at 1.5",
+    "the same, noise in training x 1.5",
+    "clip at 1.5, 5% protected",
 )
 Rows = dict[tuple[str, str], list[dict[str, Any]]]
 
@@ -67,7 +69,7 @@ def ladder(tasks: Mapping[str, tuple[Task, Rows]]) -> list[str]:
     """Mean and 90/95 bound of every lever, a column for each network at its hardest finished profile."""
     columns: dict[str, tuple[str, Rows]] = {}
     for name, (task, rows) in tasks.items():
-        if any((LADDER[-2], p) in rows or (LADDER[-3], p) in rows for p in task.profiles):
+        if any((lever, p) in rows for p in task.profiles for lever in LADDER[-4:]):
             hardest = next(p for p in reversed(task.profiles) if (LADDER[0], p) in rows or ("base", p) in rows)
             columns[name] = hardest, rows
     if not columns:

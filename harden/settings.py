@@ -173,7 +173,7 @@ class FitSettings(Settings):
         "auto", description="clip columns in front of batch norms each on its own, and keep them at one range"
     )
     freeze_batch_norms: float = Field(
-        0.0, ge=0, lt=1, description="last share of the steps, in which batch norms compute as on the chip"
+        0.5, ge=0, lt=1, description="last share of the steps, in which batch norms compute as on the chip"
     )
     range_penalty: float = Field(0.0, ge=0, description="weight of the penalty on max|w| / std of each analog tensor")
     kurtosis_penalty: float = Field(0.0, ge=0, description="weight of the penalty on kurtosis away from 1.8")

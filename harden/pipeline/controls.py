@@ -41,6 +41,8 @@ def run_controls(prepared: Prepared, folder: Path, notify: Notify, steps: int | 
             replace(
                 plan,
                 clip=None,
+                column_scaling="off",
+                freeze_batch_norms=0.0,
                 batch_norm_reestimation="off",
                 teacher="none",
                 teacher_match="logits",

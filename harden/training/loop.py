@@ -17,6 +17,7 @@ from harden import distributed, methods
 from harden.errors import SettingsError
 from harden.levers import clip as clipping
 from harden.levers import column_scaling
+from harden.levers.batch_norm import statistics
 from harden.levers.penalty import penalty
 from harden.levers.range_search import search_limits
 from harden.methods.base import Batch
@@ -105,9 +106,15 @@ class _Run:
         self.noise = TrainingNoise(plan, self._analog)
         self.clip = self._clip()
         self.columns = self._columns()
+<<<<<<< HEAD
         self.frozen_from = self.total - round(plan.freeze_batch_norms * self.total)
         file = checkpoint if distributed.first() else None
         self.progress = Progress(self.tensors, plan.digest, file, self.total)
+=======
+        frozen = plan.freeze_batch_norms if statistics(self.net) else 0.0
+        self.frozen_from = self.total - round(frozen * self.total)
+        self.progress = Progress(self.tensors, plan.digest, checkpoint)
+>>>>>>> 4b5fc79 (Freeze batch norms for the last half of a run by default; the control without levers has none of them)
 
     def _clip(self) -> clipping.Clip | None:
         plan, found = self.plan, None
@@ -255,7 +262,7 @@ class _Run:
         return {
             "clip": self.clip.record if self.clip else None,
             "column_scaling": self.columns.record if self.columns else None,
-            "freeze_batch_norms": plan.freeze_batch_norms,
+            "freeze_batch_norms": 1 - self.frozen_from / self.total,
             "teacher": None
             if plan.teacher == "none"
             else {

@@ -75,7 +75,7 @@ class TrainingPlan:
     clip: float | Literal["auto", "search"] | None = "auto"
     clip_anneal: float = 0.0
     column_scaling: Switch = "auto"
-    freeze_batch_norms: float = 0.0
+    freeze_batch_norms: float = 0.5
     batch_norm_reestimation: Switch = "auto"
     teacher: Literal["none", "clean", "self"] = "none"
     teacher_weight: float = 0.9

@@ -13,7 +13,8 @@ from harden.training.tasks import Labels
 
 PROFILE = Profile.parse("gaussian:sigma=0.1")
 ONE = {
-    "steps": 1, "lr": 0.1, "warmup": 0.0, "weight_decay": 0.0, "gradient_clip": 1e9, "clip": None, "selections": 1,
+    "steps": 1, "column_scaling": "off", "freeze_batch_norms": 0.0,
+    "lr": 0.1, "warmup": 0.0, "weight_decay": 0.0, "gradient_clip": 1e9, "clip": None, "selections": 1,
     "batch_norm_reestimation": "off", "profiles": ((PROFILE, None),), "teacher_taps": ("n", "r"),
 }  # fmt: skip
 

@@ -88,6 +88,8 @@ def _lever(name: str, value: Any) -> list[str]:
         return [label(name), "off", "", ""]
     if not isinstance(value, Mapping):
         times = f"{number(value)} times the profile's noise" if name == "train_sigma_scale" else shown(value)
+        if name == "freeze_batch_norms":
+            times = f"last {percent(value)} of the steps with the statistics that the chip uses"
         return [label(name), "on", times, ""]
     rest = {key: item for key, item in value.items() if item is not None}
     state = next((shown(rest.pop(key)) for key in ("state", "kind") if key in rest), "")
