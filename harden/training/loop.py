@@ -106,15 +106,10 @@ class _Run:
         self.noise = TrainingNoise(plan, self._analog)
         self.clip = self._clip()
         self.columns = self._columns()
-<<<<<<< HEAD
-        self.frozen_from = self.total - round(plan.freeze_batch_norms * self.total)
-        file = checkpoint if distributed.first() else None
-        self.progress = Progress(self.tensors, plan.digest, file, self.total)
-=======
         frozen = plan.freeze_batch_norms if statistics(self.net) else 0.0
         self.frozen_from = self.total - round(frozen * self.total)
-        self.progress = Progress(self.tensors, plan.digest, checkpoint)
->>>>>>> 4b5fc79 (Freeze batch norms for the last half of a run by default; the control without levers has none of them)
+        file = checkpoint if distributed.first() else None
+        self.progress = Progress(self.tensors, plan.digest, file, self.total)
 
     def _clip(self) -> clipping.Clip | None:
         plan, found = self.plan, None
