@@ -170,7 +170,7 @@ class FitSettings(Settings):
         0.0, ge=0, le=1, description="share of the training over which the clip comes down from the tensors' own range"
     )
     column_scaling: Literal["auto", "on", "off"] = Field(
-        "auto", description="clip columns in front of batch norms each on its own, and keep them at one range"
+        "off", description="clip columns in front of batch norms each on its own, and keep them at one range"
     )
     freeze_batch_norms: float = Field(
         0.5, ge=0, lt=1, description="last share of the steps, in which batch norms compute as on the chip"

@@ -36,7 +36,7 @@ class TrainingPlan:
             tensor at the bound of least expected error, found before the first step), or None for none.
         clip_anneal: Share of the training over which the clip comes down from each tensor's own range, in [0, 1].
         column_scaling: Whether columns in front of batch norms are clipped each on its own and kept at one range;
-            ``"auto"`` does where noise follows a tensor's range.
+            ``"auto"`` does where noise follows a tensor's range; off by default (docs/levers.md has the figures).
         freeze_batch_norms: Share of the steps, at the end, in which batch norms use their running statistics as the
             chip does, re-estimated under noise first; in [0, 1).
         batch_norm_reestimation: ``"auto"`` tries it and keeps what is better on validation chips.
@@ -74,7 +74,7 @@ class TrainingPlan:
     gradient_clip: float = 5.0
     clip: float | Literal["auto", "search"] | None = "auto"
     clip_anneal: float = 0.0
-    column_scaling: Switch = "auto"
+    column_scaling: Switch = "off"
     freeze_batch_norms: float = 0.5
     batch_norm_reestimation: Switch = "auto"
     teacher: Literal["none", "clean", "self"] = "none"
