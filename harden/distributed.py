@@ -12,6 +12,7 @@ processes of their losses, also where a loss is no mean over examples.
 from __future__ import annotations
 
 import contextlib
+import datetime
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
@@ -24,6 +25,7 @@ T = TypeVar("T")
 J = TypeVar("J")
 
 _LAUNCHED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # what torchrun tells each process
+_PATIENCE_DAYS = 7
 _sharing: ContextVar[bool] = ContextVar("sharing", default=False)
 
 
@@ -49,6 +51,11 @@ def launched() -> bool:
     return all(name in os.environ for name in _LAUNCHED) and int(os.environ["WORLD_SIZE"]) > 1
 
 
+def neighbours() -> int:
+    """How many of the launched processes run on this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if launched() else 1
+
+
 @contextlib.contextmanager
 def joined() -> Iterator[None]:
     """Meet the other processes for the length of a block, if a launcher has started several and they have not met."""
@@ -59,7 +66,8 @@ def joined() -> Iterator[None]:
 
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
-    _group().init_process_group()  # gloo for tensors on the CPU, NCCL for those on a GPU
+    # gloo for tensors on the CPU, NCCL for those on a GPU. The others wait while the first one evaluates.
+    _group().init_process_group(timeout=datetime.timedelta(days=_PATIENCE_DAYS))
     try:
         yield
     finally:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from harden import __version__
+from harden import __version__, distributed
 from harden.cli.failure import report_failure
 
 _COMMANDS = {
@@ -65,6 +65,8 @@ def cli() -> None:
 def main(arguments: list[str] | None = None) -> Any:
     """Run the command line and exit with the codes of harden.errors."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    if not distributed.first() and arguments[:1] != ["fit"]:
+        sys.exit(0)  # of several processes that a launcher has started, one is enough
     try:
         code = cli.main(args=arguments, prog_name="harden", standalone_mode=False)
     except BaseException as error:  # every failure ends here: shown in one line, turned into its exit code

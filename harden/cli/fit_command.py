@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from harden import distributed
 from harden.cli.options import output_options, read_settings, settings_options
 from harden.cli.screen import Screen, show
 from harden.settings import FitSettings
@@ -33,7 +34,9 @@ def command(model: str | None, as_json: bool, verbose: bool, quiet: bool, config
     from harden.report.terminal import summary
 
     settings = read_settings(FitSettings, model, flags, config)
-    with Screen(quiet) as screen:
+    with Screen(quiet or not distributed.first()) as screen:
         document = fit(settings, screen)
+    if not document:  # one of several processes, and not the one that tells
+        return
     show(document, as_json, f"{summary(document)}\nreport: {run_folder(settings) / 'report.html'}")
     enforce(settings.require, document["after"])

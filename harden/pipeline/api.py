@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harden import methods, streams
+from harden import distributed, methods, streams
 from harden.data.dataset import Dataset
 from harden.errors import SettingsError
 from harden.graph.file import Model
@@ -105,20 +105,17 @@ def fit(
         data, validation = data.split(_VALIDATION_SHARE, streams.numpy_generator(seed, "split"))
     profiles = (profile,) if isinstance(profile, Profile) else tuple(profile)
     history: list[dict[str, Any]] = []
-    trained = TRAINERS[_trainable(method)](
-        model,
-        data,
-        validation,
-        TrainingPlan(
-            method=method,
-            options=dict(options or {}),
-            profiles=tuple((one, one.default_at_s) for one in profiles),
-            epochs=epochs,
-            seed=seed,
-            **plan,
-        ),
-        on_step=history.append,
+    full = TrainingPlan(
+        method=method,
+        options=dict(options or {}),
+        profiles=tuple((one, one.default_at_s) for one in profiles),
+        epochs=epochs,
+        seed=seed,
+        **plan,
     )
+    run = TRAINERS[_trainable(method)]
+    with distributed.joined():
+        trained = run(model, data, validation, full, on_step=history.append)
     return Fitted(trained.model, history, trained.selected_step, trained.levers, trained.seconds)
 
 

@@ -13,6 +13,7 @@ from harden.data.dataset import Dataset
 from harden.errors import SettingsError
 from harden.graph.file import Model
 from harden.store import read_record, write_atomic
+from harden.training.lead import Trainer
 from harden.training.loop import train
 from harden.training.plan import TrainingPlan
 
@@ -21,7 +22,13 @@ _PILOT_SELECTIONS = 2  # at the start and at the end
 
 
 def steps_within(
-    budget_s: float, plan: TrainingPlan, model: Model, data: Dataset, validation: Dataset, record: Path
+    budget_s: float,
+    plan: TrainingPlan,
+    model: Model,
+    data: Dataset,
+    validation: Dataset,
+    record: Path,
+    trainer: Trainer = train,
 ) -> int:
     """How many steps fit into a budget of training and selection.
 
@@ -35,6 +42,7 @@ def steps_within(
         data: Training examples.
         validation: Validation examples.
         record: Where the number is kept; a file that exists is read instead, so a resumed run repeats its number.
+        trainer: What carries the pilot out.
 
     Raises:
         SettingsError: Not even the pilot's steps fit.
@@ -43,7 +51,7 @@ def steps_within(
     if known is not None:
         return int(known["steps"])
     marks = [time.perf_counter()]
-    pilot = train(
+    pilot = trainer(
         model,
         data,
         validation,

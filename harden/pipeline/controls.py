@@ -12,7 +12,6 @@ from harden.pipeline.hardening import training_plan
 from harden.pipeline.prepare import Prepared
 from harden.pipeline.progress import Notify
 from harden.store import read_record, write_atomic
-from harden.training.loop import train
 
 _RECORD = "controls.json"
 
@@ -55,7 +54,7 @@ def run_controls(prepared: Prepared, folder: Path, notify: Notify, steps: int | 
     for name, (label, one) in plans.items():
         if name in done:
             continue
-        trained = train(
+        trained = prepared.trainer(
             prepared.model,
             prepared.training,
             prepared.validation,
@@ -71,6 +70,7 @@ def run_controls(prepared: Prepared, folder: Path, notify: Notify, steps: int | 
             seed=prepared.settings.seed,
             threads=prepared.threads,
             digital=prepared.digital,
+            engine=prepared.engine,
             trials=folder / f"trials.{name}.jsonl",
             progress=lambda at, total, name=name: notify(f"chips {name}", at, total),
         ).document

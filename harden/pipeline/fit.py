@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from harden import methods
+from harden import distributed, methods
 from harden.data.dataset import Dataset
 from harden.evaluation.evaluate import evaluate
 from harden.graph.file import Model
@@ -15,6 +15,7 @@ from harden.pipeline.command import command_line
 from harden.pipeline.controls import run_controls
 from harden.pipeline.environment import environment
 from harden.pipeline.hardening import harden_model
+from harden.pipeline.placing import placed
 from harden.pipeline.prepare import Prepared, prepare
 from harden.pipeline.progress import Notify, silent
 from harden.pipeline.protection import with_protection
@@ -22,6 +23,7 @@ from harden.pipeline.reporting import read_record, write_report
 from harden.pipeline.severity import severity_curve
 from harden.settings import FitSettings, to_toml
 from harden.store import RunFolder, read_lines
+from harden.training.lead import follow
 
 
 def fit(settings: FitSettings, notify: Notify = silent) -> dict[str, Any]:
@@ -33,14 +35,26 @@ def fit(settings: FitSettings, notify: Notify = silent) -> dict[str, Any]:
 
     Returns:
         A ``harden.fit/1`` document; also written to the run folder with ``model.onnx`` and ``report.html``. A finished
-        run of the same settings is returned as it is.
+        run of the same settings is returned as it is. Where several processes train together, the others return
+        an empty document.
 
     Raises:
         HardenError: See harden.errors for which and the exit codes.
     """
-    if settings.seeds > 1:
-        return _repeated(settings, notify)
+    with distributed.joined():
+        return _repeated(settings, notify) if settings.seeds > 1 else _once(settings, notify)
+
+
+def _once(settings: FitSettings, notify: Notify) -> dict[str, Any]:
     prepared = prepare(settings)
+    if not distributed.first():
+        follow(prepared.model, prepared.training, prepared.validation)
+        return {}
+    with placed(prepared) as ready:
+        return _finished(ready, settings, notify)
+
+
+def _finished(prepared: Prepared, settings: FitSettings, notify: Notify) -> dict[str, Any]:
     with RunFolder(run_folder(settings), to_toml(settings, prepared.resolved())) as folder:
         finished = read_record(folder.path)
         if finished is not None:
@@ -55,7 +69,9 @@ def _repeated(settings: FitSettings, notify: Notify) -> dict[str, Any]:
     documents = {}
     for seed in range(settings.seed, settings.seed + settings.seeds):
         one = settings.model_copy(update={"seeds": 1, "seed": seed, "out": str(run_folder(settings) / f"seed-{seed}")})
-        documents[seed] = fit(one, lambda stage, done, total, seed=seed: notify(f"seed {seed}, {stage}", done, total))
+        documents[seed] = _once(one, lambda stage, done, total, seed=seed: notify(f"seed {seed}, {stage}", done, total))
+    if not distributed.first():
+        return {}
     results = [
         {"seed": seed, "clean": d["after"]["clean"]["accuracy"], **(d["after"]["profiles"][0]["accuracy"] or {})}
         for seed, d in documents.items()
@@ -120,6 +136,7 @@ def _measure(prepared: Prepared, model: Model, trials: Path, notify: Notify, sta
         threads=prepared.threads,
         digital=prepared.digital,
         trials=trials,
+        engine=prepared.engine,
         progress=lambda done, total: notify(f"chips {stage}", done, total),
     ).document
 

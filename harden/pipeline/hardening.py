@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -78,9 +79,13 @@ def _trained(prepared: Prepared, folder: Path, notify: Notify) -> tuple[Model, d
         record = folder / "budget.json"
         # A recipe counts its budget in steps of plain training.
         pilot = replace(plan, method="noise", options={}) if prepared.kind == "recipe" else plan
-        steps = steps_within(budget, pilot, prepared.model, prepared.training, prepared.validation, record)
+        steps = steps_within(
+            budget, pilot, prepared.model, prepared.training, prepared.validation, record, prepared.trainer
+        )
         plan = replace(plan, steps=steps)
-    trained = TRAINERS[prepared.kind](
+    search = partial(auto, trainer=prepared.trainer, engine=prepared.engine)
+    run = search if prepared.kind == "recipe" else prepared.trainer
+    trained = run(
         prepared.model,
         prepared.training,
         prepared.validation,

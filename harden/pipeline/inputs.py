@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from harden import streams
+from harden import distributed, streams
 from harden.data.dataset import Dataset
 from harden.data.preprocess import Preprocess, resolve_preprocess
 from harden.errors import DataError, HardenError, SettingsError
@@ -160,5 +160,8 @@ def check_digital(model: Model, globs: Sequence[str]) -> None:
 
 
 def thread_count(settings: Settings) -> int:
-    """The processor threads of a run: ``--threads``, or all cores this process may use."""
-    return settings.threads or available_cores()
+    """The processor threads of a run: ``--threads``, or all cores this process may use.
+
+    Processes that a launcher has started on one machine share its cores.
+    """
+    return settings.threads or max(1, available_cores() // distributed.neighbours())

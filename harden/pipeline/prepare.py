@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from harden import __version__, methods
+from harden import __version__, distributed, methods
 from harden.data.dataset import Dataset
 from harden.data.preprocess import METADATA_KEY, Preprocess
+from harden.engines import Engine
 from harden.evaluation.feed import Feed
 from harden.evaluation.plan import Condition
 from harden.graph.file import Model
@@ -26,6 +27,8 @@ from harden.pipeline.inputs import (
 )
 from harden.runtime.examples import find_inputs
 from harden.settings import FitSettings
+from harden.training.lead import Trainer
+from harden.training.loop import train
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,8 @@ class Prepared:
         test: Examples to report on; None where nothing is reported.
         threads: Processor threads.
         digital: Globs of tensors and nodes kept off the crossbars: the user's, and those that are protected.
+        trainer: What carries a training run out.
+        engine: Where trials run; None is this machine.
     """
 
     settings: FitSettings
@@ -57,6 +62,14 @@ class Prepared:
     test: Dataset | None
     threads: int
     digital: tuple[str, ...]
+    trainer: Trainer = train
+    engine: Engine | None = None
+
+    @property
+    def processes(self) -> int:
+        """How many processes train together."""
+        workers = self.settings.workers if self.settings.engine != "local" else None
+        return workers or distributed.size()
 
     def resolved(self) -> dict[str, Any]:
         """What decides the numbers beside the settings."""
@@ -69,6 +82,7 @@ class Prepared:
             "profiles": sorted({c.profile.digest for c in (*self.conditions, *self.noise)}),
             "threads": self.threads,
             "version": __version__,
+            **({"processes": self.processes} if self.processes > 1 else {}),
         }
 
     def examples(self, count: int) -> tuple[np.ndarray, ...]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from harden import methods
+from harden.engines import Engine
 from harden.store import read_record, write_atomic
+from harden.training.lead import Trainer
 from harden.training.loop import OnProgress, OnStep, train
 from harden.training.plan import Trained, TrainingPlan
 
@@ -26,6 +29,8 @@ def auto(
     on_step: OnStep | None = None,
     on_progress: OnProgress | None = None,
     checkpoint: Path | None = None,
+    trainer: Trainer | None = None,
+    engine: Engine | None = None,
 ) -> Trained:
     """Choose among the recipe's candidates and train the winner.
 
@@ -37,10 +42,13 @@ def auto(
         on_step: Called with the winner's records.
         on_progress: Called with steps done, their total over all runs, and the seconds left in the run at hand.
         checkpoint: State of the run at hand; what was tried is kept beside it, so a killed search goes on.
+        trainer: What carries a run out; None is ``train``.
+        engine: Where the candidates of a round run side by side, with the same results; None runs one after the other.
 
     Returns:
         The winner's training, with ``levers["auto"]``: ``tried`` (round, name, steps, score), ``chosen`` and ``why``.
     """
+    trainer = trainer or train
     recipe = methods.load(plan.method, plan.options)
     candidates = {name: _plan(plan, fields) for name, fields in recipe.candidates()}
     total = plan.total_steps(len(data))
@@ -56,15 +64,20 @@ def auto(
         return lambda step, _, seconds: tell(round(done + passes * step / run_steps), round(planned), seconds)
 
     for number, (share, _) in enumerate(schedule):
+        if engine is not None:
+            fresh = {name: _short(candidates[name], share) for name in left if (number, name) not in _known(tried)}
+            for name, score in _side_by_side(engine, model, data, validation, fresh):
+                tried.append({"round": number, "name": name, "steps": fresh[name].steps, "score": score})
+                _write(checkpoint, plan.digest, tried)
         for name in left:
             known = next((one for one in tried if (one["round"], one["name"]) == (number, name)), None)
             if known is None:
-                short = replace(candidates[name], steps=_steps(candidates[name], share), selections=1)
+                short = _short(candidates[name], share)
                 file = _beside(checkpoint, f"auto-{number}-{name}.safetensors")
-                run = train(
+                run = trainer(
                     model, data, validation, short, on_progress=report(_steps(short, share), share), checkpoint=file
                 )
-                score = next(reversed(run.validation[-1].values()))
+                score = _score(run)
                 tried.append({"round": number, "name": name, "steps": short.steps, "score": score})
                 _write(checkpoint, plan.digest, tried)
                 if file is not None:
@@ -76,7 +89,7 @@ def auto(
     winner = left[0]
     share = (1 - recipe.config.search) * total
     final = replace(candidates[winner], steps=_steps(candidates[winner], share))
-    run = train(
+    run = trainer(
         model,
         data,
         validation,
@@ -87,6 +100,30 @@ def auto(
     )
     record = {"tried": tried, "chosen": winner, "why": _why(tried, winner), "plan": _shown(final)}
     return replace(run, levers={**run.levers, "auto": record}, seconds=run.seconds)
+
+
+def _short(plan: TrainingPlan, passes: float) -> TrainingPlan:
+    return replace(plan, steps=_steps(plan, passes), selections=1)
+
+
+def _score(run: Trained) -> float:
+    return next(reversed(run.validation[-1].values()))
+
+
+def _known(tried: list[dict[str, Any]]) -> set[tuple[int, str]]:
+    return {(one["round"], one["name"]) for one in tried}
+
+
+def _side_by_side(
+    engine: Engine, model: Any, data: Any, validation: Any, plans: Mapping[str, TrainingPlan]
+) -> Iterator[tuple[str, float]]:
+    """The scores of several runs by name, in their order."""
+
+    def one(plan: TrainingPlan) -> float:
+        return _score(train(model, data, validation, plan))
+
+    with contextlib.closing(engine.run(one, plans.values())) as scores:
+        yield from zip(plans, scores, strict=True)
 
 
 def _plan(plan: TrainingPlan, fields: Mapping[str, Any]) -> TrainingPlan:

@@ -15,6 +15,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from harden import distributed
+from harden.data.embedded import FILES, content
+from harden.errors import SettingsError
+from harden.training.batches import Batches
+
 SCRIPT = Path(__file__).with_name("two_processes.py")
 spec = importlib.util.spec_from_file_location("two_processes", SCRIPT)
 assert spec is not None
@@ -82,3 +87,29 @@ def test_all_processes_end_with_the_same_bits(pair) -> None:
     (tensors, records), (others, told) = pair
     assert all(torch.equal(value, others[key]) for key, value in tensors.items())
     assert records == told
+
+
+@pytest.mark.slow
+def test_torchrun_fits_as_one_process_does_and_tells_it_once(tmp_path) -> None:
+    for name in FILES:
+        (tmp_path / name).write_bytes(content(name))
+    arguments = ["fit", "digits_cnn.onnx", "--profile", "gaussian:sigma=0.2", "--method", "sam", "--limit", "600"]
+    arguments += ["--data", "train.npz", "--test", "test.npz", "--batch-size", "60", "--chips", "2", "--threads", "1"]
+    launch = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(free_port())]
+    told = {}
+    for out, before in (("one", []), ("two", launch)):
+        command = [sys.executable, *before, "-m", "harden", *arguments, "--out", out, "--json", "--quiet"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=500)
+        assert done.returncode == 0, done.stderr
+        told[out] = json.loads(done.stdout)
+    for one, two in zip(told["one"]["training"]["history"], told["two"]["training"]["history"], strict=True):
+        assert two == pytest.approx(one, rel=1e-3, abs=1e-4)
+    expected = load_file(tmp_path / "one" / "model.safetensors")
+    for key, value in load_file(tmp_path / "two" / "model.safetensors").items():
+        torch.testing.assert_close(value, expected[key], **CLOSE)
+
+
+def test_a_batch_that_cannot_be_shared_equally_is_refused(monkeypatch) -> None:
+    monkeypatch.setattr(distributed, "size", lambda: 5)
+    with pytest.raises(SettingsError, match=r"a batch of 24 examples cannot be divided equally among 5 processes"):
+        Batches(two_processes.images(60), two_processes.plan(), None)  # type: ignore[arg-type]
