@@ -15,12 +15,13 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError
 
 from harden.errors import SettingsError
+from harden.memory import amount
 from harden.origins import read_toml
 
 FILE = "harden.toml"
 _SECONDS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "y": 365.25 * 86400.0}
 # Where a run happens and is kept decides none of its numbers.
-WHERE = frozenset({"out", "engine", "workers"})
+WHERE = frozenset({"out", "engine", "workers", "max_memory"})
 _PATHS = ("weights", "data", "val", "test", "out", "replay")
 
 
@@ -111,6 +112,11 @@ def _percent(value: object) -> object:
     return value.strip().removesuffix("%") if isinstance(value, str) else value
 
 
+def _amount(value: str) -> str:
+    amount(value)
+    return value
+
+
 Percent = Annotated[float, BeforeValidator(_percent)]
 Duration = Annotated[float, BeforeValidator(seconds)]
 Numbers = Annotated[tuple[float, ...], BeforeValidator(_separated)]
@@ -150,6 +156,9 @@ class Settings(BaseModel):
     )
     workers: int | None = Field(
         None, ge=1, description="with ray: trials at a time (default: all processors), processes that fit trains in (1)"
+    )
+    max_memory: Annotated[str, AfterValidator(_amount)] | None = Field(
+        None, description="memory this process may take, such as 8GB: batches and workers shrink to fit; Linux"
     )
     out: str | None = Field(None, description="run folder")
 

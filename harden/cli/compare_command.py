@@ -9,6 +9,7 @@ import click
 
 from harden.cli.options import output_options, read_settings, settings_options
 from harden.cli.screen import Screen, show
+from harden.memory import limited
 from harden.settings import CompareSettings
 
 
@@ -30,6 +31,6 @@ def command(
     from harden.report.terminal import summary
 
     settings = read_settings(CompareSettings, models[0], {**flags, "others": models[1:]}, config)
-    with Screen(quiet) as screen:
+    with Screen(quiet) as screen, limited(settings.max_memory):
         document = compare(settings, screen)
     show(document, as_json, summary(document))

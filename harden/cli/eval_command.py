@@ -9,6 +9,7 @@ import click
 
 from harden.cli.options import output_options, read_settings, settings_options
 from harden.cli.screen import Screen, show
+from harden.memory import limited
 from harden.settings import EvalSettings
 
 
@@ -35,7 +36,7 @@ def command(model: str | None, as_json: bool, verbose: bool, quiet: bool, config
         same = "equal" if document["equal"] else "not equal"
         show(document, as_json, f"accuracy {document['accuracy']:.4f}, recorded {document['recorded']:.4f}: {same}")
         return
-    with Screen(quiet) as screen:
+    with Screen(quiet) as screen, limited(settings.max_memory):
         document = evaluate(settings, screen)
     show(document, as_json, summary(document))
     enforce(settings.require, document)

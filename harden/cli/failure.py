@@ -11,9 +11,11 @@ from pathlib import Path
 import click
 
 from harden.errors import HardenError
+from harden.memory import SMALLER, OutOfMemoryError, out_of_memory
 
 _INTERRUPTED = 130
 _BUG = 1
+_KEEPS_WITH_OUT = ("eval", "compare")  # fit names a folder itself
 
 
 def report_failure(error: BaseException, arguments: list[str]) -> int:
@@ -30,12 +32,20 @@ def report_failure(error: BaseException, arguments: list[str]) -> int:
     if isinstance(error, click.exceptions.Exit):
         return error.exit_code
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
-        return _say(f"interrupted; to resume: harden {shlex.join(arguments)}", _INTERRUPTED)
+        return _say(_interrupted(arguments), _INTERRUPTED)
     if isinstance(error, click.ClickException):
         return _say(f"error: {error.format_message()}", error.exit_code)
     if isinstance(error, BrokenPipeError):
         return _BUG
+    if out_of_memory(error):
+        return _say(f"error: memory does not suffice ({_summary(error)}). {SMALLER}", OutOfMemoryError.exit_code)
     return _say(f"bug: {_summary(error)}; details saved to {_save(error)}", _BUG)
+
+
+def _interrupted(arguments: list[str]) -> str:
+    command = f"interrupted; to resume: harden {shlex.join(arguments)}"
+    keeps = not arguments or arguments[0] not in _KEEPS_WITH_OUT or any(a.startswith("--out") for a in arguments)
+    return command if keeps else f"{command}  (only with --out what was done is kept)"
 
 
 def _summary(error: BaseException) -> str:

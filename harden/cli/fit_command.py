@@ -10,6 +10,7 @@ import click
 from harden import distributed
 from harden.cli.options import output_options, read_settings, settings_options
 from harden.cli.screen import Screen, show
+from harden.memory import limited
 from harden.settings import FitSettings
 
 
@@ -34,7 +35,7 @@ def command(model: str | None, as_json: bool, verbose: bool, quiet: bool, config
     from harden.report.terminal import summary
 
     settings = read_settings(FitSettings, model, flags, config)
-    with Screen(quiet or not distributed.first()) as screen:
+    with Screen(quiet or not distributed.first()) as screen, limited(settings.max_memory):
         document = fit(settings, screen)
     if not document:  # one of several processes, and not the one that tells
         return

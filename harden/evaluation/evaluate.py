@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harden.engines import Engine, opened
+from harden.errors import HardenError
 from harden.evaluation.bench import open_bench, single_threaded_torch
 from harden.evaluation.custom import Metric, load_metrics
 from harden.evaluation.layout import Layout, available_cores
@@ -19,9 +20,11 @@ from harden.evaluation.plan import Condition, Plan, as_conditions, check_numbers
 from harden.evaluation.record import SCHEMA, Evaluation
 from harden.evaluation.requirements import Requirement, check_meetable
 from harden.evaluation.run import Run
+from harden.evaluation.sizes import BatchSize
 from harden.evaluation.summary import summarise
 from harden.graph.analog import AnalogWeight
 from harden.graph.inspection import weights_table
+from harden.memory import out_of_memory
 from harden.noise.profile import Profile
 from harden.store import scratch
 
@@ -78,6 +81,7 @@ def evaluate(
         DataError: The model's output is not logits of the data's classes, or shapes differ.
         CanaryError: Noise does not reach a tensor in ONNX Runtime.
         RunFolderError: The log holds another run.
+        OutOfMemoryError: Memory does not suffice for one image at a time on one worker.
         MissingExtraError: The engine needs Ray, and it is not installed.
     """
     check_numbers(chips, threshold, batch_size, threads)
@@ -86,44 +90,73 @@ def evaluate(
     custom = dict(metrics) if isinstance(metrics, Mapping) else load_metrics(metrics)
     conditions = as_conditions(profile)
     began = time.perf_counter()
-    with opened(engine, workers) as place, scratch() as folder, single_threaded_torch():
-        bench = open_bench(model, data, folder, batch_size=batch_size, digital=digital, custom=custom)
+    size = BatchSize(model, data, batch_size, trials)
+
+    def opened_run(place: Engine | None, folder: Path) -> Run:
+        bench = open_bench(model, data, folder, batch_size=size.images, digital=digital, custom=custom)
         plan = Plan(conditions, chips, seed, bench.feed.batch, digital)
-        run = Run(bench, plan, trials, threads or available_cores(), layout, place)
-        run.finish(progress)
-        entries = [
-            summarise(
-                condition,
-                run.log.of(index),
-                clean=bench.clean,
-                threshold=threshold,
-                requirements=demands,
-                hits=None if run.sums is None else run.sums.hits[index],
-                mean_p=None if run.sums is None else run.sums.mean_probabilities(index, chips),
-                labels=data.labels,
-            )
-            for index, condition in enumerate(conditions)
-        ]
-        for entry, condition in zip(entries, conditions, strict=True):
-            if condition.profile.periphery.on:
-                entry["periphery"] = bench.around.record(condition.profile.periphery)
-        document = {
-            "schema": SCHEMA,
-            "model": _model_part(model, bench.weights),
-            "data": {"source": str(data.source), "examples": len(data), "sha256": data.sha256},
-            "seed": seed,
-            "clean": bench.clean,
-            "profiles": entries,
-            "perturbed": run.perturbed(),
-            "not_perturbed": [
-                {"name": row["name"], "reason": row["digital_reason"]}
-                for row in weights_table(model, digital)
-                if not row["analog"]
-            ],
-            "canary": {"tensors": bench.canary.tensors, "inert": list(bench.canary.inert)},
-            "runtime": {"seconds": time.perf_counter() - began, **run.speed()},
-        }
+        return Run(bench, plan, trials, threads or available_cores(), layout, place)
+
+    with opened(engine, workers) as place:
+        while True:
+            try:
+                with scratch() as folder, single_threaded_torch():
+                    run = opened_run(place, folder)
+                    run.finish(progress)
+                    document = _document(model, data, run, threshold=threshold, demands=demands)
+                break
+            except (HardenError, RuntimeError, MemoryError) as error:
+                if place is not None or not out_of_memory(error):
+                    raise
+            size.halve()
+    document["runtime"] = {"seconds": time.perf_counter() - began, **run.speed()}
+    if size.halved or run.fewer:
+        document["runtime"]["memory"] = _said(run, size)
     return Evaluation(document)
+
+
+def _said(run: Run, size: BatchSize) -> str:
+    workers = f"{run.fewer} worker{'s' if run.fewer > 1 else ''}" if run.fewer else ""
+    batch = f"batches of {run.bench.feed.batch}" if size.halved else ""
+    return f"did not suffice: {' and '.join(part for part in (workers, batch) if part)} instead"
+
+
+def _document(
+    model: Model, data: Dataset, run: Run, *, threshold: float | None, demands: Sequence[Requirement]
+) -> dict[str, Any]:
+    bench, plan = run.bench, run.plan
+    conditions, digital = plan.conditions, plan.digital
+    entries = [
+        summarise(
+            condition,
+            run.log.of(index),
+            clean=bench.clean,
+            threshold=threshold,
+            requirements=demands,
+            hits=None if run.sums is None else run.sums.hits[index],
+            mean_p=None if run.sums is None else run.sums.mean_probabilities(index, plan.chips),
+            labels=data.labels,
+        )
+        for index, condition in enumerate(conditions)
+    ]
+    for entry, condition in zip(entries, conditions, strict=True):
+        if condition.profile.periphery.on:
+            entry["periphery"] = bench.around.record(condition.profile.periphery)
+    return {
+        "schema": SCHEMA,
+        "model": _model_part(model, bench.weights),
+        "data": {"source": str(data.source), "examples": len(data), "sha256": data.sha256},
+        "seed": plan.seed,
+        "clean": bench.clean,
+        "profiles": entries,
+        "perturbed": run.perturbed(),
+        "not_perturbed": [
+            {"name": row["name"], "reason": row["digital_reason"]}
+            for row in weights_table(model, digital)
+            if not row["analog"]
+        ],
+        "canary": {"tensors": bench.canary.tensors, "inert": list(bench.canary.inert)},
+    }
 
 
 def _model_part(model: Model, weights: Mapping[str, AnalogWeight]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harden.engines import Engine, LocalEngine
+from harden.errors import HardenError
 from harden.evaluation.bench import Bench
 from harden.evaluation.layout import Layout, choose_layout, clean_rate
 from harden.evaluation.log import TrialLog
@@ -17,6 +18,7 @@ from harden.evaluation.plan import Plan
 from harden.evaluation.scores import ChipScores, ClassScorer
 from harden.evaluation.sums import Sums, spread, sums_path
 from harden.evaluation.trials import Trial, TrialRunner, draw_chip
+from harden.memory import out_of_memory
 from harden.noise.rms import rms_noise
 from harden.store import sync
 
@@ -40,6 +42,7 @@ class Run:
     Attributes:
         log: The trials, finished ones of earlier processes included.
         sums: Sums over chips; None for data without classes.
+        fewer: Workers that were left where memory did not suffice for more; 0 where it did.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class Run:
         self.bench, self.plan, self.cores = bench, plan, cores
         self._engine = engine
         self.log = TrialLog(trials, plan)
+        self.fewer = 0
         self._committed = time.monotonic()
         self.sums = None
         self._identity = plan.digest(**bench.identity)
@@ -75,7 +79,21 @@ class Run:
         self._images, self._seconds = 0, 0.0
 
     def finish(self, progress: Callable[[int, int], None] | None = None) -> None:
-        """Run every trial that is not in the log yet (and those after the last written sums, for the sums)."""
+        """Run every trial that is not in the log yet (and those after the last written sums, for the sums).
+
+        Where memory does not suffice, half as many workers go on.
+        """
+        while True:
+            try:
+                return self._finish(progress)
+            except (HardenError, RuntimeError, MemoryError) as error:
+                layout = self._layout
+                if self._engine is not None or layout is None or layout.workers == 1 or not out_of_memory(error):
+                    raise
+            self.fewer = layout.workers // 2
+            self._layout = Layout(self.fewer, layout.threads)
+
+    def _finish(self, progress: Callable[[int, int], None] | None) -> None:
         start = min(self.log.count, self.sums.done if self.sums is not None else len(self.plan))
         if start == len(self.plan):
             return

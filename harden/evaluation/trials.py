@@ -96,6 +96,7 @@ class TrialRunner:
         self._scorer = scorer
         self._plan = plan
         self._threads = threads
+        self._running = running
         self._slots = threading.Semaphore(running)
         self.cancelled = threading.Event()
 

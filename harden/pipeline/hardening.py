@@ -105,10 +105,20 @@ def _told(trained: Trained, prepared: Prepared, log: Path) -> dict[str, Any]:
         "selected_step": trained.selected_step,
         "seconds": trained.seconds,
         "validation": trained.validation,
+        **_memory(trained.levers.get("memory")),
         "examples": len(prepared.training or ()),
         "validation_examples": len(prepared.validation or ()),
         "levers": trained.levers,
     }
+
+
+def _memory(divisions: Any) -> dict[str, str]:
+    """What the report says where memory did not suffice for a batch in one."""
+    if not divisions:
+        return {}
+    last = divisions[-1]
+    said = f"a batch of {last['batch_size']} was worked off in {last['parts']} parts, from step {last['step']} on"
+    return {"memory": f"did not suffice: {said}"}
 
 
 def _transformed(prepared: Prepared, folder: Path, notify: Notify) -> tuple[Model, dict[str, Any], dict[str, Any]]:

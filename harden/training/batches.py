@@ -27,6 +27,9 @@ class Batches:
         task: How outputs are judged.
         targets: Makes the targets from inputs and labels; the labels themselves if None.
 
+    Attributes:
+        size: Examples a step.
+
     Raises:
         DataError: The data has no labels and the plan needs them.
         SettingsError: The processes that train together cannot share a batch equally.
@@ -47,10 +50,10 @@ class Batches:
         self.task = task
         self.total = plan.total_steps(len(data))
         self._targets = targets
-        self._size = min(plan.batch_size, len(data))
-        if self._size % distributed.size():
+        self.size = min(plan.batch_size, len(data))
+        if self.size % distributed.size():
             raise SettingsError(
-                f"a batch of {self._size} examples cannot be divided equally among {distributed.size()} processes",
+                f"a batch of {self.size} examples cannot be divided equally among {distributed.size()} processes",
                 where="--batch-size",
                 fix=f"Give a multiple of {distributed.size()} that is not above the {len(data)} training examples",
             )
@@ -60,13 +63,13 @@ class Batches:
 
     def at(self, step: int) -> Batch:
         """The batch of a step, from 0; with :func:`harden.distributed.together`, this process's slice of it."""
-        places = distributed.own(np.arange(self._size))
+        places = distributed.own(np.arange(self.size))
         index = self.index(step)[places]
         if self._augment is None:
             inputs = self.data.inputs(index)
         else:
             rng, part = numpy_generator(self._seed, "augment", step), slice(places[0], places[-1] + 1)
-            raw = augment(self.data.raw(index), rng, part=part, of=self._size, **self._augment)
+            raw = augment(self.data.raw(index), rng, part=part, of=self.size, **self._augment)
             inputs = self.data.normalise(raw)
         tensors = (torch.from_numpy(np.ascontiguousarray(inputs)),)
         labels = None if self.data.labels is None else torch.from_numpy(np.asarray(self.data.labels[index], np.int64))
@@ -75,11 +78,11 @@ class Batches:
 
     def index(self, step: int) -> np.ndarray:
         """The examples of a step: every epoch is a fresh permutation, its incomplete last batch is left out."""
-        per_epoch = len(self.data) // self._size
+        per_epoch = len(self.data) // self.size
         epoch, place = divmod(step, per_epoch)
         if self._epoch[0] != epoch:
             self._epoch = (epoch, numpy_generator(self._seed, "shuffle", epoch).permutation(len(self.data)))
-        return np.sort(self._epoch[1][place * self._size : (place + 1) * self._size])
+        return np.sort(self._epoch[1][place * self.size : (place + 1) * self.size])
 
 
 def _augmentation(data: Any, switch: str) -> dict[str, Any] | None:

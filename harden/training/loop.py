@@ -20,6 +20,7 @@ from harden.levers import column_scaling
 from harden.levers.batch_norm import statistics
 from harden.levers.penalty import penalty
 from harden.levers.range_search import search_limits
+from harden.memory import SMALLER, OutOfMemoryError, out_of_memory
 from harden.methods.base import Batch
 from harden.training.allocation import pages_kept
 from harden.training.batches import Batches
@@ -28,6 +29,7 @@ from harden.training.features import Features
 from harden.training.finish import finish_batch_norms, settle_batch_norms
 from harden.training.noise import StepNoise, TrainingNoise
 from harden.training.optimizer import build, clip_gradient, factor, set_rate
+from harden.training.pieces import pieces
 from harden.training.plan import Trained, TrainingPlan
 from harden.training.progress import Progress
 from harden.training.selection import Selector
@@ -67,6 +69,7 @@ def train(
         SettingsError: The method is no objective, or its options are wrong.
         DataError: The data does not fit the plan.
         DivergedError: The loss exploded twice, the second time at a tenth of the learning rate.
+        OutOfMemoryError: Memory does not even suffice for two examples at a time.
     """
     objective = methods.load(plan.method, plan.options)
     if objective.kind != "objective":
@@ -76,6 +79,12 @@ def train(
     try:
         with pages_kept():
             return _Run(model, data, validation, plan, objective, checkpoint).run(on_step, on_progress)
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+        raise OutOfMemoryError(
+            "memory does not suffice for this training", where=f"method {plan.method}", fix=SMALLER
+        ) from error
     finally:
         torch.set_num_threads(threads)
 
@@ -156,7 +165,7 @@ class _Run:
     def _steps(self, progress: Progress, on_step: OnStep | None, on_progress: OnProgress | None) -> None:
         while progress.step < self.total:
             progress.snapshot_if_due()
-            record = self._step(progress)
+            record = self._attempt(progress)
             if record is None:
                 continue
             if on_step:
@@ -171,6 +180,8 @@ class _Run:
         snapshot = distributed.from_first(self._kept)
         if snapshot is not None:
             progress.resume(snapshot)
+            for _ in range(progress.halvings):
+                self.selector.divide()
             return progress
         self._select(progress)
         self._project(0.0)
@@ -179,6 +190,19 @@ class _Run:
     def _kept(self) -> Snapshot | None:
         return None if self.file is None else latest(self.file, self.plan.digest)
 
+    def _attempt(self, progress: Progress) -> dict[str, Any] | None:
+        """A step; None where the loss exploded, or memory did not suffice, and the run went back."""
+        try:
+            return self._step(progress)
+        except (RuntimeError, MemoryError) as error:
+            if distributed.size() > 1 or not out_of_memory(error):
+                raise
+        # Here, not in the handler: the error's traceback holds on to what the step had allocated.
+        self.optimizer.zero_grad(set_to_none=True)
+        self._given = {}
+        progress.divide(self.batches.size)
+        return None
+
     def _step(self, progress: Progress) -> dict[str, Any] | None:
         """One optimizer step; None where the loss exploded and the run went back."""
         step, plan = progress.step, self.plan
@@ -186,6 +210,7 @@ class _Run:
             settle_batch_norms(self.net, self.batches, self.around, plan)
         self.net.train(step < self.frozen_from)
         self.optimizer.zero_grad(set_to_none=True)
+        self._given: dict[str, Any] = {}
         turn = step % len(plan.profiles)
         self.around.use(turn, "train", turn, step, noise=self.noise.strength(step / self.total))
         with distributed.together():
@@ -215,20 +240,33 @@ class _Run:
 
     def _backward(self, batch: Batch, noise: StepNoise) -> tuple[float, dict[str, float]]:
         """Gradients of the objective, the teacher's features and the penalties; the loss and its parts."""
-        result = self.objective.step(self.net, batch, noise)
         share = self.features.task_share if self.features else 1.0
+        parts = list(pieces(batch, self.progress.parts))
+        told = [self._objective(piece, noise, share * weight) for piece, weight in parts]
+        for name, gradient in self._given.items():
+            self.parameters[name].grad = gradient
+        if self.features:
+            for (piece, weight), one in zip(parts, told, strict=True):
+                taught = self.features.loss(piece, noise)
+                (weight * taught).backward()
+                one["teacher_features"] = float(taught.detach())
+                one["loss"] += one["teacher_features"]
+        found = told[0]
+        if len(parts) > 1:
+            found = {key: sum(w * one[key] for one, (_, w) in zip(told, parts, strict=True)) for key in told[0]}
+        return found.pop("loss"), self._penalize(found)
+
+    def _objective(self, batch: Batch, noise: StepNoise, share: float) -> dict[str, float]:
+        """Gradients of the objective on a part of the batch; gradients that it gives by name are summed up."""
+        result = self.objective.step(self.net, batch, noise)
         if result.gradients is None:
             (share * result.loss).backward()
         else:
             for name, gradient in result.gradients.items():
-                self.parameters[name].grad = share * gradient
-        loss, parts = share * float(result.loss.detach()), dict(result.parts)
-        if self.features:
-            taught = self.features.loss(batch, noise)
-            taught.backward()
-            parts["teacher_features"] = float(taught.detach())
-            loss += parts["teacher_features"]
-        return loss, self._penalize(parts)
+                known = self._given.get(name)
+                self._given[name] = share * gradient if known is None else known + share * gradient
+        task_share = self.features.task_share if self.features else 1.0
+        return {"loss": task_share * float(result.loss.detach()), **result.parts}
 
     def _average_gradients(self) -> None:
         own = {name: p.grad for name, p in self.parameters.items() if p.grad is not None}
@@ -244,7 +282,15 @@ class _Run:
         return parts
 
     def _select(self, progress: Progress) -> None:
-        progress.selected(self.selector.measure, self.selector.score())
+        while True:
+            try:
+                score = self.selector.score()
+                break
+            except (RuntimeError, MemoryError) as error:
+                if distributed.size() > 1 or not out_of_memory(error) or not self.selector.divide():
+                    raise
+                progress.halvings += 1
+        progress.selected(self.selector.measure, score)
 
     def _selections(self) -> set[int]:
         return {round(self.total * (i + 1) / self.plan.selections) for i in range(self.plan.selections)}
@@ -270,5 +316,6 @@ class _Run:
             "noise_ramp": plan.noise_ramp,
             "penalty": {"range": plan.range_penalty, "kurtosis": plan.kurtosis_penalty},
             "rollbacks": progress.rollbacks,
+            **({"memory": progress.divisions} if progress.divisions else {}),
             **({"periphery": self.around.record()} if self.around.on else {}),
         }

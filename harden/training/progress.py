@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from harden.errors import DivergedError
+from harden.memory import SMALLER, OutOfMemoryError
 from harden.training.checkpoint import Snapshot, Tensors, write
 from harden.training.plan import TrainingPlan
 
@@ -48,6 +49,9 @@ class Progress:
         self.step = 0
         self.rate_scale = 1.0
         self.rollbacks: list[dict[str, float]] = []
+        self.parts = 1  # of a batch, one after the other
+        self.divisions: list[dict[str, int]] = []
+        self.halvings = 0  # of the batches of validation examples
         self.history: list[dict[str, Any]] = []
         self.validation: list[dict[str, Any]] = []
         self.best: Mapping[str, Tensor] = {}
@@ -129,6 +133,31 @@ class Progress:
         self._good = Snapshot(self._values(), self._good.tensors, self._good.best)
         self._write(force=True)
 
+    def divide(self, batch: int) -> None:
+        """Memory did not suffice: go back to the last snapshot and work off a batch in twice as many parts.
+
+        The step stays the same: the gradients of its parts are summed up. The decision is kept, so that a run that is
+        resumed repeats it.
+
+        Args:
+            batch: Examples a step.
+
+        Raises:
+            OutOfMemoryError: A part has two examples already.
+        """
+        start = self._good or self._pending
+        if start is None or 4 * self.parts > batch:
+            raise OutOfMemoryError(
+                f"memory does not suffice for a step, not even in {self.parts} parts", where="training", fix=SMALLER
+            )
+        event = {"step": self.step + 1, "parts": 2 * self.parts, "batch_size": batch}
+        self._load(start)
+        self._pending = None
+        self.parts = event["parts"]
+        self.divisions = [*self.divisions, event]
+        self._good = Snapshot(self._values(), start.tensors, start.best)
+        self._write(force=True)
+
     def resume(self, snapshot: Snapshot) -> None:
         """Continue from a checkpoint."""
         self._load(snapshot)
@@ -145,6 +174,9 @@ class Progress:
             "step": self.step,
             "rate_scale": self.rate_scale,
             "rollbacks": list(self.rollbacks),
+            "parts": self.parts,
+            "divisions": list(self.divisions),
+            "halvings": self.halvings,
             "history": list(self.history),
             "validation": list(self.validation),
             "best_step": self.best_step,
@@ -155,6 +187,8 @@ class Progress:
         values = snapshot.progress
         self.step, self.rate_scale = values["step"], values["rate_scale"]
         self.rollbacks, self.history = list(values["rollbacks"]), list(values["history"])
+        self.parts, self.divisions = values["parts"], list(values["divisions"])
+        self.halvings = max(self.halvings, values["halvings"])
         self.validation = list(values["validation"])
         self.best, self.best_step, self._best_score = snapshot.best, values["best_step"], values["best_score"]
         self._tensors.restore(snapshot.tensors)

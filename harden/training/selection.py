@@ -12,7 +12,7 @@ from torch import Tensor
 
 from harden import distributed
 from harden.errors import DataError
-from harden.methods.base import Outputs, listed
+from harden.methods.base import Outputs, each, listed
 from harden.streams import numpy_generator
 from harden.training.plan import TrainingPlan
 from harden.training.surround import Surround
@@ -66,6 +66,23 @@ class Selector:
         """Name of the score: ``"accuracy"`` or ``"fidelity"``."""
         return "accuracy" if self._score == self._accuracy else "fidelity"
 
+    def divide(self) -> bool:
+        """Take half as many examples at a time from now on; False where it is one already."""
+        if max(len(inputs[0]) for inputs in self._inputs) < 2:
+            return False
+        halves = [(inputs, half) for inputs in self._inputs for half in _halves(len(inputs[0]))]
+        counts = [len(_halves(len(inputs[0]))) for inputs in self._inputs]
+        if self.measure == "accuracy":
+            labels = [one for one, count in zip(self._labels, counts, strict=True) for _ in range(count)]
+            self._labels = [one[half] for one, (_, half) in zip(labels, halves, strict=True)]
+        else:
+            known = [one for one, count in zip(self._reference, counts, strict=True) for _ in range(count)]
+            self._reference = [
+                each(lambda x, half=half: x[half], one) for one, (_, half) in zip(known, halves, strict=True)
+            ]
+        self._inputs = [tuple(x[half] for x in inputs) for inputs, half in halves]
+        return True
+
     def chip(self, number: int, index: int) -> dict[str, Tensor]:
         """A validation chip of the network's present weights under the profile of this number, {key: tensor}."""
         profile, at_s = self._plan.profiles[number]
@@ -94,10 +111,12 @@ class Selector:
         training = self._net.training
         self._net.eval()
         total = 0.0
-        with torch.no_grad():
-            for i, inputs in enumerate(self._inputs):
-                total += self._score(self._net(*inputs, weights=weights), i) * len(inputs[0])
-        self._net.train(training)
+        try:
+            with torch.no_grad():
+                for i, inputs in enumerate(self._inputs):
+                    total += self._score(self._net(*inputs, weights=weights), i) * len(inputs[0])
+        finally:
+            self._net.train(training)
         return total / sum(len(inputs[0]) for inputs in self._inputs)
 
     def _accuracy(self, outputs: Outputs, part: int) -> float:
@@ -118,3 +137,8 @@ def _examples(shape: tuple[int, ...]) -> int:
     """
     pixels = math.prod(shape[-2:]) if len(shape) == 3 else 1
     return max(128, min(1000, 1000 * 64 * 64 // max(pixels, 1)))
+
+
+def _halves(size: int) -> list[slice]:
+    """The two halves of so many examples, or the one example."""
+    return [slice(0, size)] if size < 2 else [slice(0, size // 2), slice(size // 2, size)]

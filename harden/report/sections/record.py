@@ -68,6 +68,8 @@ def _facts(reading: Reading) -> list[tuple[str, str]]:
     if isinstance(runtime, Mapping):
         if known(runtime.get("seconds")):
             facts.append(("validation took", duration(runtime["seconds"])))
+        if runtime.get("memory"):
+            facts.append(("memory", clean(runtime["memory"])))
         if known(runtime.get("images_per_second")):
             clean_rate = runtime.get("clean_images_per_second")
             against = f" ({clean_rate:,.0f} without noise)" if known(clean_rate) else ""

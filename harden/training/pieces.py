@@ -1,0 +1,38 @@
+"""A batch in parts, for a memory that does not hold it in one: the gradient of the whole is the sum of theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor
+
+from harden.methods.base import Batch
+
+
+def pieces(batch: Batch, parts: int) -> Iterator[tuple[Batch, float]]:
+    """The batch in so many parts of nearly equal size, each with its share of the examples.
+
+    For a loss that is a mean over examples, the sum of the parts' gradients, each times its share, is the gradient of
+    the whole batch up to rounding; batch norms, however, see a part's statistics.
+    """
+    if parts == 1:
+        yield batch, 1.0
+        return
+    size = len(batch.inputs[0])
+    for number in range(parts):
+        start, stop = size * number // parts, size * (number + 1) // parts
+        if start < stop:
+            cut = slice(start, stop)
+            yield (
+                replace(batch, inputs=_cut(batch.inputs, size, cut), targets=_cut(batch.targets, size, cut)),
+                (stop - start) / size,
+            )
+
+
+def _cut(value: Any, size: int, cut: slice) -> Any:
+    """The examples of a part, in tensors and in tuples of them; what has no axis of examples stays whole."""
+    if isinstance(value, Tensor):
+        return value[cut] if value.ndim and len(value) == size else value
+    return tuple(_cut(one, size, cut) for one in value) if isinstance(value, (tuple, list)) else value
