@@ -19,7 +19,8 @@ _COMMANDS = {
     "profiles": "the noise profiles: list, show, check, calibrate",
     "methods": "the hardening methods: list, show",
     "plan": "how many chips a wanted certainty needs",
-    "report": "make report.html again from a finished run",
+    "report": "make report.html again from a finished run; bill of materials, signature",
+    "export": "the target conductances of a model's weights, for programming a chip",
     "doctor": "check this machine: versions, cores, extras, and that noise is seen",
     "demo": "harden a small network on embedded data, in two minutes",
 }

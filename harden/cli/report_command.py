@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -10,12 +11,27 @@ import click
 @click.command("report")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--bom", is_flag=True, help="also write bom.json, a CycloneDX bill of materials")
-def command(run: Path, bom: bool) -> None:
+@click.option(
+    "--sign",
+    "key",
+    metavar="KEY.pem",
+    type=click.Path(path_type=Path),
+    help="also sign the model and the reports with this elliptic private key: model.sig (extra `sign`)",
+)
+def command(run: Path, bom: bool, key: Path | None) -> None:
     """Make report.html and README.md again from report.json in RUN. Runs no model.
 
     \b
     harden report runs/a
+    harden report runs/a --bom --sign key.pem
     """
     from harden.pipeline.reporting import rewrite
 
     click.echo(str(rewrite(run, with_bom=bom)))
+    if key is not None:
+        from harden.pipeline.signature import sign
+
+        signature = sign(run, key)
+        click.echo(str(signature))
+        words = ["python", "-m", "model_signing", "verify", "key", str(run), "--signature", str(signature)]
+        click.echo(f"check it with: {shlex.join(words)} --public_key PUBLIC.pem --ignore_unsigned_files")

@@ -28,6 +28,7 @@ def rank_layers(
     data: Dataset,
     *,
     passes: int = 48,
+    images: int = _IMAGES,
     check: int = 5,
     check_chips: int = 20,
     seed: int = 0,
@@ -46,7 +47,8 @@ def rank_layers(
         model: The model.
         condition: The noise.
         data: Labelled examples.
-        passes: Noisy backward passes, of 128 images each.
+        passes: Noisy backward passes.
+        images: Examples of each pass.
         check: How many of the first places are checked by trials.
         check_chips: Chips of that check, and of the R².
         seed: Root seed; chips of the passes come from a stream of their own.
@@ -61,7 +63,7 @@ def rank_layers(
     Gaussian expectation. Ours otherwise.
     """
     with bench_of(model, data, digital=digital) as bench:
-        means, variance = _mean_gradients(model, bench, condition, data, passes, seed)
+        means, variance = _mean_gradients(model, bench, condition, data, passes, images, seed)
         contribution = {k: float((means[0][k] * means[1][k] * variance[k]).sum().clamp_min(0)) for k in variance}
         total = sum(contribution.values()) or 1.0
         direction = {k: (means[0][k] + means[1][k]) / 2 for k in variance}
@@ -80,7 +82,7 @@ def rank_layers(
 
 
 def _mean_gradients(
-    model: Model, bench: Bench, condition: Condition, data: Dataset, passes: int, seed: int
+    model: Model, bench: Bench, condition: Condition, data: Dataset, passes: int, images: int, seed: int
 ) -> tuple[list[dict[str, torch.Tensor]], dict[str, torch.Tensor]]:
     labels = np.asarray(data.labels)
     module = model.module().eval()
@@ -92,7 +94,7 @@ def _mean_gradients(
             bench.weights, seed=seed, path=("ranking", index), at_s=condition.time, severity=1.0
         )
         rng = numpy_generator(seed, "ranking", "images", index)
-        chosen = np.sort(rng.choice(len(data), min(_IMAGES, len(data)), replace=False))
+        chosen = np.sort(rng.choice(len(data), min(images, len(data)), replace=False))
         _, gradients = loss_and_gradients(module, chip, bench.feed.take(chosen), labels[chosen], bench.kind)
         for k, g in gradients.items():
             sums[index % 2][k] += g

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from harden.noise.laws.base import Cells, Moment, NoiseLaw
-from harden.noise.mapping import Mapping
+from harden.noise.mapping import Device, Mapping
 from harden.noise.scales import AnalogWeightLike, extremes, largest
 from harden.streams import generator
 
@@ -94,6 +94,28 @@ class Circuit:
         if self.compensated and reference:
             noisy.mul_(reference / max(current, _TINY))
         return noisy.reshape(weight.shape).to(weight.dtype)
+
+    def targets(self, weight: Tensor, use: AnalogWeightLike | None = None) -> list[Device]:
+        """What is to be programmed for one tensor: the target of each device of each weight, without any noise.
+
+        Args:
+            weight: The weights, any float dtype.
+            use: Where they sit on the crossbar; None means [out, in, ...].
+
+        Returns:
+            The devices of a weight in the mapping's order. Targets have the weight's shape, in the mapping's unit; the
+            weight as stored is the sum of (target - g_min) · weight_per_unit for pairs.
+        """
+        wide = (weight if weight.dtype == torch.float64 else weight.float()).detach()
+        around = extremes(
+            wide,
+            output_axis=use.output_axis if use is not None else 0,
+            groups=use.groups if use is not None else 1,
+            reference=self.mapping.reference,
+            tile=self.tile,
+        )
+        scale = largest(around) * self.mapping.clip
+        return list(self.mapping.devices(self.mapping.stored(wide, scale), scale, around))
 
     def read_devices(self, target: Tensor, draw: Draw) -> Tensor:
         """What single devices with these targets are read as; weights of a tensor with max|w| = 1 if stored directly.

@@ -28,7 +28,8 @@ def run_controls(prepared: Prepared, folder: Path, notify: Notify, steps: int | 
         steps: Optimizer steps of the run; None takes the plan's own.
 
     Returns:
-        By name ``label``, ``accuracy`` (over chips), ``clean``; None where the run trains or reports nothing.
+        By name ``label``, ``clean``, and under the first condition ``accuracy`` (over chips) and ``accuracies``. None
+        where the run trains or reports nothing.
     """
     if prepared.training is None or prepared.validation is None or prepared.test is None:
         return None
@@ -42,6 +43,9 @@ def run_controls(prepared: Prepared, folder: Path, notify: Notify, steps: int | 
                 clip=None,
                 column_scaling="off",
                 freeze_batch_norms=0.0,
+                range_penalty=0.0,
+                kurtosis_penalty=0.0,
+                label_smoothing=0.0,
                 batch_norm_reestimation="off",
                 teacher="none",
                 teacher_match="logits",
@@ -77,6 +81,7 @@ def run_controls(prepared: Prepared, folder: Path, notify: Notify, steps: int | 
         done[name] = {
             "label": label,
             "accuracy": found["profiles"][0]["accuracy"],
+            "accuracies": found["profiles"][0]["accuracies"],
             "clean": found["clean"]["accuracy"],
             "steps": len(trained.history),
             "seconds": trained.seconds,

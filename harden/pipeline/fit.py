@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,14 @@ from harden.pipeline.command import command_line
 from harden.pipeline.controls import run_controls
 from harden.pipeline.environment import environment
 from harden.pipeline.hardening import harden_model
+from harden.pipeline.layers import layer_ranking
 from harden.pipeline.placing import placed
 from harden.pipeline.prepare import Prepared, prepare
 from harden.pipeline.progress import Notify, silent
 from harden.pipeline.protection import with_protection
 from harden.pipeline.reporting import read_record, write_report
 from harden.pipeline.severity import severity_curve
-from harden.settings import FitSettings, to_toml
+from harden.settings import EvalSettings, FitSettings, to_toml
 from harden.store import RunFolder, read_lines
 from harden.training.lead import follow
 
@@ -116,8 +118,8 @@ def _run(prepared: Prepared, folder: Path, notify: Notify) -> dict[str, Any]:
     controls = None
     if prepared.settings.controls:
         controls = run_controls(prepared, folder, notify, training.get("steps"))
-    severity = _severity(prepared, hardened, folder, notify)
-    return {**_document(prepared, folder, before, after, severity, training), "controls": controls}
+    analyses = _analyses(prepared, hardened, folder, notify)
+    return {**_document(prepared, folder, before, after, training), **analyses, "controls": controls}
 
 
 def _measure(prepared: Prepared, model: Model, trials: Path, notify: Notify, stage: str) -> dict[str, Any] | None:
@@ -141,22 +143,21 @@ def _measure(prepared: Prepared, model: Model, trials: Path, notify: Notify, sta
     ).document
 
 
-def _severity(prepared: Prepared, hardened: Model, folder: Path, notify: Notify) -> dict[str, Any] | None:
+def _analyses(prepared: Prepared, hardened: Model, folder: Path, notify: Notify) -> dict[str, Any]:
+    """Beside the chips: a quick severity curve and a ranking of layers, under the first condition."""
     test: Dataset | None = prepared.test
     if test is None or test.labels is None:
-        return None
-    return severity_curve(
-        prepared.model,
-        hardened,
-        prepared.conditions[0],
-        test,
-        folder=folder,
-        chips=prepared.settings.chips,
-        seed=prepared.settings.seed,
-        threads=prepared.threads,
-        digital=prepared.digital,
-        notify=notify,
-    )
+        return {"severity": None}
+    condition = prepared.conditions[0]
+    common: dict[str, Any] = {
+        "folder": folder,
+        "seed": prepared.settings.seed,
+        "threads": prepared.threads,
+        "digital": prepared.digital,
+        "notify": notify,
+    }
+    severity = severity_curve(prepared.model, hardened, condition, test, chips=prepared.settings.chips, **common)
+    return {"severity": severity, **layer_ranking(hardened, condition, test, **common)}
 
 
 def _document(
@@ -164,7 +165,6 @@ def _document(
     folder: Path,
     before: dict[str, Any] | None,
     after: dict[str, Any] | None,
-    severity: dict[str, Any] | None,
     training: dict[str, Any],
 ) -> dict[str, Any]:
     settings = prepared.settings
@@ -180,11 +180,36 @@ def _document(
         "levers": training["levers"],
         "before": before,
         "after": after,
-        "severity": severity,
         "reported_on": ("test" if settings.test else "validation") if before else None,
         "artifacts": {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files},
-        "training": {**training, "history": list(read_lines(folder / "train.jsonl"))},
+        "training": {**training, **_learned_from(prepared), "history": list(read_lines(folder / "train.jsonl"))},
+        "preprocess": asdict(model.preprocess) if model.preprocess else None,
         "settings": settings.model_dump(mode="json", exclude_none=True, exclude={"out"}),
         "command": command_line("fit", settings),
+        "check_command": _check_command(prepared) if after else None,
         "environment": environment(prepared.threads),
     }
+
+
+def _learned_from(prepared: Prepared) -> dict[str, Any]:
+    """The data of training and selection, by digest."""
+    parts = {"data": prepared.training, "validation_data": prepared.validation}
+    return {
+        name: {"source": str(part.source), "examples": len(part), "sha256": part.sha256}
+        for name, part in parts.items()
+        if part is not None
+    }
+
+
+def _check_command(prepared: Prepared) -> str | None:
+    """What measures the hardened file again; None where the data were split off inside the run."""
+    settings = prepared.settings
+    if not settings.test:
+        return None
+    # The hardened file knows its preprocessing, and needs no checkpoint.
+    known = {"model", "data", "out", "weights", "pretrained", "mean", "std", "input_size", "digital", "engine"}
+    shared = (settings.model_fields_set & set(EvalSettings.model_fields)) - known
+    values: dict[str, Any] = {name: getattr(settings, name) for name in shared}
+    if prepared.digital:
+        values["digital"] = prepared.digital
+    return command_line("eval", EvalSettings(model="RUN/model.onnx", data=settings.test, **values))

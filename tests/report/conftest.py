@@ -133,8 +133,8 @@ def make_fit(count: int = 100, threshold: float | None = 0.8) -> Document:
             "batch_norm_reestimation": {"tried": True, "kept": True, "before": 0.781, "after": 0.812},
         },
         "controls": {
-            "none_bare": {"label": "fine-tuning without noise or levers", "mean": 0.241, "chips": 100},
-            "none": {"label": "fine-tuning without noise, same levers", "mean": 0.797, "chips": 100},
+            name: {"label": name, "accuracy": {"mean": mean}, "accuracies": [mean] * count, "clean": 0.87}
+            for name, mean in (("none", 0.797), ("none_bare", 0.241))
         },
         **sides,
         "severity": {
@@ -194,6 +194,8 @@ def make_fit(count: int = 100, threshold: float | None = 0.8) -> Document:
             "torch": "2.14.1",
             "onnxruntime": "1.31.1",
         },
+        "check_command": "harden eval RUN/model.onnx --data cifar10/test.parquet",
+        "preprocess": {"mean": [0.49], "std": [0.25], "layout": "NCHW", "input_size": None},
         "command": [
             *("harden", "fit", "resnet20_jpeg_bn.onnx", "--method", "nft", "--profile", "gaussian:sigma=0.1"),
             *(

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
+from harden.evaluation.compare import paired_difference
 from harden.report.blocks import Block, Figure, Paragraph, Section, Table
 from harden.report.charts.bars import Bar, bars
 from harden.report.document import Document, Reading
@@ -12,6 +16,10 @@ from harden.report.words import clean, known, label, number, percent, plural, po
 
 ORDER = 70
 TITLE = "What helped"
+# What the control without noise has, and the bare one has not.
+_LEVERS = ("clip", "column_scaling", "freeze_batch_norms", "teacher", "penalty", "batch_norm_reestimation")
+# In the order in which each adds something to the one before.
+_CONTROLS = {"none_bare": "fine-tuning alone", "none": "levers, no noise"}
 
 
 def applies(document: Document) -> bool:
@@ -27,6 +35,7 @@ def build(document: Document) -> Section:
     controls = _controls(reading)
     if controls:
         blocks.append(_bars(reading, controls))
+        blocks += _steps(reading)
     rows = [row for name, value in reading.part("levers").items() if (row := _lever(name, value))]
     if rows:
         blocks.append(Table(["lever", "state", "what it did", "points"], rows, "lllr"))
@@ -34,7 +43,7 @@ def build(document: Document) -> Section:
         blocks.append(
             Paragraph(
                 "No controls were run, so the gain is not split between the method and the levers. "
-                "Run `--method none` with the same levers to see what the method itself adds.",
+                "Run it with `--controls` to see what fine-tuning alone, the levers and the method add.",
                 tone="note",
             )
         )
@@ -43,12 +52,58 @@ def build(document: Document) -> Section:
 
 def _controls(reading: Reading) -> list[tuple[str, float]]:
     found = []
-    for name, value in reading.part("controls").items():
-        mean = _mean(value)
+    controls = reading.part("controls")
+    for name in sorted(controls, key=lambda n: list(_CONTROLS).index(n) if n in _CONTROLS else len(_CONTROLS)):
+        value, mean = controls[name], _mean(controls[name])
         if mean is not None:
             title = value.get("label") if isinstance(value, Mapping) else None
-            found.append((clean(title or label(name)), mean))
+            found.append((_CONTROLS.get(name) or clean(title or label(name)), mean))
     return found
+
+
+def _steps(reading: Reading) -> list[Block]:
+    """From before to after in steps, each with what it adds on the same chips; empty where a control is missing."""
+    # Controls are run under the first condition.
+    condition = reading.conditions[0] if reading.conditions else None
+    before = condition.of("before") if condition else None
+    controls = reading.part("controls")
+    values = [controls.get(name) for name in ("none_bare", "none")]
+    if condition is None or before is None or not all(isinstance(v, Mapping) for v in values):
+        return []
+    active = ", ".join(label(name) for name in _LEVERS if _active(reading, name))
+    bare, levers = (v for v in values if isinstance(v, Mapping))
+    method = reading.method or "the method"
+    stages = [
+        ("the network as given", before.spread.get("mean"), before.values),
+        ("fine-tuning without noise, no levers", _mean(bare), bare.get("accuracies")),
+        (f"levers{f' ({active})' if active else ''}", _mean(levers), levers.get("accuracies")),
+        (f"{method}, which sees the noise", condition.subject.spread.get("mean"), condition.subject.values),
+    ]
+    rows = [[stages[0][0], percent(stages[0][1]), "", ""]]
+    for (_, old, chips), (title, new, more) in itertools.pairwise(stages):
+        if not known(old) or not known(new):
+            return []
+        rows.append([title, percent(new), points(new - old), _bounds(chips, more)])
+    caption = (
+        f"Noise: {condition.label}. Each row has what the rows above it have, and as many steps of training. "
+        "The difference to the row above is taken on the same chips."
+    )
+    return [Table(["with", f"mean {reading.measure}", "adds, points", "95% interval"], rows, "lrrr", caption=caption)]
+
+
+def _bounds(old: Any, new: Any) -> str:
+    """The 95% interval over paired chips, where both were kept."""
+    if not (isinstance(old, list) and isinstance(new, list) and len(old) == len(new) > 1):
+        return ""
+    low, high = paired_difference(np.asarray(old), np.asarray(new))["ci95"]
+    return f"{points(low)} to {points(high)}"
+
+
+def _active(reading: Reading, name: str) -> bool:
+    value = reading.part("levers").get(name)
+    if not isinstance(value, Mapping):
+        return bool(value)
+    return bool(value["kept"] if "kept" in value else any(value.values()))
 
 
 def _mean(value: Any) -> float | None:
@@ -63,7 +118,7 @@ def _mean(value: Any) -> float | None:
 
 def _bars(reading: Reading, controls: list[tuple[str, float]]) -> Figure:
     items = []
-    condition = reading.hardest
+    condition = reading.conditions[0] if reading.conditions else None  # the one that controls are run under
     before = condition.of("before") if condition else None
     if before:
         items.append(Bar("before", before.spread["mean"], percent(before.spread["mean"]), "before"))

@@ -71,7 +71,7 @@ def _facts(reading: Reading, perturbed: list[Any], rest: list[Any]) -> list[tupl
         for row in rest:
             reasons[clean(row.get("reason") or "other")] = reasons.get(clean(row.get("reason") or "other"), 0) + 1
         listed = ", ".join(
-            f"{count} {reason}" for reason, count in sorted(reasons.items(), key=lambda i: (-i[1], i[0]))
+            f"{reason} ({count:,})" for reason, count in sorted(reasons.items(), key=lambda i: (-i[1], i[0]))
         )
         facts.append(("not perturbed", f"{plural(len(rest), 'tensor')}: {listed}"))
     if (overall := _overall(reading)) is not None:

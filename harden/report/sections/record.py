@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from harden.report.blocks import Block, Code, Details, Facts, Section, Table
+from harden.report.blocks import Block, Code, Details, Facts, Paragraph, Section, Table
 from harden.report.document import Document, Reading, name_of
 from harden.report.words import clean, duration, known, label, number, shown
 
@@ -26,6 +26,11 @@ def build(document: Document) -> Section:
     command = reading.document.get("command")
     if command:
         blocks.append(Code(clean(command if isinstance(command, str) else shlex.join(str(part) for part in command))))
+    if check := reading.document.get("check_command"):
+        blocks.append(
+            Paragraph("What measures the hardened file again; RUN is the folder of this report.", tone="note")
+        )
+        blocks.append(Code(clean(check)))
     blocks.append(Facts(_facts(reading), code=True))
     for title, key in (("Settings, resolved", "settings"), ("Environment", "environment"), ("Files", "artifacts")):
         rows = list(_flat(reading.part(key)))
@@ -58,6 +63,9 @@ def _facts(reading: Reading) -> list[tuple[str, str]]:
         facts.append(("test data", clean(data["source"])))
         facts.append(("test data, examples", number(data.get("examples"))))
         facts.append(("test data, sha256", clean(data.get("sha256") or "")))
+    facts += _training_data(reading)
+    if preprocess := reading.part("preprocess"):
+        facts.append(("preprocessing", shown({k: v for k, v in preprocess.items() if v is not None})))
     digests = dict.fromkeys((c.name, t.entry.get("digest")) for c in reading.conditions for t in c.trials[-1:])
     facts += [(f"profile {clean(n)}, digest", clean(d)) for n, d in digests if d]
     if reading.seed is not None:
@@ -74,6 +82,17 @@ def _facts(reading: Reading) -> list[tuple[str, str]]:
             clean_rate = runtime.get("clean_images_per_second")
             against = f" ({clean_rate:,.0f} without noise)" if known(clean_rate) else ""
             facts.append(("examples a second", f"{runtime['images_per_second']:,.0f}{against}"))
+    return facts
+
+
+def _training_data(reading: Reading) -> list[tuple[str, str]]:
+    facts = []
+    for title, key in (("training data", "data"), ("validation data", "validation_data")):
+        part = reading.part("training", key)
+        if part.get("source"):
+            # A split of the training data names the whole, whose digest it keeps.
+            facts.append((title, f"{clean(part['source'])}, {number(part.get('examples'))} examples"))
+            facts.append((f"{title}, sha256", clean(part.get("sha256") or "")))
     return facts
 
 

@@ -10,6 +10,7 @@ from harden.report.words import clean, known, number, percent, points
 ORDER = 90
 TITLE = "Which layers matter"
 SHOWN = 15
+_POOR = 0.5
 
 
 def applies(document: Document) -> bool:
@@ -36,16 +37,40 @@ def build(document: Document) -> Section:
     if known(r2):
         blocks.append(
             Paragraph(
-                f"The linear model behind the shares explains {percent(r2, 0)} of the variance (R² {number(r2, 2)})."
+                f"The linear model behind the shares explains {percent(r2, 0)} of the variance (R² {number(r2, 2)})"
+                + (
+                    ": take the order as a hint, and measure the layers in question with `harden eval --also ranking`."
+                    if r2 < _POOR
+                    else "."
+                )
             )
         )
-    cells = [
-        [clean(r.get("key", "")), percent(r.get("share")), _bounded(r, "drop"), _bounded(r, "gain")] for r in ranked
-    ]
-    head = ["tensor", "share", "lost by noise in it alone, points", "regained by sparing it alone, points"]
-    table = Table(head, cells, "lrrr", caption="In brackets: 95% interval over chips.")
-    blocks.append(Details("All layers", [table]))
+    blocks.append(Details("All layers", [_table(reading, ranked)]))
     return Section(TITLE, blocks)
+
+
+def _table(reading: Reading, ranked: list[dict]) -> Table:
+    nodes = {clean(r.get("key") or ""): clean(r.get("node") or "") for r in reading.rows("perturbed")}
+    columns = [("share", "share", lambda r: percent(r.get("share")))]
+    columns += [
+        (key, title, lambda r, key=key: _bounded(r, key))
+        for key, title in (
+            ("drop", "lost by noise in it alone, points"),
+            ("gain", "regained by sparing it alone, points"),
+        )
+    ]
+    columns = [one for one in columns if any(known(r.get(one[0])) for r in ranked)]
+    cells = [
+        [clean(r.get("key", "")), nodes.get(clean(r.get("key", "")), ""), *(write(r) for _, _, write in columns)]
+        for r in ranked
+    ]
+    measured = any(key != "share" for key, _, _ in columns)
+    return Table(
+        ["tensor", "node", *(title for _, title, _ in columns)],
+        cells,
+        "ll" + "r" * len(columns),
+        caption="In brackets: 95% interval over chips." if measured else "",
+    )
 
 
 def _bounded(row: dict, key: str) -> str:

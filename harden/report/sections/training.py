@@ -40,7 +40,7 @@ def build(document: Document) -> Section:
     facts = [
         ("took", duration(value)) if key == "seconds" else (_NAMES.get(key, label(key)), shown(value))
         for key, value in training.items()
-        if not isinstance(value, (list, dict)) and value is not None
+        if not isinstance(value, (list, dict)) and value is not None and key != "sha256"
     ]
     check = training.get("check")
     if isinstance(check, dict) and known(check.get("max_abs_error")):

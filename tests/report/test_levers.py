@@ -1,0 +1,50 @@
+"""Who gets the credit: the steps from the network as given to the hardened one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harden.report.blocks import Table
+from harden.report.sections import levers
+from harden.report.words import percent, points
+
+Document = dict[str, Any]
+
+
+def steps(document: Document) -> list[list[str]]:
+    tables = [b for b in levers.build(document).blocks if isinstance(b, Table) and b.head[0] == "with"]
+    return [list(row) for row in tables[0].rows] if tables else []
+
+
+def test_each_step_is_credited_with_what_it_adds(fit_document: Callable[..., Document]) -> None:
+    document = fit_document()
+    before, after = (document[role]["profiles"][0]["accuracy"]["mean"] for role in ("before", "after"))
+    rows = steps(document)
+    assert [row[1] for row in rows] == [percent(v) for v in (before, 0.241, 0.797, after)]
+    assert [row[2] for row in rows] == ["", points(0.241 - before), "+55.6", points(after - 0.797)]
+    assert "clip, batch norm reestimation" in rows[2][0]
+    assert "teacher" not in rows[2][0]
+    assert rows[3][0].startswith("nft_irs")
+
+
+def test_the_interval_is_over_paired_chips(fit_document: Callable[..., Document]) -> None:
+    document = fit_document()
+    chips = document["after"]["profiles"][0]["accuracies"]
+    # The control is three points worse on every chip: the difference is certain, however unequal the chips are.
+    document["controls"]["none"] = {"label": "x", "accuracies": [c - 0.03 for c in chips], "accuracy": None}
+    document["controls"]["none"]["accuracy"] = {"mean": float(np.mean(chips)) - 0.03}
+    assert steps(document)[3][2:] == ["+3.0", "+3.0 to +3.0"]
+
+
+@pytest.mark.parametrize("missing", ["none", "none_bare"])
+def test_without_both_controls_nothing_is_split(fit_document: Callable[..., Document], missing: str) -> None:
+    document = fit_document()
+    del document["controls"][missing]
+    assert steps(document) == []
+    document["controls"] = None
+    note = levers.build(document).blocks[-1]
+    assert "--controls" in getattr(note, "text", "")
