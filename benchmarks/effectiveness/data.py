@@ -31,7 +31,7 @@ def open_data(name: str) -> tuple[Dataset, Dataset]:
 
     Args:
         name: ``digits`` (embedded), ``fashion`` (Debian's dataset-fashion-mnist), or ``cifar10``, ``mnist``,
-            ``mitbih_pvc`` of the shared data.
+            ``mitbih_pvc``, ``pictures224`` of the shared data.
     """
     if name == "digits":
         preprocess = Preprocess(mean=(0.306,), std=(0.375,), input_size=(8, 8), scale=16)
@@ -42,6 +42,13 @@ def open_data(name: str) -> tuple[Dataset, Dataset]:
         train, test = (
             Dataset.from_arrays(_idx(f"{part}-images-idx3"), _idx(f"{part}-labels-idx1"), preprocess, source=part)
             for part in ("train", "t10k")
+        )
+        return train, test
+    if name == "pictures224":  # CIFAR-10's pictures at 224 x 224, as unlabelled pictures for ImageNet networks
+        preprocess = Preprocess(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), input_size=(224, 224), resize="squash")
+        train, test = (
+            Dataset.open(SHARED / "cifar10" / f"{part}.parquet", preprocess, limit=limit, labelled=False)
+            for part, limit in (("train", 512), ("test", 200))
         )
         return train, test
     folder = SHARED / name

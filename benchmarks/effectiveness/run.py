@@ -29,6 +29,7 @@ from tasks import Recipe, Task, all_tasks, read
 
 import harden
 from harden import methods, streams
+from harden.data.dataset import Dataset
 from harden.evaluation.plan import Condition
 from harden.graph.file import Model
 from harden.noise.profile import Profile
@@ -71,7 +72,7 @@ class Bench:
         if task.examples is not None:
             rng = streams.numpy_generator(0, "effectiveness", "test")
             test = test.subset(np.sort(rng.permutation(len(test))[: task.examples]))
-        self.test = test
+        self.test = with_answers(test, self.start(Recipe(name="given"), (), 0)) if task.pseudo else test
 
     def run(self) -> None:
         """Every cell that is not in the results yet."""
@@ -146,6 +147,9 @@ class Bench:
             return networks.build(self.task.network, seed)
         if self.task.network == "embedded":
             return Model.load(datasets.EMBEDDED / "digits_cnn.onnx")
+        if self.task.network.startswith("timm:"):
+            name = self.task.network.removeprefix("timm:")
+            return harden.load(self.task.network, weights=datasets.model_file(f"{name}.safetensors"))
         return Model.load(datasets.model_file(self.task.network))
 
     def harden(
@@ -186,6 +190,16 @@ class Bench:
             "selected": fitted.selected_step,
             "levers": fitted.levers,
         }
+
+
+def with_answers(test: Dataset, model: Model) -> Dataset:
+    """The examples with the network's own answers as labels."""
+    import torch
+
+    net = model.module().eval()
+    with torch.no_grad():
+        answers = [net(*inputs(test, at)).argmax(1).numpy() for at in range(0, len(test), 128)]
+    return Dataset.from_arrays(test.raw(slice(None)), np.concatenate(answers), test.preprocess, source=str(test.source))
 
 
 def passes(recipe: Recipe, kind: str) -> float:

@@ -62,8 +62,8 @@ class Task(_Table):
         measured, verdict: What was found, and whether that reproduces the claim.
         notes: What the reader must know: reductions, differences from the paper.
         published: The paper's mean, standard deviation and minimum in %, by recipe, one for each profile.
-        network: A name of networks.py, ``embedded`` (the digits network), or a file of
-            the shared data's models.
+        network: A name of networks.py, ``embedded`` (the digits network), a file of the
+            shared data's models, or ``timm:NAME`` with its checkpoint there.
         data: A name of data.py.
         profiles: What is evaluated; ``NAME@TIME`` for a time.
         seeds: Training seeds.
@@ -72,7 +72,8 @@ class Task(_Table):
         chips, examples: Of the evaluation, on the test set.
         train_examples: Training examples used, all if absent.
         balanced: Whether the classes are so unequal that balanced accuracy counts.
-        recipes: The rows.
+        pseudo: Whether the given network's own answers count as right: accuracy is agreement with it.
+        recipe: The rows.
     """
 
     title: str
@@ -91,6 +92,7 @@ class Task(_Table):
     examples: int | None = None
     train_examples: int | None = None
     balanced: bool = False
+    pseudo: bool = False
     recipe: list[Recipe]
 
 

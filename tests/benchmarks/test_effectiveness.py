@@ -35,7 +35,12 @@ def test_a_task_names_methods_options_profiles_and_plans_that_exist(name):
 
     task = read(all_tasks()[name])
     known = {field.name for field in fields(TrainingPlan)}
-    assert task.network in networks.NETWORKS or task.network == "embedded" or task.network.endswith(".onnx")
+    assert (
+        task.network in networks.NETWORKS
+        or task.network == "embedded"
+        or task.network.startswith("timm:")
+        or ".onnx" in task.network
+    )
     assert set(task.plan) <= known
     for profile in task.profiles:
         assert condition(profile, "").profile.name
