@@ -166,7 +166,7 @@ class Settings(BaseModel):
 class FitSettings(Settings):
     """Settings of ``harden fit``."""
 
-    method: str = Field("nft", description="robust-training method; see harden methods list")
+    method: str = Field("distill", description="robust-training method; see harden methods list")
     options: dict[str, Any] = Field(default_factory=dict, description="key=value of the method; may repeat")
     val: str | None = Field(None, description="validation examples; default: a tenth of --data, at most 5,000")
     test: str | None = Field(None, description="examples to validate on, never trained on or selected by")

@@ -13,6 +13,8 @@ from harden.methods.base import Names, Options, Recipe
 CANDIDATES: dict[str, Mapping[str, Any]] = {
     "noise": {"method": "noise", "clip": "auto"},
     "distill": {"method": "distill", "clip": "auto"},
+    "distill_loose": {"method": "distill", "clip": 2.5},
+    "distill_columns": {"method": "distill", "clip": "auto", "column_scaling": "on"},
     "noise_1.5": {"method": "noise", "clip": "auto", "train_sigma_scale": 1.5},
     "distill_1.5": {"method": "distill", "clip": "auto", "train_sigma_scale": 1.5},
     "nft_irs": {"method": "nft_irs", "clip": "auto"},
@@ -27,7 +29,7 @@ class Config(Options):
     """What is tried, and how the budget is shared."""
 
     candidates: Names = Field(
-        ("noise", "distill", "noise_1.5", "distill_1.5", "nft_irs"),
+        ("noise", "distill", "distill_loose", "distill_columns", "distill_1.5"),
         description=f"Runs to try, of {', '.join(CANDIDATES)}; noise and distill are always among them; ours",
     )
     keep: float = Field(

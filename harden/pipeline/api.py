@@ -74,7 +74,7 @@ def fit(
     data: Dataset,
     *,
     profile: Profile | Sequence[Profile],
-    method: str = "nft",
+    method: str = "distill",
     options: Mapping[str, Any] | None = None,
     validation: Dataset | None = None,
     epochs: float = 1.0,

@@ -18,7 +18,7 @@ model = "digits_cnn.onnx"
 data = "train.npz"
 test = "test.npz"
 profile = "gaussian:sigma=0.2"
-method = "nft"
+method = "distill"
 epochs = 20
 lr = 0.05
 batch_size = 64
