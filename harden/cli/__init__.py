@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from harden import __version__, distributed
+from harden.cli.completion import HELP
 from harden.cli.failure import report_failure
 
 _COMMANDS = {
@@ -52,7 +53,7 @@ class _LazyGroup(click.Group):
             formatter.write_dl(list(_COMMANDS.items()))
 
 
-@click.command(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]}, epilog=HELP)
 @click.version_option(__version__, prog_name="harden")
 def cli() -> None:
     """Make a pretrained network robust against the noise of the hardware it will run on.

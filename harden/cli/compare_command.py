@@ -7,19 +7,17 @@ from typing import Any
 
 import click
 
+from harden.cli.completion import files
 from harden.cli.options import output_options, read_settings, settings_options
-from harden.cli.screen import Screen, show
-from harden.memory import limited
+from harden.cli.work import Output
 from harden.settings import CompareSettings
 
 
 @click.command("compare")
-@click.argument("models", nargs=-1, required=True)
+@click.argument("models", nargs=-1, required=True, shell_complete=files)
 @settings_options(CompareSettings, without=("others",))
 @output_options
-def command(
-    models: tuple[str, ...], as_json: bool, verbose: bool, quiet: bool, config: Path | None, **flags: Any
-) -> None:
+def command(models: tuple[str, ...], output: Output, config: Path | None, **flags: Any) -> None:
     """Compare MODELS on the same chips: who is better, by how much, and how surely.
 
     \b
@@ -28,9 +26,6 @@ def command(
     Equal names and shapes of the weights make equal chips, and a paired difference; others are compared unpaired.
     """
     from harden.pipeline.compare import compare
-    from harden.report.terminal import summary
 
     settings = read_settings(CompareSettings, models[0], {**flags, "others": models[1:]}, config)
-    with Screen(quiet) as screen, limited(settings.max_memory):
-        document = compare(settings, screen)
-    show(document, as_json, summary(document))
+    output.work(settings, compare)

@@ -7,17 +7,18 @@ from typing import Any
 
 import click
 
+from harden.cli.completion import files
 from harden.cli.options import output_options, read_settings, settings_options
-from harden.cli.screen import Screen, show
-from harden.memory import limited
+from harden.cli.screen import show
+from harden.cli.work import Output
 from harden.settings import EvalSettings
 
 
 @click.command("eval")
-@click.argument("model", required=False)
+@click.argument("model", required=False, shell_complete=files)
 @settings_options(EvalSettings)
 @output_options
-def command(model: str | None, as_json: bool, verbose: bool, quiet: bool, config: Path | None, **flags: Any) -> None:
+def command(model: str | None, output: Output, config: Path | None, **flags: Any) -> None:
     """Measure the accuracy that a population of chips running MODEL will have.
 
     \b
@@ -28,15 +29,16 @@ def command(model: str | None, as_json: bool, verbose: bool, quiet: bool, config
     """
     from harden.pipeline.evaluate import evaluate, replay
     from harden.pipeline.requirements import enforce
-    from harden.report.terminal import summary
 
     settings = read_settings(EvalSettings, model, flags, config)
     if settings.replay:
         document = replay(settings)
         same = "equal" if document["equal"] else "not equal"
-        show(document, as_json, f"accuracy {document['accuracy']:.4f}, recorded {document['recorded']:.4f}: {same}")
+        show(
+            document,
+            output.as_json,
+            f"accuracy {document['accuracy']:.4f}, recorded {document['recorded']:.4f}: {same}",
+        )
         return
-    with Screen(quiet) as screen, limited(settings.max_memory):
-        document = evaluate(settings, screen)
-    show(document, as_json, summary(document))
+    document = output.work(settings, evaluate)
     enforce(settings.require, document)

@@ -7,18 +7,17 @@ from typing import Any
 
 import click
 
-from harden import distributed
+from harden.cli.completion import files
 from harden.cli.options import output_options, read_settings, settings_options
-from harden.cli.screen import Screen, show
-from harden.memory import limited
+from harden.cli.work import Output
 from harden.settings import FitSettings
 
 
 @click.command("fit")
-@click.argument("model", required=False)
+@click.argument("model", required=False, shell_complete=files)
 @settings_options(FitSettings)
 @output_options
-def command(model: str | None, as_json: bool, verbose: bool, quiet: bool, config: Path | None, **flags: Any) -> None:
+def command(model: str | None, output: Output, config: Path | None, **flags: Any) -> None:
     """Harden MODEL and validate the hardened file on virtual chips.
 
     MODEL is an ONNX file, or timm:NAME with --weights FILE.safetensors.
@@ -32,12 +31,8 @@ def command(model: str | None, as_json: bool, verbose: bool, quiet: bool, config
     """
     from harden.pipeline.fit import fit, run_folder
     from harden.pipeline.requirements import enforce
-    from harden.report.terminal import summary
 
     settings = read_settings(FitSettings, model, flags, config)
-    with Screen(quiet or not distributed.first()) as screen, limited(settings.max_memory):
-        document = fit(settings, screen)
-    if not document:  # one of several processes, and not the one that tells
-        return
-    show(document, as_json, f"{summary(document)}\nreport: {run_folder(settings) / 'report.html'}")
-    enforce(settings.require, document["after"])
+    document = output.work(settings, fit, lambda: f"\nreport: {run_folder(settings) / 'report.html'}")
+    if document:  # else one of several processes, and not the one that tells, or a dry run
+        enforce(settings.require, document["after"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from harden.cli.completion import methods
 from harden.cli.screen import show
 
 
@@ -21,14 +22,14 @@ def command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="one JSON document on stdout")
 def list_command(as_json: bool) -> None:
     """Every method: its kind, what it does, what a step costs, where it comes from."""
-    from harden.pipeline.catalogue import methods, methods_text
+    from harden.pipeline import catalogue
 
-    document = {"methods": methods()}
-    show(document, as_json, methods_text(document["methods"]))
+    document = {"methods": catalogue.methods()}
+    show(document, as_json, catalogue.methods_text(document["methods"]))
 
 
 @command.command("show")
-@click.argument("name")
+@click.argument("name", shell_complete=methods)
 @click.option("--json", "as_json", is_flag=True, help="one JSON document on stdout")
 def show_command(name: str, as_json: bool) -> None:
     """One method: equation, options with defaults and ranges, when to use it."""

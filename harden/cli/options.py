@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import types
 import typing
 from collections.abc import Callable
@@ -11,6 +12,8 @@ from typing import Any, TypeVar
 import click
 from pydantic.fields import FieldInfo
 
+from harden.cli import completion
+from harden.cli.work import Output
 from harden.errors import SettingsError
 from harden.settings import Settings, resolve
 
@@ -37,8 +40,22 @@ def _option(name: str, field: FieldInfo) -> Callable[[F], F]:
     flag = "--" + name.replace("_", "-")
     if field.annotation is bool:
         return click.option(flag, name, is_flag=True, default=None, help=help_text)
-    repeats = "may repeat" in help_text
-    return click.option(flag, name, default=None, multiple=repeats, metavar=_metavar(field), help=help_text)
+    return click.option(
+        flag,
+        name,
+        default=None,
+        multiple="may repeat" in help_text,
+        metavar=_metavar(field),
+        help=help_text,
+        shell_complete=_complete(name, field),
+    )
+
+
+def _complete(name: str, field: FieldInfo) -> completion.Complete:
+    """What the shell offers for a flag's value."""
+    known = {"method": completion.methods, "profile": completion.profiles, "train_profile": completion.profiles}
+    literal = [one for one in _flatten(field.annotation) if isinstance(one, str)]
+    return known.get(name) or (completion.choices(literal) if literal else completion.files)
 
 
 def _default(field: FieldInfo) -> str:
@@ -65,13 +82,22 @@ def _flatten(annotation: Any) -> list[Any]:
 
 
 def output_options(command: F) -> F:
-    """Add ``--json``, ``-v``, ``-q`` and ``--config``."""
-    command = click.option("--config", type=click.Path(path_type=Path), help="settings file  [default: harden.toml]")(
-        command
-    )
-    command = click.option("-q", "--quiet", is_flag=True, help="no progress")(command)
-    command = click.option("-v", "--verbose", is_flag=True, help="more detail in the output")(command)
-    return click.option("--json", "as_json", is_flag=True, help="one JSON document on stdout")(command)
+    """Add ``--json``, ``-v``, ``-q``, ``--dry-run`` and ``--config``; the first four arrive as one ``output``."""
+
+    @functools.wraps(command)
+    def called(*, as_json: bool, verbose: bool, quiet: bool, dry_run: bool, **others: Any) -> Any:
+        return command(output=Output(as_json, verbose, quiet, dry_run), **others)
+
+    decorated: Any = called
+    for option in (
+        click.option("--config", type=click.Path(path_type=Path), help="settings file  [default: harden.toml]"),
+        click.option("-q", "--quiet", is_flag=True, help="only the result: no progress"),
+        click.option("-v", "--verbose", is_flag=True, help="every setting and its origin; the detail of every stage"),
+        click.option("--dry-run", is_flag=True, help="check everything and estimate time and memory; write nothing"),
+        click.option("--json", "as_json", is_flag=True, help="one JSON document on stdout"),
+    ):
+        decorated = option(decorated)
+    return decorated
 
 
 def read_settings(kind: type[S], model: str | None, flags: dict[str, Any], config: Path | None) -> S:

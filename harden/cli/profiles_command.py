@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from harden.cli.completion import profiles
 from harden.cli.screen import show
 
 
@@ -23,14 +24,14 @@ def command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="one JSON document on stdout")
 def list_command(as_json: bool) -> None:
     """Every profile that harden ships, with its source."""
-    from harden.pipeline.catalogue import profiles, profiles_text
+    from harden.pipeline import catalogue
 
-    document = {"profiles": profiles()}
-    show(document, as_json, profiles_text(document["profiles"]))
+    document = {"profiles": catalogue.profiles()}
+    show(document, as_json, catalogue.profiles_text(document["profiles"]))
 
 
 @command.command("show")
-@click.argument("name")
+@click.argument("name", shell_complete=profiles)
 @click.option("--model", help="say what the noise would do to this model")
 @click.option("--at", "at", metavar="TIME", help="time since programming, such as 1h  [default: the first valid one]")
 @click.option("--json", "as_json", is_flag=True, help="one JSON document on stdout")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from types import TracebackType
@@ -10,29 +11,39 @@ from typing import Any
 
 import click
 
+_PERIOD_S = 30.0
+_SHORT_S = 2.0  # stages that end sooner are not worth a line
+
 
 def show(document: dict[str, Any], as_json: bool, text: str) -> None:
     """Print the document as JSON, or its text for people."""
     click.echo(json.dumps(document, indent=1) if as_json else text)
 
 
+def say(text: str) -> None:
+    """Tell what is no result: on stderr, so that a pipe gets results only."""
+    click.echo(text, err=True)
+
+
 class Screen:
     """Progress on stderr: a bar with the time left on a terminal, a line now and then elsewhere.
 
     Called with a stage, what is done and what there is in all; use as a context manager.
+
+    Args:
+        quiet: Results only: no progress at all.
+        verbose: A line for every stage that ends, however short.
     """
 
-    _PERIOD_S = 30.0
-
-    def __init__(self, quiet: bool = False) -> None:
-        self._quiet = quiet
+    def __init__(self, quiet: bool = False, verbose: bool = False) -> None:
+        self._quiet, self._verbose = quiet, verbose
         self._bar: Any = None
         self._tasks: dict[str, Any] = {}
         self._started: dict[str, float] = {}
         self._said: dict[str, float] = {}
 
     def __enter__(self) -> Screen:
-        if not self._quiet and sys.stderr.isatty():
+        if not self._quiet and sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -60,17 +71,27 @@ class Screen:
             if stage not in self._tasks:
                 self._tasks[stage] = self._bar.add_task(stage, total=total)
             self._bar.update(self._tasks[stage], completed=done, total=total)
-        else:
+        if self._bar is None or self._verbose:
             self._line(stage, done, total)
 
     def _line(self, stage: str, done: int, total: int) -> None:
         now = time.monotonic()
         start = self._started.setdefault(stage, now)
         last = self._said.setdefault(stage, start)
-        finished = done >= total and self._said[stage] != float("inf")
-        if not finished and now - last < self._PERIOD_S:
+        if last == float("inf"):
             return
-        self._said[stage] = float("inf") if finished else now
-        left = (now - start) * (total - done) / done if done else 0.0
-        tail = f"{now - start:.0f} s" if finished else f"{left:.0f} s left"
-        click.echo(f"{stage}: {done}/{total}, {tail}", err=True)
+        finished = done >= total
+        if finished:
+            self._said[stage] = float("inf")
+            if now - start >= _SHORT_S or self._verbose:
+                self._echo(f"{stage}: {done}/{total}, {now - start:.{0 if now - start >= 10 else 1}f} s")
+        elif self._bar is None and now - last >= _PERIOD_S:
+            self._said[stage] = now
+            left = f", {(now - start) * (total - done) / done:.0f} s left" if done else ""
+            self._echo(f"{stage}: {done}/{total}{left}")
+
+    def _echo(self, text: str) -> None:
+        if self._bar is not None:
+            self._bar.console.print(text, highlight=False, markup=False)
+        else:
+            say(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ def from_timm(
     allow_random: bool = False,
     classes: int | None = None,
     fold_batch_norms: bool = False,
+    input_size: tuple[int, int] | None = None,
 ) -> Model:
     """Export a timm model, with its preprocessing in the metadata.
 
@@ -34,10 +36,11 @@ def from_timm(
         allow_random: Accept untrained weights (to inspect an architecture).
         classes: Number of classes; what the weights have by default.
         fold_batch_norms: Fold batch norms into the weights before them.
+        input_size: Height and width of the images; timm's own for this model by default.
 
     Raises:
         UnknownNameError: timm has no such model.
-        ModelError: No weights, or weights that do not fit.
+        ModelError: No weights, weights that do not fit, or a size that the model does not take.
     """
     name = name.removeprefix("timm:")
     source = f"timm:{name}"
@@ -52,11 +55,28 @@ def from_timm(
     if state is not None:
         _fill(module, state, str(weights))
     record = _preprocess(module)
+    if input_size is not None:
+        record = replace(record, input_size=input_size)
     size = record.input_size or (224, 224)
     example = torch.zeros(2, record.channels, *size)
     example.view(-1)[:] = torch.linspace(-1, 1, example.numel())
+    if input_size is not None:
+        _check_size(module, example, source)
     model = from_torch(module, example, fold_batch_norms=fold_batch_norms, source=source)
     return model.with_metadata({METADATA_KEY: record.to_json()})
+
+
+def _check_size(module: nn.Module, example: torch.Tensor, source: str) -> None:
+    """Run the model once at a size that is not its own."""
+    try:
+        with torch.no_grad():
+            module(example)
+    except Exception as error:  # a model may refuse in any way
+        reason = str(error).split("\n")[0]
+        height, width = example.shape[-2:]
+        raise ModelError(
+            f"does not take images of {height}x{width}: {reason}", where=source, fix="Leave --input-size out"
+        ) from error
 
 
 def _create(name: str, pretrained: bool, classes: int | None, state: dict[str, torch.Tensor] | None) -> nn.Module:

@@ -6,7 +6,7 @@ import itertools
 import json
 import statistics
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harden.data.dataset import Dataset
@@ -50,16 +50,8 @@ def steps_within(
     known = read_record(record)
     if known is not None:
         return int(known["steps"])
-    marks = [time.perf_counter()]
-    pilot = trainer(
-        model,
-        data,
-        validation,
-        replace(plan, steps=_PILOT_STEPS, selections=1),
-        on_step=lambda _: marks.append(time.perf_counter()),
-    )
-    step_s = statistics.median(b - a for a, b in itertools.pairwise(marks[1:]))
-    other_s = max(pilot.seconds - _PILOT_STEPS * step_s, 0.0) * (plan.selections + 1) / _PILOT_SELECTIONS
+    pace = measure_pace(plan, model, data, validation, trainer)
+    step_s, other_s = pace.step_s, pace.other_s
     steps = fitting(budget_s, step_s, other_s)
     if steps < _PILOT_STEPS:
         needed = other_s + _PILOT_STEPS * step_s
@@ -78,3 +70,33 @@ def fitting(budget_s: float, step_s: float, other_s: float) -> int:
         18
     """
     return int((budget_s - other_s) / step_s)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How fast a run trains on this machine.
+
+    Attributes:
+        step_s: Seconds a step, the median.
+        other_s: Seconds that a whole run spends on all that is not a step: set-up and selections.
+    """
+
+    step_s: float
+    other_s: float
+
+
+def measure_pace(
+    plan: TrainingPlan, model: Model, data: Dataset, validation: Dataset, trainer: Trainer = train
+) -> Pace:
+    """Time a pilot of 8 steps and two selections of a plan on its own model and data."""
+    marks = [time.perf_counter()]
+    pilot = trainer(
+        model,
+        data,
+        validation,
+        replace(plan, steps=_PILOT_STEPS, selections=1),
+        on_step=lambda _: marks.append(time.perf_counter()),
+    )
+    step_s = statistics.median(b - a for a, b in itertools.pairwise(marks[1:]))
+    other_s = max(pilot.seconds - _PILOT_STEPS * step_s, 0.0) * (plan.selections + 1) / _PILOT_SELECTIONS
+    return Pace(step_s, other_s)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from harden.evaluation.plan import Condition
 from harden.evaluation.record import Evaluation
 from harden.graph.file import Model
 from harden.pipeline.checks import check_settings
-from harden.pipeline.inputs import check_digital, open_conditions, open_model, open_preprocess, thread_count
+from harden.pipeline.inputs import check_digital, model_of, open_conditions, open_model, open_preprocess, thread_count
 from harden.pipeline.progress import Notify, silent
 from harden.pipeline.reporting import write_report
 from harden.settings import CompareSettings, to_toml
@@ -35,14 +35,9 @@ def compare(settings: CompareSettings, notify: Notify = silent) -> dict[str, Any
     Raises:
         HardenError: See harden.errors for which and the exit codes.
     """
-    check_settings(settings, "profile", "data")
-    sources = (settings.model, *settings.others)
-    if len(set(sources)) < len(sources) or len(sources) < 2:
-        raise SettingsError("give two or more different models", fix="harden compare A.onnx B.onnx --profile ... ")
-    conditions = open_conditions(settings.profile, settings.at)
-    models = [_opened(source, settings) for source in sources]
+    models, conditions = open_models(settings)
     with opened(settings.engine, settings.workers) as engine:
-        documents = _evaluated(settings, models, _names(sources), conditions, notify, engine)
+        documents = _evaluated(settings, models, conditions, notify, engine)
     document = compare_documents(documents)
     if settings.out:
         with RunFolder(settings.out, to_toml(settings)) as folder:
@@ -50,18 +45,30 @@ def compare(settings: CompareSettings, notify: Notify = silent) -> dict[str, Any
     return document
 
 
+def open_models(settings: CompareSettings) -> tuple[dict[str, tuple[Model, Dataset]], tuple[Condition, ...]]:
+    """Open and check what ``harden compare`` works on: by name a model and the data in its form, and the noise."""
+    check_settings(settings, "profile", "data")
+    sources = (settings.model, *settings.others)
+    if len(set(sources)) < len(sources) or len(sources) < 2:
+        raise SettingsError("give two or more different models", fix="harden compare A.onnx B.onnx --profile ... ")
+    conditions = open_conditions(settings.profile, settings.at)
+    models = {}
+    for name, source in zip(_names(sources), sources, strict=True):
+        model = _opened(source, settings)
+        check_digital(model, settings.digital)
+        models[name] = model, Dataset.open(settings.data, open_preprocess(model, settings), limit=settings.limit)
+    return models, conditions
+
+
 def _evaluated(
     settings: CompareSettings,
-    models: Sequence[Model],
-    names: Sequence[str],
+    models: Mapping[str, tuple[Model, Dataset]],
     conditions: Sequence[Condition],
     notify: Notify,
     engine: Engine | None,
 ) -> dict[str, Evaluation]:
     documents = {}
-    for model, name in zip(models, names, strict=True):
-        check_digital(model, settings.digital)
-        data = Dataset.open(settings.data, open_preprocess(model, settings), limit=settings.limit)
+    for name, (model, data) in models.items():
         documents[name] = evaluate(
             model,
             conditions,
@@ -81,9 +88,7 @@ def _evaluated(
 
 def _opened(source: str, settings: CompareSettings) -> Model:
     """One of the models; ``--weights`` and ``--pretrained`` are for those of timm."""
-    if source.startswith("timm:"):
-        return open_model(source, weights=settings.weights, pretrained=settings.pretrained)
-    return open_model(source)
+    return model_of(settings, source) if source.startswith("timm:") else open_model(source)
 
 
 def _names(sources: tuple[str, ...]) -> list[str]:

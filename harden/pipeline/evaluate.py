@@ -22,7 +22,7 @@ from harden.pipeline.checks import check_settings
 from harden.pipeline.column import add_column_baseline
 from harden.pipeline.command import command_line
 from harden.pipeline.environment import environment
-from harden.pipeline.inputs import check_digital, open_conditions, open_model, open_preprocess, thread_count
+from harden.pipeline.inputs import check_digital, model_of, open_conditions, open_preprocess, thread_count
 from harden.pipeline.missing import require
 from harden.pipeline.progress import Notify, silent
 from harden.pipeline.reporting import read_record, write_report
@@ -44,15 +44,21 @@ def evaluate(settings: EvalSettings, notify: Notify = silent) -> dict[str, Any]:
     Raises:
         HardenError: See harden.errors for which and the exit codes.
     """
+    model, data, conditions = prepare_evaluation(settings)
+    with opened(settings.engine, settings.workers) as engine:
+        return _evaluated(settings, model, data, conditions, notify, engine)
+
+
+def prepare_evaluation(settings: EvalSettings) -> tuple[Model, Dataset, tuple[Condition, ...]]:
+    """Open and check what ``harden eval`` works on; nothing is written."""
     check_settings(settings, "profile", "data")
     conditions = _conditions(settings)
-    model = open_model(settings.model, weights=settings.weights, pretrained=settings.pretrained)
+    model = model_of(settings)
     if settings.copies:
         check_copies(conditions[0].copies, model.analog_weights(settings.digital))
     check_digital(model, settings.digital)
     data = Dataset.open(settings.data, open_preprocess(model, settings), limit=settings.limit)
-    with opened(settings.engine, settings.workers) as engine:
-        return _evaluated(settings, model, data, conditions, notify, engine)
+    return model, data, conditions
 
 
 def _evaluated(
@@ -91,7 +97,7 @@ def replay(settings: EvalSettings) -> dict[str, Any]:
     require(settings, "data")
     record = replaying.read_chip(Path(settings.replay or ""))
     profile = Profile.parse(settings.profile[0]) if settings.profile else None
-    model = open_model(settings.model, weights=settings.weights, pretrained=settings.pretrained)
+    model = model_of(settings)
     data = Dataset.open(settings.data, open_preprocess(model, settings), limit=settings.limit)
     return {"schema": "harden.replay/1", **replaying.replay(record, model, data, profile)}
 

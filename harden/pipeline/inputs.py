@@ -29,7 +29,12 @@ T = TypeVar("T")
 
 
 def open_model(
-    source: str, *, weights: str | None = None, pretrained: bool = False, allow_random: bool = False
+    source: str,
+    *,
+    weights: str | None = None,
+    pretrained: bool = False,
+    allow_random: bool = False,
+    input_size: tuple[int, int] | None = None,
 ) -> Model:
     """Open an ONNX file, or export ``timm:NAME`` to ONNX.
 
@@ -38,6 +43,7 @@ def open_model(
         weights: A safetensors checkpoint for ``timm:NAME``.
         pretrained: Let timm download the weights.
         allow_random: Accept ``timm:NAME`` with random weights.
+        input_size: Height and width of the images of ``timm:NAME``; its own by default. An ONNX file has its size.
 
     Raises:
         ModelError: The file is missing, malformed or unsupported.
@@ -47,11 +53,27 @@ def open_model(
         from harden.graph.export import from_timm
 
         path = Path(weights) if weights else None
-        return from_timm(source.removeprefix("timm:"), weights=path, pretrained=pretrained, allow_random=allow_random)
+        return from_timm(
+            source.removeprefix("timm:"),
+            weights=path,
+            pretrained=pretrained,
+            allow_random=allow_random,
+            input_size=input_size,
+        )
     if weights or pretrained:
         flag = "--weights" if weights else "--pretrained"
         raise SettingsError(f"{flag} is for timm:NAME; {source} has its weights inside", fix=f"Leave {flag} out")
     return Model.load(source)
+
+
+def model_of(settings: Settings, source: str | None = None) -> Model:
+    """The model that a command's settings name, or another of its ``source``s under the same flags."""
+    return open_model(
+        source or settings.model,
+        weights=settings.weights,
+        pretrained=settings.pretrained,
+        input_size=settings.input_size,
+    )
 
 
 def open_preprocess(model: Model, settings: Settings) -> Preprocess:

@@ -19,8 +19,8 @@ from harden.pipeline.checks import check_settings
 from harden.pipeline.inputs import (
     check_digital,
     check_fits,
+    model_of,
     open_conditions,
-    open_model,
     open_preprocess,
     open_training_data,
     thread_count,
@@ -102,7 +102,7 @@ def prepare(settings: FitSettings) -> Prepared:
     check_settings(settings, "profile", *(["data"] if methods.needs_data(settings.method) else []))
     method = methods.load(settings.method, settings.options)
     conditions = open_conditions(settings.profile, settings.at)
-    model = open_model(settings.model, weights=settings.weights, pretrained=settings.pretrained)
+    model = model_of(settings)
     check_digital(model, settings.digital)
     if settings.fold_bn:
         model = fold_batch_norms(model)

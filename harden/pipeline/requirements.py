@@ -9,12 +9,12 @@ from harden.errors import RequirementError
 from harden.evaluation.requirements import Requirement
 
 
-def enforce(texts: Sequence[str], document: dict[str, Any]) -> None:
+def enforce(texts: Sequence[str], document: dict[str, Any] | None) -> None:
     """Check every demand against every condition of an evaluation.
 
     Args:
         texts: The demands, as given to ``--require``.
-        document: A ``harden.eval/1`` document.
+        document: A ``harden.eval/1`` document; None or an empty one where nothing was evaluated.
 
     Raises:
         RequirementError: Any is not met; names each with what was found.
@@ -22,7 +22,7 @@ def enforce(texts: Sequence[str], document: dict[str, Any]) -> None:
     unmet = [
         failure
         for text in texts
-        for entry in document["profiles"]
+        for entry in (document or {}).get("profiles", ())
         if (failure := Requirement.parse(text).failure(entry)) is not None
     ]
     if unmet:

@@ -14,9 +14,9 @@ from harden.evaluation.plan import Condition
 from harden.graph.file import Model
 from harden.pipeline.progress import Notify
 
-_SCALES = (0.0, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
-_CHIPS = 8
-_EXAMPLES = 500
+SCALES = (0.0, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
+CHIPS = 8
+EXAMPLES = 500
 
 
 def severity_curve(
@@ -49,10 +49,10 @@ def severity_curve(
     Returns:
         ``scale``, ``before``, ``after`` (mean accuracies), ``chips``, ``examples``, ``profile``.
     """
-    sample = streams.numpy_generator(seed, "severity").permutation(len(data))[:_EXAMPLES]
+    sample = streams.numpy_generator(seed, "severity").permutation(len(data))[:EXAMPLES]
     few = data.subset(np.sort(sample))
-    count = min(chips, _CHIPS)
-    conditions = [Condition(condition.profile.scaled(scale), condition.at_s) for scale in _SCALES]
+    count = min(chips, CHIPS)
+    conditions = [Condition(condition.profile.scaled(scale), condition.at_s) for scale in SCALES]
     curves = {}
     for stage, model in (("before", original), ("after", hardened)):
         done = evaluate(
@@ -69,7 +69,7 @@ def severity_curve(
         curves[stage] = [entry["accuracy"]["mean"] for entry in done.document["profiles"]]
     return {
         "profile": condition.profile.name,
-        "scale": list(_SCALES),
+        "scale": list(SCALES),
         **curves,
         "chips": count,
         "examples": len(few),

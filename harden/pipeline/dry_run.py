@@ -1,0 +1,224 @@
+"""``--dry-run``: everything opened and checked, the resolved settings, and what the run would cost; nothing written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harden.data.dataset import Dataset
+from harden.evaluation.evaluate import evaluate
+from harden.evaluation.plan import Condition
+from harden.graph.file import Model
+from harden.pipeline import column, severity
+from harden.pipeline.budget import measure_pace
+from harden.pipeline.compare import open_models
+from harden.pipeline.evaluate import prepare_evaluation
+from harden.pipeline.fit import run_folder
+from harden.pipeline.hardening import training_plan
+from harden.pipeline.inputs import thread_count
+from harden.pipeline.memory import peak_memory_bytes
+from harden.pipeline.prepare import Prepared, prepare
+from harden.pipeline.progress import Notify, silent
+from harden.report.words import clean, duration
+from harden.settings import CompareSettings, EvalSettings, FitSettings, Settings, origin
+
+_CHIPS = 2
+_EXAMPLES = 500
+
+
+def dry_run(settings: Settings, notify: Notify = silent) -> dict[str, Any]:
+    """Open and check all that the command would work on, time a few steps and chips, and write nothing.
+
+    Args:
+        settings: Of ``harden fit``, ``eval`` or ``compare``.
+        notify: Called with stage, done and total.
+
+    Returns:
+        A ``harden.dry-run/1`` document: ``settings`` (``name``, ``value``, ``origin``), ``resolved``, ``models``,
+        ``data``, ``estimate`` (``seconds`` by stage, ``total_s``, ``memory_bytes``) and ``writes`` (a folder or None).
+
+    Raises:
+        HardenError: Whatever the command itself would refuse before its first step.
+    """
+    notify("timing a few steps and chips", 0, 1)
+    if isinstance(settings, FitSettings):
+        found = _fit(settings)
+    else:
+        found = _chips(settings)
+    notify("timing a few steps and chips", 1, 1)
+    seconds = {stage: value for stage, value in found.pop("seconds").items() if value}
+    repeats = settings.seeds if isinstance(settings, FitSettings) else 1
+    return {
+        "schema": "harden.dry-run/1",
+        "settings": resolved_settings(settings),
+        **found,
+        "estimate": {
+            "seconds": seconds,
+            "runs": repeats,
+            "total_s": repeats * sum(seconds.values()),
+            "memory_bytes": peak_memory_bytes(),
+        },
+    }
+
+
+def resolved_settings(settings: Settings) -> list[dict[str, Any]]:
+    """Every setting that has a value, with the flag or the line of the file that it came from."""
+    values = settings.model_dump(mode="json")
+    empty: tuple[Any, ...] = (None, "", [], {})
+    return [
+        {"name": name, "value": value, "origin": origin(settings, name)}
+        for name, value in values.items()
+        if value not in empty
+    ]
+
+
+def settings_text(rows: Sequence[dict[str, Any]]) -> str:
+    """The settings for people: what was given first, each with its origin, then what is left at its default."""
+    given = [row for row in rows if row["origin"] != "default"]
+    width = max((len(row["name"]) for row in given), default=0)
+    lines = [f"  {row['name']:<{width}}  {_value(row['value'])}  ({row['origin']})" for row in given]
+    defaults = ", ".join(f"{row['name']} {_value(row['value'])}" for row in rows if row["origin"] == "default")
+    return "\n".join(["settings", *lines, f"  by default: {defaults}"])
+
+
+def dry_run_text(document: dict[str, Any]) -> str:
+    """The document for people."""
+    lines = [settings_text(document["settings"]), "work"]
+    lines += [f"  {_sentence(model)}" for model in document["models"]]
+    for name, data in document["data"].items():
+        lines.append(f"  {name}: {data['examples']:,} examples of {data['source']}, {data['classes']} classes")
+    lines += [f"  {name.replace('_', ' ')}: {clean(_value(value))}" for name, value in document["resolved"].items()]
+    estimate = document["estimate"]
+    lines.append("estimate")
+    lines += [f"  {stage}: {duration(round(value, 1))}" for stage, value in estimate["seconds"].items()]
+    runs = "" if estimate["runs"] == 1 else f" ({estimate['runs']} seeds)"
+    lines.append(f"  in all: about {duration(max(1, round(estimate['total_s'])))}{runs}")
+    if estimate["memory_bytes"]:
+        lines.append(f"  memory: about {estimate['memory_bytes'] / 1e9:.1f} GB")
+    writes = document["writes"]
+    lines.append("nothing was written" + (f"; the run would write to {writes}" if writes else ""))
+    return "\n".join(lines)
+
+
+def _fit(settings: FitSettings) -> dict[str, Any]:
+    prepared = prepare(settings)
+    plan, steps, training = None, None, None
+    if prepared.kind != "transform" and prepared.training is not None and prepared.validation is not None:
+        plan = training_plan(prepared)
+        pilot = replace(plan, method="noise", options={}) if prepared.kind == "recipe" else plan
+        pace = measure_pace(pilot, prepared.model, prepared.training, prepared.validation)
+        steps, training = plan.total_steps(len(prepared.training)), settings.budget
+        if settings.budget is None:
+            training = steps * pace.step_s + pace.other_s
+        else:
+            steps = max(0, int((settings.budget - pace.other_s) / pace.step_s))
+    seconds: dict[str, float | None] = {"training": training}
+    if prepared.test is not None:
+        seconds |= _trials(prepared)
+        if settings.controls and training is not None:
+            seconds["controls"] = 2 * (training + (seconds["chips before"] or 0.0))
+    named = {"training": prepared.training, "validation": prepared.validation, "test": prepared.test}
+    return {
+        "resolved": {
+            "method": prepared.method,
+            "noise": [_condition(one) for one in prepared.conditions],
+            "threads": prepared.threads,
+            **({} if steps is None else {"steps": steps}),
+        },
+        "models": [_model(prepared.model, prepared.digital)],
+        "data": {name: _data(data) for name, data in named.items() if data is not None},
+        "seconds": seconds,
+        "writes": str(run_folder(settings)),
+    }
+
+
+def _trials(prepared: Prepared) -> dict[str, float | None]:
+    """Seconds of everything in a fit that runs chips."""
+    test, settings = prepared.test, prepared.settings
+    assert test is not None
+    setup_s, image_s = _pace(prepared.model, prepared.conditions[:1], test, prepared.threads, prepared.digital)
+    chips = len(prepared.conditions) * settings.chips
+    each = setup_s + chips * len(test) * image_s
+    curve = len(severity.SCALES) * min(settings.chips, severity.CHIPS) * min(len(test), severity.EXAMPLES) * image_s
+    columns = sum(one.profile.scales_with_range for one in prepared.conditions)
+    baseline = columns * (setup_s + min(settings.chips, column.CHIPS) * len(test) * image_s)
+    labelled = test.labels is not None
+    return {
+        "chips before": each,
+        "column baseline": baseline,
+        "chips after": each,
+        "severity curve": 2 * (setup_s + curve) if labelled else None,
+    }
+
+
+def _chips(settings: Settings) -> dict[str, Any]:
+    """Of ``harden eval`` and ``harden compare``: every model on every condition."""
+    threads = thread_count(settings)
+    if isinstance(settings, CompareSettings):
+        opened, conditions = open_models(settings)
+    else:
+        assert isinstance(settings, EvalSettings)
+        model, data, conditions = prepare_evaluation(settings)
+        opened = {Path(settings.model).name: (model, data)}
+    seconds: dict[str, float | None] = {}
+    for name, (model, data) in opened.items():
+        setup_s, image_s = _pace(model, conditions[:1], data, threads, settings.digital)
+        seconds[f"chips of {name}"] = setup_s + len(conditions) * settings.chips * len(data) * image_s
+    data = next(iter(opened.values()))[1]
+    return {
+        "resolved": {"noise": [_condition(one) for one in conditions], "chips": settings.chips, "threads": threads},
+        "models": [_model(model, settings.digital) for model, _ in opened.values()],
+        "data": {"test": _data(data)},
+        "seconds": seconds,
+        "writes": settings.out,
+    }
+
+
+def _pace(
+    model: Model, conditions: Sequence[Condition], data: Dataset, threads: int, digital: tuple[str, ...]
+) -> tuple[float, float]:
+    """Seconds of set-up (copy, canary, clean outputs), and seconds an image of a chip."""
+    few = data.subset(np.arange(min(len(data), _EXAMPLES)))
+    chips = max(_CHIPS, threads)
+    runtime = evaluate(model, conditions, few, chips=chips, threads=threads, digital=digital).document["runtime"]
+    image_s = 1 / runtime["images_per_second"]
+    return max(0.0, runtime["seconds"] - chips * len(few) * image_s), image_s
+
+
+def _condition(condition: Condition) -> str:
+    return f"{condition.profile} at {duration(condition.time)}"
+
+
+def _model(model: Model, digital: tuple[str, ...]) -> dict[str, Any]:
+    analog = model.analog_weights(digital).values()
+    return {
+        "source": model.source,
+        "sha256": model.sha256,
+        "opset": model.opset,
+        "batch_norm": model.batch_norm,
+        "analog_weights": len(analog),
+        "analog_parameters": sum(one.tensor.numel() for one in analog),
+    }
+
+
+def _sentence(model: dict[str, Any]) -> str:
+    return (
+        f"model: {model['source']}, opset {model['opset']}, batch norms {model['batch_norm']}, "
+        f"{model['analog_weights']} analog weights ({model['analog_parameters']:,} values)"
+    )
+
+
+def _data(data: Dataset) -> dict[str, Any]:
+    return {"source": str(data.source), "examples": len(data), "classes": data.classes, "sha256": data.sha256}
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key}={_value(one)}" for key, one in value.items())
+    if isinstance(value, list):
+        return ", ".join(_value(one) for one in value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
