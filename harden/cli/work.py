@@ -21,13 +21,18 @@ class Output:
     quiet: bool
     dry_run: bool
 
-    def work(self, settings: Settings, run: Callable[[Any, Screen], dict[str, Any]], tail: str = "") -> dict[str, Any]:
+    def work(
+        self,
+        settings: Settings,
+        run: Callable[[Any, Screen], dict[str, Any]],
+        tail: Callable[[], str] = lambda: "",
+    ) -> dict[str, Any]:
         """Run a command, or only its dry run, and show the document.
 
         Args:
             settings: The command's settings.
             run: The pipeline's function.
-            tail: A line below the result.
+            tail: Makes the lines below the result.
 
         Returns:
             The document; empty after a dry run, which shows its own, and in a process that has nothing to tell.
@@ -51,5 +56,5 @@ class Output:
             return {}
         if self.verbose:
             say(detail(document))
-        show(document, self.as_json, summary(document) + tail)
+        show(document, self.as_json, summary(document) + tail())
         return document

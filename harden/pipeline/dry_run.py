@@ -13,6 +13,7 @@ from harden.data.dataset import Dataset
 from harden.evaluation.evaluate import evaluate
 from harden.evaluation.plan import Condition
 from harden.graph.file import Model
+from harden.memory import peak_memory_bytes
 from harden.pipeline import column, severity
 from harden.pipeline.budget import measure_pace
 from harden.pipeline.compare import open_models
@@ -20,7 +21,6 @@ from harden.pipeline.evaluate import prepare_evaluation
 from harden.pipeline.fit import run_folder
 from harden.pipeline.hardening import training_plan
 from harden.pipeline.inputs import thread_count
-from harden.pipeline.memory import peak_memory_bytes
 from harden.pipeline.prepare import Prepared, prepare
 from harden.pipeline.progress import Notify, silent
 from harden.report.words import clean, duration

@@ -1,0 +1,70 @@
+"""--dry-run: the resolved settings and the cost, from timed steps; nothing written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harden.cli import main
+from harden.memory import peak_memory_bytes
+
+
+def _files(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def test_a_dry_fit_tells_settings_work_and_cost_and_writes_nothing(prepared: Path, command: Callable[..., Any]) -> None:
+    before = _files(prepared)
+    done = command(prepared, "fit", "--dry-run", "--json", "--seeds", "3", "--chips", "5")
+    assert done.code == 0, done.err
+    document = done.document
+    assert _files(prepared) == before
+    origins = {row["name"]: row["origin"] for row in document["settings"]}
+    assert origins["chips"] == "--chips"
+    assert origins["profile"] == "harden.toml, line 4: profile"
+    assert origins["optimizer"] == "default"
+    estimate = document["estimate"]
+    assert {"training", "chips before", "chips after", "severity curve"} <= estimate["seconds"].keys()
+    assert all(value > 0 for value in estimate["seconds"].values())
+    assert estimate["total_s"] == pytest.approx(3 * sum(estimate["seconds"].values()))
+    assert estimate["memory_bytes"] > 1e8
+    examples = {name: data["examples"] for name, data in document["data"].items()}
+    assert document["resolved"]["steps"] == round(6 * examples["training"] / 128)
+    assert document["writes"] == "runs/digits_cnn-noise-gaussian"
+
+
+@pytest.mark.parametrize("words", [["eval"], ["compare", "digits_cnn.onnx", "copy.onnx"]])
+def test_dry_eval_and_compare(
+    words: list[str], prepared: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (prepared / "copy.onnx").write_bytes((prepared / "digits_cnn.onnx").read_bytes())
+    monkeypatch.chdir(prepared)
+    before = _files(prepared)
+    with pytest.raises(SystemExit) as caught:
+        main([*words, "--dry-run", "--out", "a", "--require", "p05_accuracy>=1"])
+    out = capsys.readouterr().out
+    assert caught.value.code == 0
+    assert _files(prepared) == before
+    assert "profile  gaussian:sigma=0.2  (harden.toml, line 4: profile)" in out
+    assert "chips of digits_cnn.onnx: " in out
+    assert "nothing was written; the run would write to a" in out
+
+
+def test_a_dry_run_refuses_what_the_run_would_refuse(
+    prepared: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(prepared)
+    with pytest.raises(SystemExit) as caught:
+        main(["fit", "--dry-run", "--method", "nfft"])
+    assert caught.value.code == 2
+    assert "Did you mean nft" in capsys.readouterr().err
+
+
+def test_peak_memory_covers_what_is_held() -> None:
+    held = bytearray(50_000_000)
+    peak = peak_memory_bytes()
+    assert peak is not None
+    assert len(held) < peak < 1e12
