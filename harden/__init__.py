@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from harden.graph.file import Model
     from harden.noise.profile import Profile
     from harden.pipeline.api import Fitted, fit, load
+    from harden.report.view import Report
 
 __version__ = "0.1.0"
 
@@ -27,6 +28,7 @@ __all__ = [
     "Model",
     "Preprocess",
     "Profile",
+    "Report",
     "evaluate",
     "fit",
     "load",
@@ -40,6 +42,7 @@ _HOMES = {
     "Model": "harden.graph.file",
     "Preprocess": "harden.data.preprocess",
     "Profile": "harden.noise.profile",
+    "Report": "harden.report.view",
     "evaluate": "harden.evaluation.evaluate",
     "fit": "harden.pipeline.api",
     "load": "harden.pipeline.api",

@@ -1,0 +1,39 @@
+"""The report as an object, in a notebook and elsewhere."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import harden
+from harden.errors import InputError
+
+
+def test_a_notebook_shows_the_whole_report_in_a_frame(eval_document: Callable[..., dict[str, Any]]) -> None:
+    report = harden.Report(eval_document())
+    shown = report._repr_html_()
+    frame = re.search(r'<iframe srcdoc="([^"]*)"', shown)
+    assert frame is not None
+    assert unescape(frame[1]) == report.html
+    assert "<script" not in shown
+    assert str(report) == report.verdict in repr(report)
+
+
+def test_it_is_saved_by_ending_and_loaded_from_a_run(
+    eval_document: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    report = harden.Report(eval_document())
+    assert report.save(tmp_path / "a.html").read_text(encoding="utf-8") == report.html
+    assert report.save(tmp_path / "a.md").read_text(encoding="utf-8") == report.markdown
+    report.save(tmp_path / "report.json")
+    assert harden.Report.load(tmp_path).document == json.loads(json.dumps(report.document))
+    with pytest.raises(InputError, match=r"\.html"):
+        report.save(tmp_path / "a.pdf")
+    with pytest.raises(InputError, match="no finished run"):
+        harden.Report.load(tmp_path / "nowhere")
