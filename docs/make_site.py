@@ -17,6 +17,10 @@ else:
     import tomli as tomllib
 
 DOCS = Path(__file__).resolve().parent
+sys.path.insert(0, str(DOCS))
+
+import make_methods  # noqa: E402
+
 _PARTS = {"methods": "Methods", "levers": "Levers", "devices": "Devices"}
 
 
@@ -38,8 +42,6 @@ def pages() -> dict[str, str]:
 
 
 def _method(name: str) -> str:
-    import make_methods
-
     from harden import methods
 
     about = methods.describe(name)
@@ -142,6 +144,3 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for path, text in pages().items():
         files.append(File.generated(config, path, content=text))
     return files
-
-
-sys.path.insert(0, str(DOCS))

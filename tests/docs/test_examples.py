@@ -1,4 +1,4 @@
-"""The README's commands run, and print what it says they print.
+"""What the pages show is run: commands print what the page says they print, and Python blocks run.
 
 In a ``console`` block a line that starts with ``$`` is run in an empty folder; the lines below it are what it prints.
 ``…`` stands for anything within a line (a time, a path); alone on a line, for any number of lines. Numbers may differ
@@ -15,7 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from harden.data.embedded import FILES, content
+
 ROOT = Path(__file__).parents[2]
+TUTORIALS = ("onnx.md", "timm.md", "device.md", "unlabelled.md", "method.md")
 
 
 def commands(page: Path) -> list[tuple[str, str]]:
@@ -63,6 +66,27 @@ def test_the_matcher_can_fail() -> None:
     assert not matches("a\nb", "a\nc")
 
 
+def run(command: str, folder: Path, promised: str) -> None:
+    words = shlex.split(command)
+    assert words[0] == "harden", command
+    done = subprocess.run(
+        [sys.executable, "-m", "harden", *words[1:]],
+        cwd=folder,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
+    assert matches(promised, done.stdout), f"$ {command}\n{done.stdout}\n--- promised\n{promised}"
+
+
+def run_python(block: str, folder: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", block], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{block}\n{done.stderr}"
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One folder for all pages: the second finds the demo finished, as a reader of both would."""
@@ -78,13 +102,54 @@ def test_the_commands_print_what_the_page_says(page: str, folder: Path) -> None:
         if words[0] == "cd":
             folder = folder / words[1]
             continue
-        assert words[0] == "harden", command
-        done = subprocess.run(
-            [sys.executable, "-m", "harden", *words[1:]],
-            cwd=folder,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
-        assert matches(promised, done.stdout), f"$ {command}\n{done.stdout}\n--- promised\n{promised}"
+        run(command, folder, promised)
+
+
+@pytest.fixture
+def prepared(tmp_path: Path) -> Path:
+    """A folder with the files that stand in for the reader's own."""
+    for name in FILES:
+        (tmp_path / name).write_bytes(content(name))
+    return tmp_path
+
+
+def python_blocks(page: Path) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("page", ["docs/data.md", "docs/report.md", "docs/api.md"])
+def test_python_on_a_page_runs_from_top_to_bottom(page: str, prepared: Path) -> None:
+    blocks = python_blocks(ROOT / page)
+    assert blocks
+    run_python("\n".join(blocks), prepared)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", TUTORIALS)
+def test_a_tutorial_can_be_followed(page: str, prepared: Path) -> None:
+    """Its Python first, then its commands; they are written in this order on every page."""
+    for block in python_blocks(ROOT / "docs" / "tutorials" / page):
+        run_python(block, prepared)
+    for command, promised in commands(ROOT / "docs" / "tutorials" / page):
+        run(command, prepared, promised)
+
+
+@pytest.mark.slow
+def test_the_added_method_trains(prepared: Path) -> None:
+    (block,) = python_blocks(ROOT / "docs" / "tutorials" / "method.md")
+    code = """
+import importlib.metadata, harden
+from harden.registry import METHODS
+point = importlib.metadata.EntryPoint("two_chips", "two_chips", METHODS.group)
+real = importlib.metadata.entry_points
+importlib.metadata.entry_points = lambda **k: [point] if k.get("group") == METHODS.group else real(**k)
+model, profile = harden.load("digits_cnn.onnx"), harden.Profile.load("gaussian")
+data = harden.Dataset.open("train.npz", preprocess=model.preprocess)
+fitted = harden.fit(model, data, method="two_chips", profile=profile, options={"weight": 0.3}, epochs=0.1)
+assert {"first", "second"} <= set(fitted.history[0])
+"""
+    run_python(block + code, prepared)
+
+
+def test_every_tutorial_is_tested() -> None:
+    assert sorted(path.name for path in (ROOT / "docs" / "tutorials").glob("*.md")) == sorted(TUTORIALS)
