@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help install demo test test-slow check fix docs bench bench-eval bench-methods bench-noise bench-import bench-effectiveness bench-effectiveness-quick clean
+.PHONY: fuzz wheel help install demo test test-slow check fix docs bench bench-eval bench-methods bench-noise bench-import bench-effectiveness bench-effectiveness-quick clean
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -22,6 +22,13 @@ demo: $(READY)  ## Harden a small network on embedded data; prints where the rep
 
 test: $(READY)  ## The test suite, under 10 minutes on 2 cores
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+fuzz: $(READY)  ## Coverage-guided fuzzing with atheris, 30 s a target; skipped where it is not installed
+	$(BIN)/python tests/fuzz/run.py 30
+
+wheel: $(READY)  ## Build the wheel, install it in a fresh environment without the repository, run harden demo there
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	./tests/wheel.sh dist/harden_onnx-*.whl
 
 test-slow: $(READY)  ## The tests marked slow
 	$(BIN)/python -m pytest -q -m slow

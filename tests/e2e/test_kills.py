@@ -10,7 +10,9 @@ from __future__ import annotations
 import json
 import os
 import random
+import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -135,6 +137,21 @@ def kill_many(zygote: Zygote, folder: Path, arguments: list[str], kills: int, ch
 @pytest.mark.parametrize(("arguments", "kills"), [(FIT, 4), (EVAL, 3)], ids=["fit", "eval"])
 def test_a_few_kills(zygote: Zygote, tmp_path: Path, arguments: list[str], kills: int) -> None:
     assert kill_many(zygote, tmp_path, arguments, kills, chain=kills).total() == kills
+
+
+def test_ctrl_c_ends_a_training_with_the_command_that_resumes_it(zygote: Zygote, tmp_path: Path) -> None:
+    here = fresh(tmp_path / "interrupted")
+    done: dict[str, Any] = {"code": None}
+    for seconds in (4.0, 8.0, 16.0, 2.0, 1.0):  # the first that meets the run at work
+        done = zygote(here, FIT, kill_after=seconds, signal=int(signal.SIGINT))
+        if done["code"] == 130:
+            break
+        fresh(here)
+    assert done["code"] == 130
+    last = (here / "out").read_text().splitlines()[-1]
+    assert last == f"interrupted; to resume: harden {shlex.join(FIT)}"
+    assert zygote(here, FIT)["code"] == 0, (here / "out").read_text()
+    result(here / "run")
 
 
 @pytest.mark.slow

@@ -1,8 +1,8 @@
 """A process that has imported everything and runs the command line in forks of itself, so that a kill costs no import.
 
 Reads one JSON request a line: ``arguments``, ``folder``, and how the child ends: ``kill_after`` (seconds until SIGKILL
-from outside), ``kill_at`` (number of the call of fsync or rename before which the child kills itself), or neither.
-Answers one JSON line: ``killed``, ``code``, ``seconds``, ``calls`` (of fsync and rename, where the child counted).
+or ``signal`` from outside), ``kill_at`` (number of the call of fsync or rename before which the child kills itself), or
+neither. Answers one JSON line: ``killed``, ``code``, ``seconds``.
 """
 
 from __future__ import annotations
@@ -69,6 +69,7 @@ def count_writes(kill_at: int | None, folder: Path) -> None:
 
 
 def child(request: dict[str, Any]) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(request["folder"])
     out = os.open("out", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(out, 1)
@@ -90,7 +91,7 @@ def serve(request: dict[str, Any]) -> dict[str, Any]:
     watched = os.pidfd_open(number)
     ended, _, _ = select.select([watched], [], [], request.get("kill_after"))
     if not ended:
-        os.kill(number, signal.SIGKILL)
+        os.kill(number, request.get("signal", signal.SIGKILL))
     status = os.waitpid(number, 0)[1]
     os.close(watched)
     killed = os.WIFSIGNALED(status)
