@@ -23,7 +23,7 @@ from harden.pipeline.progress import Notify
 from harden.pipeline.verification import save_verified
 from harden.settings import WHERE, FitSettings
 from harden.store import append_line, read_record, write_atomic
-from harden.training.auto import auto
+from harden.training.auto import auto, choose_scale
 from harden.training.loop import train
 from harden.training.plan import Trained, TrainingPlan
 
@@ -83,8 +83,10 @@ def _trained(prepared: Prepared, folder: Path, notify: Notify) -> tuple[Model, d
             budget, pilot, prepared.model, prepared.training, prepared.validation, record, prepared.trainer
         )
         plan = replace(plan, steps=steps)
-    search = partial(auto, trainer=prepared.trainer, engine=prepared.engine)
-    run = search if prepared.kind == "recipe" else prepared.trainer
+    scales = prepared.settings.train_sigma_scale
+    search = partial(choose_scale, scales=scales) if len(scales) > 1 else auto
+    searches = len(scales) > 1 or prepared.kind == "recipe"
+    run = partial(search, trainer=prepared.trainer, engine=prepared.engine) if searches else prepared.trainer
     trained = run(
         prepared.model,
         prepared.training,
@@ -164,6 +166,7 @@ def training_plan(prepared: Prepared) -> TrainingPlan:
         "clip": None if settings.clip == "none" else settings.clip,
         "digital": prepared.digital,
         "threads": prepared.threads,
+        "train_sigma_scale": settings.train_sigma_scale[0],
     }
     return TrainingPlan(**{name: getattr(settings, name) for name in same} | resolved)
 

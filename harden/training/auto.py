@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from harden import methods
 from harden.engines import Engine
+from harden.errors import SettingsError
 from harden.store import read_record, write_atomic
 from harden.training.lead import Trainer
 from harden.training.loop import OnProgress, OnStep, train
@@ -20,18 +21,24 @@ from harden.training.plan import Trained, TrainingPlan
 _LEAST = 4  # steps that a candidate gets at least
 
 
-def auto(
-    model: Any,
-    data: Any,
-    validation: Any,
-    plan: TrainingPlan,
-    *,
-    on_step: OnStep | None = None,
-    on_progress: OnProgress | None = None,
-    checkpoint: Path | None = None,
-    trainer: Trainer | None = None,
-    engine: Engine | None = None,
-) -> Trained:
+@dataclass(frozen=True)
+class Search:
+    """What is tried, and how the budget is shared.
+
+    Attributes:
+        name: What the record and the files beside the checkpoint are called.
+        candidates: The plan of each run to choose from, by name; its number of steps is left to the search.
+        search: Share of the passes that goes into trying, in (0, 1).
+        keep: Share of the candidates that a round leaves, in (0, 1).
+    """
+
+    name: str
+    candidates: Mapping[str, TrainingPlan]
+    search: float = 0.5
+    keep: float = 0.5
+
+
+def auto(model: Any, data: Any, validation: Any, plan: TrainingPlan, **options: Any) -> Trained:
     """Choose among the recipe's candidates and train the winner.
 
     Args:
@@ -39,6 +46,65 @@ def auto(
         data: Training examples.
         validation: Examples that decide; disjoint from ``data``.
         plan: ``method`` is a recipe; the number of steps is the whole budget, counted in passes of plain training.
+        options: As :func:`halve` has them.
+
+    Returns:
+        The winner's training, with ``levers["auto"]``.
+    """
+    recipe = methods.load(plan.method, plan.options)
+    candidates = {name: _plan(plan, fields) for name, fields in recipe.candidates()}
+    search = Search("auto", candidates, recipe.config.search, recipe.config.keep)
+    return halve(model, data, validation, plan, search, **options)
+
+
+def choose_scale(
+    model: Any, data: Any, validation: Any, plan: TrainingPlan, *, scales: Sequence[float], **options: Any
+) -> Trained:
+    """Choose how much noise to train with, on validation chips at the profile's own noise, and train with it.
+
+    Args:
+        model: The model.
+        data: Training examples.
+        validation: Examples that decide; disjoint from ``data``.
+        plan: An objective's plan; half of its steps go into trying.
+        scales: Noise in training as multiples of the profile's; at least two.
+        options: As :func:`halve` has them.
+
+    Returns:
+        The training at the chosen scale, with ``levers["sigma_scale_search"]``.
+
+    Raises:
+        SettingsError: The method is a recipe, which chooses by itself.
+    """
+    if methods.load(plan.method, plan.options).kind != "objective":
+        raise SettingsError(
+            f"method {plan.method} chooses the noise in training by itself", fix="Give --train-sigma-scale one number"
+        )
+    candidates = {f"{scale:g}": replace(plan, train_sigma_scale=scale) for scale in scales}
+    return halve(model, data, validation, plan, Search("sigma_scale_search", candidates), **options)
+
+
+def halve(
+    model: Any,
+    data: Any,
+    validation: Any,
+    plan: TrainingPlan,
+    search: Search,
+    *,
+    on_step: OnStep | None = None,
+    on_progress: OnProgress | None = None,
+    checkpoint: Path | None = None,
+    trainer: Trainer | None = None,
+    engine: Engine | None = None,
+) -> Trained:
+    """Choose among candidates on validation chips and train the winner.
+
+    Args:
+        model: The model.
+        data: Training examples.
+        validation: Examples that decide; disjoint from ``data``.
+        plan: The number of steps is the whole budget, counted in passes of plain training.
+        search: The candidates.
         on_step: Called with the winner's records.
         on_progress: Called with steps done, their total over all runs, and the seconds left in the run at hand.
         checkpoint: State of the run at hand; what was tried is kept beside it, so a killed search goes on.
@@ -46,16 +112,15 @@ def auto(
         engine: Where the candidates of a round run side by side, with the same results; None runs one after the other.
 
     Returns:
-        The winner's training, with ``levers["auto"]``: ``tried`` (round, name, steps, score), ``chosen`` and ``why``.
+        The winner's training; ``levers`` has under the search's name: ``tried`` (round, name, steps, score),
+        ``chosen``, ``why`` and ``plan``.
     """
-    trainer = trainer or train
-    recipe = methods.load(plan.method, plan.options)
-    candidates = {name: _plan(plan, fields) for name, fields in recipe.candidates()}
+    trainer, candidates = trainer or train, search.candidates
     total = plan.total_steps(len(data))
-    schedule = _schedule(list(candidates), total, recipe.config.search, recipe.config.keep)
-    tried = _read(checkpoint, plan.digest)
+    schedule = _schedule(list(candidates), total, search.search, search.keep)
+    tried = _read(checkpoint, search.name, plan.digest)
     left, done = list(candidates), 0
-    planned = sum(share * count for share, count in schedule) + (1 - recipe.config.search) * total
+    planned = sum(share * count for share, count in schedule) + (1 - search.search) * total
 
     def report(run_steps: int, passes: float) -> OnProgress | None:
         if on_progress is None:
@@ -68,26 +133,26 @@ def auto(
             fresh = {name: _short(candidates[name], share) for name in left if (number, name) not in _known(tried)}
             for name, score in _side_by_side(engine, model, data, validation, fresh):
                 tried.append({"round": number, "name": name, "steps": fresh[name].steps, "score": score})
-                _write(checkpoint, plan.digest, tried)
+                _write(checkpoint, search.name, plan.digest, tried)
         for name in left:
             known = next((one for one in tried if (one["round"], one["name"]) == (number, name)), None)
             if known is None:
                 short = _short(candidates[name], share)
-                file = _beside(checkpoint, f"auto-{number}-{name}.safetensors")
+                file = _beside(checkpoint, f"{search.name}-{number}-{name}.safetensors")
                 run = trainer(
                     model, data, validation, short, on_progress=report(_steps(short, share), share), checkpoint=file
                 )
                 score = _score(run)
                 tried.append({"round": number, "name": name, "steps": short.steps, "score": score})
-                _write(checkpoint, plan.digest, tried)
+                _write(checkpoint, search.name, plan.digest, tried)
                 if file is not None:
                     file.unlink(missing_ok=True)
             done += round(share)
         scores = {one["name"]: one["score"] for one in tried if one["round"] == number}
         left.sort(key=lambda name: -scores[name])
-        left = left[: max(1, math.ceil(recipe.config.keep * len(left)))] if number + 1 < len(schedule) else left[:1]
+        left = left[: max(1, math.ceil(search.keep * len(left)))] if number + 1 < len(schedule) else left[:1]
     winner = left[0]
-    share = (1 - recipe.config.search) * total
+    share = (1 - search.search) * total
     final = replace(candidates[winner], steps=_steps(candidates[winner], share))
     run = trainer(
         model,
@@ -99,7 +164,7 @@ def auto(
         checkpoint=checkpoint,
     )
     record = {"tried": tried, "chosen": winner, "why": _why(tried, winner), "plan": _shown(final)}
-    return replace(run, levers={**run.levers, "auto": record}, seconds=run.seconds)
+    return replace(run, levers={**run.levers, search.name: record}, seconds=run.seconds)
 
 
 def _short(plan: TrainingPlan, passes: float) -> TrainingPlan:
@@ -174,13 +239,13 @@ def _beside(checkpoint: Path | None, name: str) -> Path | None:
     return None if checkpoint is None else checkpoint.with_name(name)
 
 
-def _read(checkpoint: Path | None, digest: str) -> list[dict[str, Any]]:
-    file = _beside(checkpoint, "auto.json")
+def _read(checkpoint: Path | None, name: str, digest: str) -> list[dict[str, Any]]:
+    file = _beside(checkpoint, f"{name}.json")
     record = None if file is None else read_record(file)
     return record["tried"] if record is not None and record["plan"] == digest else []
 
 
-def _write(checkpoint: Path | None, digest: str, tried: list[dict[str, Any]]) -> None:
-    file = _beside(checkpoint, "auto.json")
+def _write(checkpoint: Path | None, name: str, digest: str, tried: list[dict[str, Any]]) -> None:
+    file = _beside(checkpoint, f"{name}.json")
     if file is not None:
         write_atomic(file, json.dumps({"plan": digest, "tried": tried}, indent=1) + "\n")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from harden.errors import UnknownNameError
+from harden.errors import SettingsError, UnknownNameError
 from harden.training import auto as module
-from harden.training.auto import auto
+from harden.training.auto import auto, choose_scale
 
 
 @pytest.fixture
@@ -75,3 +75,18 @@ def test_progress_ends_at_its_total(model, clouds, recipe):
 def test_an_unknown_candidate_is_named(model, clouds, recipe):
     with pytest.raises(UnknownNameError, match="unknown candidate 'nois'"):
         auto(model, clouds(), clouds(99, seed=1), recipe(options={"candidates": ("nois",)}))
+
+
+def test_the_noise_in_training_is_chosen_on_validation_chips(model, clouds, plan):
+    trained = choose_scale(model, clouds(), clouds(200, seed=1), plan(steps=60, lr=0.05), scales=(0.5, 1.0, 2.0))
+    record = trained.levers["sigma_scale_search"]
+    last = max(one["round"] for one in record["tried"])
+    scores = {one["name"]: one["score"] for one in record["tried"] if one["round"] == last}
+    assert {one["name"] for one in record["tried"]} == {"0.5", "1", "2"}
+    assert scores[record["chosen"]] == max(scores.values())
+    assert trained.levers["train_sigma_scale"] == float(record["chosen"])
+
+
+def test_a_recipe_chooses_the_noise_by_itself(model, clouds, recipe):
+    with pytest.raises(SettingsError, match="by itself"):
+        choose_scale(model, clouds(), clouds(99, seed=1), recipe(), scales=(1.0, 2.0))
