@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harden.errors import SettingsError
+from harden.evaluation.chips import bench_of
 from harden.evaluation.plan import Condition
 from harden.evaluation.ranking import rank_layers
+from harden.evaluation.sensitivity import accuracies
 
 
 def budget_of(text: str) -> float:
@@ -59,7 +61,8 @@ def protect(
 
     Returns:
         Names to add to ``digital``, and a record: ``budget``, ``used`` (share of the weights), ``layers`` (the chosen
-        keys), ``share`` (of the loss's variance, that they stand for) and the ranking.
+        keys), ``share`` (of the loss's variance, that they stand for), ``before`` and ``after`` (mean accuracy of the
+        check's chips with and without noise in them) and the ranking.
     """
     ranking = rank_layers(
         model,
@@ -77,7 +80,37 @@ def protect(
     names = tuple(_escaped(key) for key in chosen)
     share = sum(row["share"] for row in ranking["sensitivity"] if row["key"] in chosen)
     used = sum(sizes[key] for key in chosen) / max(sum(sizes.values()), 1)
-    return names, {"budget": budget, "used": used, "layers": chosen, "share": share, **ranking}
+    before, after = _bought(model, condition, data, chosen, digital, check_chips, seed, threads)
+    return names, {
+        "budget": budget,
+        "used": used,
+        "layers": chosen,
+        "share": share,
+        "before": before,
+        "after": after,
+        **ranking,
+    }
+
+
+def _bought(
+    model: Any,
+    condition: Condition,
+    data: Any,
+    chosen: Sequence[str],
+    digital: Sequence[str],
+    chips: int,
+    seed: int,
+    threads: int | None,
+) -> tuple[float | None, float | None]:
+    """Mean accuracy of chips as they are, and of the same chips with the chosen layers clean; None for no layers."""
+    if not chosen:
+        return None, None
+    with bench_of(model, data, digital=tuple(digital)) as bench:
+        noisy = accuracies(bench, condition, chips, seed, lambda chip: chip, threads)
+        spared = accuracies(
+            bench, condition, chips, seed, lambda chip: {k: w for k, w in chip.items() if k not in chosen}, threads
+        )
+    return float(noisy.mean()), float(spared.mean())
 
 
 def choose(rows: Sequence[Mapping[str, Any]], sizes: Mapping[str, int], budget: float) -> list[str]:

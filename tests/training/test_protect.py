@@ -44,5 +44,6 @@ def test_the_layer_that_hurts_is_found(model, clouds):
     names, record = protect(model, condition, clouds(128), 0.5, passes=8, check=1, check_chips=4, threads=1)
     assert names
     assert record["used"] <= 0.5
+    assert record["after"] > record["before"]
     assert set(record["layers"]) <= {"a", "b"}
     assert set(model.analog_weights(names)) == {"a", "b"} - set(record["layers"])
