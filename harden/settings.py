@@ -108,6 +108,10 @@ def engine_name(value: str) -> str:
     return value
 
 
+def _scales(value: object) -> object:
+    return (1.0, 1.5, 2.0) if value == "auto" else _separated(value)
+
+
 def _percent(value: object) -> object:
     return value.strip().removesuffix("%") if isinstance(value, str) else value
 
@@ -118,6 +122,7 @@ def _amount(value: str) -> str:
 
 
 Percent = Annotated[float, BeforeValidator(_percent)]
+Scales = Annotated[tuple[Annotated[float, Field(ge=0)], ...], BeforeValidator(_scales)]
 Duration = Annotated[float, BeforeValidator(seconds)]
 Numbers = Annotated[tuple[float, ...], BeforeValidator(_separated)]
 Durations = Annotated[tuple[Annotated[float, Field(ge=0)], ...], BeforeValidator(_durations)]
@@ -139,6 +144,9 @@ class Settings(BaseModel):
     weights: str | None = Field(None, description="checkpoint (safetensors) for timm:NAME")
     pretrained: bool = Field(False, description="let timm download the pretrained weights of timm:NAME")
     data: str = Field("", description="examples: a parquet file, a folder of images, or .npz")
+    objective: Literal["labels", "match"] = Field(
+        "labels", description="match: the clean network's own outputs are right, no labels needed"
+    )
     at: Durations = Field((), description="times since programming, such as 1h,30d; default: the profile's first")
     chips: int = Field(100, ge=1, description="virtual chips a condition")
     threshold: float | None = Field(None, ge=0, le=1, description="accuracy a chip must reach to count as good")
@@ -216,19 +224,23 @@ class FitSettings(Settings):
     teacher_taps: Annotated[tuple[str, ...], BeforeValidator(_separated)] = Field(
         (), description="names of the tensors for --teacher-match features, a,b; default: chosen from the graph"
     )
-    train_sigma_scale: float = Field(1.0, ge=0, description="noise in training as a multiple of the profile's")
+    train_sigma_scale: Scales = Field(
+        (1.0,),
+        min_length=1,
+        description="noise in training as a multiple of the profile's; of several, a,b,c, or auto (1,1.5,2), "
+        "validation chips choose, within the run's steps",
+    )
     noise_ramp: float = Field(0.0, ge=0, le=1, description="share of the training over which the noise rises from 0")
     train_profile: Texts = Field((), description="noise to train with, where it differs from --profile; may repeat")
-    objective: Literal["labels", "match"] = Field(
-        "labels", description="match: the clean network's own outputs are right, no labels needed"
-    )
     controls: bool = Field(
         False, description="also fine-tune without noise, with and without the levers, and show both beside the result"
     )
     augment: Literal["auto", "on", "off"] = Field("auto", description="random crops and flips while training")
 
 
-Analysis = Literal["sensitivity", "ranking", "worst_case", "landscape", "corners", "stress", "rare_failures"]
+Analysis = Literal[
+    "sensitivity", "ranking", "worst_case", "landscape", "corners", "stress", "rare_failures", "per_chip"
+]
 
 
 class EvalSettings(Settings):

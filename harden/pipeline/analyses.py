@@ -8,6 +8,7 @@ from typing import Any
 from harden.data.dataset import Dataset
 from harden.errors import SettingsError
 from harden.evaluation.evaluate import evaluate
+from harden.evaluation.field_calibration import per_chip
 from harden.evaluation.landscape import landscape
 from harden.evaluation.plan import Condition
 from harden.evaluation.ranking import rank_layers
@@ -32,7 +33,7 @@ def analyse(
 
     Returns:
         ``sensitivity`` (rows a layer, from ``sensitivity`` and ``ranking``), ``sensitivity_r2``, ``worst_case``,
-        ``landscape``, ``corners``, ``stress``, ``rare_failures``, as asked for.
+        ``landscape``, ``corners``, ``stress``, ``rare_failures``, ``per_chip``, as asked for.
 
     Raises:
         SettingsError: ``rare_failures`` without a threshold.
@@ -46,6 +47,7 @@ def analyse(
     calls: dict[str, Callable[[], dict[str, Any]]] = {
         "sensitivity": lambda: sensitivity(model, condition, data, threads=threads, **common),
         "ranking": lambda: rank_layers(model, condition, data, threads=threads, **common),
+        "per_chip": lambda: per_chip(model, condition, data, threads=threads, **common),
         "worst_case": lambda: {"worst_case": worst_case(model, condition, data, **common)},
         "landscape": lambda: {"landscape": landscape(model, condition, data, threads=threads, **common)},
         "corners": lambda: {"corners": table(corners(condition.profile, _corner_axes(settings, condition)))},

@@ -9,7 +9,7 @@ from typing import Any
 
 
 def test_analyses_land_in_their_own_keys(prepared: Path, command: Callable[..., Any]) -> None:
-    names = ("ranking", "sensitivity", "worst_case", "landscape", "corners", "stress")
+    names = ("ranking", "sensitivity", "worst_case", "landscape", "corners", "stress", "per_chip")
     asked = [part for name in names for part in ("--also", name)]
     done = command(
         prepared, "eval", "digits_cnn.onnx", "--chips", "4", "--limit", "60", "--out", "e", "--json", "-q", *asked
@@ -27,6 +27,7 @@ def test_analyses_land_in_their_own_keys(prepared: Path, command: Callable[..., 
     assert [entry["sweep"]["severity"] for entry in document["stress"]] == [1.0, 1.1, 1.25, 1.4]
     assert document["worst_case"]
     assert document["landscape"]
+    assert document["per_chip"]["chips"] == 20
     report = (prepared / "e" / "report.html").read_text()
     assert all(key in report for key in keys)
 

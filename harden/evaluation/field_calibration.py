@@ -1,0 +1,115 @@
+"""What a calibration in the field would give: every chip with batch norms re-estimated on inputs that passed that chip.
+
+It is another claim than a file that works on every chip, so it is measured beside the trials and never mixed with them.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from harden.errors import UnsupportedError
+from harden.evaluation.bench import Bench
+from harden.evaluation.chips import bench_of, score
+from harden.evaluation.compare import paired_difference
+from harden.evaluation.layout import available_cores
+from harden.evaluation.plan import Condition
+from harden.evaluation.statistics import describe
+from harden.evaluation.trials import draw_chip
+from harden.levers.batch_norm import reestimate, statistics
+from harden.runtime.copy import RuntimeCopy
+from harden.streams import numpy_generator
+
+if TYPE_CHECKING:
+    from harden.data.dataset import Dataset
+    from harden.graph.file import Model
+
+_BATCH = 128
+
+
+def per_chip(
+    model: Model,
+    condition: Condition,
+    data: Dataset,
+    *,
+    chips: int = 20,
+    inputs: int = 512,
+    seed: int = 0,
+    digital: tuple[str, ...] = (),
+    threads: int | None = None,
+) -> dict[str, Any]:
+    """Accuracy of chips as they come, and with batch norms of their own.
+
+    Some examples are set aside. Their inputs (never their labels) pass a chip, and the running statistics of its batch
+    norms become those of this chip. Both accuracies are of the other examples, on the same chips, in ONNX Runtime.
+
+    Args:
+        model: The model.
+        condition: The noise.
+        data: Labelled examples.
+        chips: How many chips.
+        inputs: Examples to calibrate on; at most half of them all.
+        seed: Root seed; the chips are those of ``evaluate`` with this seed.
+        digital: Globs of weights kept off the crossbars.
+        threads: Cores to use.
+
+    Returns:
+        ``per_chip``: ``chips``, ``calibration_examples``, ``examples``, ``as_it_is`` and ``calibrated`` (spread over
+        chips), ``gain`` and ``gain_ci95`` (over chips).
+
+    Raises:
+        UnsupportedError: The graph keeps no batch norms, or converters stand around its layers.
+
+    Source: Joshi et al., Nat. Commun. 11, 2473 (2020) (AdaBS).
+    """
+    net = model.module()
+    if not statistics(net):
+        fix = "Fold nothing: give the file with its batch norms" if model.batch_norm == "folded" else None
+        raise UnsupportedError("the graph keeps no batch norms to calibrate", where=model.source, fix=fix)
+    if condition.profile.periphery.on:
+        raise UnsupportedError("per_chip does not know converters and output noise", fix="Leave their knobs out")
+    rng = numpy_generator(seed, "per_chip", "examples")
+    order = rng.permutation(len(data))
+    count = max(1, min(inputs, len(data) // 2))
+    chosen, rest = np.sort(order[:count]), np.sort(order[count:])
+    batches = [
+        tuple(torch.from_numpy(np.ascontiguousarray(part)) for part in data.feed(chosen[at : at + _BATCH]))
+        for at in range(0, count, _BATCH)
+    ]
+    cores = threads or available_cores()
+    before, after = [], []
+    with bench_of(model, data.subset(rest), digital=digital) as bench:
+        for index in range(chips):
+            chip = draw_chip(condition, bench.weights, seed=seed, index=index)
+            before.append(score(bench, chip, condition.profile, threads=cores).values["accuracy"])
+            own = reestimate(net, batches, lambda _, chip=chip: chip)
+            after.append(_accuracy(bench, model.with_weights(own), chip, digital, cores))
+    difference = paired_difference(np.array(before), np.array(after))
+    return {
+        "per_chip": {
+            "chips": chips,
+            "calibration_examples": count,
+            "examples": len(rest),
+            "as_it_is": describe(before),
+            "calibrated": describe(after),
+            "gain": difference["mean"],
+            "gain_ci95": difference["ci95"],
+        }
+    }
+
+
+def _accuracy(
+    bench: Bench, model: Model, chip: Mapping[str, torch.Tensor], digital: tuple[str, ...], threads: int
+) -> float:
+    """A chip's accuracy on the bench's examples, with this model's batch norms."""
+    tally = bench.classifier.tally()
+    with tempfile.TemporaryDirectory(prefix="harden-") as folder:
+        session = RuntimeCopy.build(model, Path(folder), digital).session(chip, threads=threads)
+        for batch, count in bench.feed:
+            tally.add([output[:count] for output in session.run(*batch)])
+    return tally.result().values["accuracy"]
