@@ -96,6 +96,15 @@ def test_the_level_of_variance_aware_noise(net, batches, noise_of, distribution)
         assert logs.std().item() == pytest.approx(0.3, rel=0.15)
 
 
+def test_variance_aware_noise_is_injection_at_the_level_that_was_drawn(net, batch, noise_of):
+    noise = noise_of(net)
+    result = methods.load("variance_aware", {"low": 0.5, "high": 3.0}).step(net, batch, noise)
+    draw = torch.empty((), dtype=torch.float64).uniform_(0.5, 3.0, generator=batch.generator("level"))
+    assert result.parts["level"] == draw.item()
+    _, z = hidden_and_outputs(net, batch.inputs[0], *noisy(noise, net, factor=draw.item()))
+    assert result.loss.item() == pytest.approx(functional.cross_entropy(z, batch.targets).item(), rel=1e-5)
+
+
 @pytest.mark.parametrize("centred", [False, True])
 def test_right_censored_noise(net, batch, noise_of, centred):
     noise = noise_of(net)
