@@ -55,7 +55,7 @@ def clean(bench: Bench, layout: Layout, slots: list[Session]) -> Way:
     def run(chip: int) -> None:
         session = slots[chip % len(slots)]
         for batch, _ in bench.feed:
-            session.run(batch)
+            session.run(*batch)
 
     return run
 
@@ -72,7 +72,7 @@ def rewritten(bench: Bench, condition: Condition, model: Model, layout: Layout) 
                 tensor.CopyFrom(numpy_helper.from_array(drawn[tensor.name].numpy(), tensor.name))
         session = Session(proto.SerializeToString(), threads=layout.threads)
         for batch, _ in bench.feed:
-            session.run(batch)
+            session.run(*batch)
 
     return run
 
@@ -94,7 +94,7 @@ def weights_as_inputs(bench: Bench, condition: Condition, model: Model, layout: 
         drawn = draw_chip(condition, bench.weights, seed=0, index=chip)
         values = [drawn[name].numpy() for name in order]
         for batch, _ in bench.feed:
-            sessions[chip % len(sessions)].run(batch, *values)
+            sessions[chip % len(sessions)].run(*batch, *values)
 
     return run
 
@@ -106,7 +106,7 @@ def plain_torch(bench: Bench, condition: Condition, model: Model) -> Way:
         drawn = draw_chip(condition, bench.weights, seed=0, index=chip)
         with torch.inference_mode():
             for batch, _ in bench.feed:
-                module(torch.from_numpy(batch), weights=drawn)
+                module(*map(torch.from_numpy, batch), weights=drawn)
 
     return run
 

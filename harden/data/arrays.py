@@ -60,6 +60,17 @@ def check(values: np.ndarray, images: bool, record: Preprocess, where: str) -> n
     return values
 
 
+def check_part(values: np.ndarray, where: str) -> np.ndarray:
+    """What a further input of the model gets: numbers as they are, floating-point ones finite and in float32.
+
+    Raises:
+        DataError: They are no numbers, or not finite.
+    """
+    if values.dtype.kind not in "uifb":
+        raise DataError(f"values are of type {values.dtype}", where=where, fix="Give numbers")
+    return _finite(values, where) if values.dtype.kind == "f" else values
+
+
 def _finite(values: np.ndarray, where: str) -> np.ndarray:
     """Finite float32; block by block, since the values may be larger than memory."""
     kept = values if values.dtype == np.float32 else allocate(values.shape, np.float32)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from harden.data import sources
-from harden.data.arrays import as_images, check, normalise
+from harden.data.arrays import as_images, check, check_part, normalise
 from harden.data.images import Progress, resize_all
 from harden.data.labels import encode
 from harden.data.preprocess import Preprocess, resolve_preprocess
@@ -32,6 +32,7 @@ class Dataset:
         labels: int64 [examples], or ``None``.
         input_shape: Shape of one model input, such as (3, 32, 32).
         images: Whether the examples are images.
+        others: For models with several inputs, the examples' parts after the first, each [examples, ...] or more rows.
 
     Example:
         >>> x, y = np.zeros((4, 8, 8, 1), np.uint8), np.array([0, 1, 0, 1])
@@ -52,8 +53,10 @@ class Dataset:
         class_names: tuple[str, ...] | None = None,
         classes: int | None = None,
         rows: np.ndarray | None = None,
+        others: tuple[np.ndarray, ...] = (),
     ) -> None:
         self._values = values
+        self.others = others
         self._rows = rows
         self.labels = labels
         self.preprocess = preprocess
@@ -77,6 +80,7 @@ class Dataset:
         limit: int | None = None,
         labelled: bool = True,
         progress: Progress | None = None,
+        inputs: Sequence[str] = (),
     ) -> Dataset:
         """Read and decode a data set.
 
@@ -86,6 +90,7 @@ class Dataset:
             limit: Read the first so many examples only.
             labelled: Whether labels must be there; without, ``labels`` is ``None``.
             progress: Called with (examples decoded, examples in all).
+            inputs: Names of the model's inputs where it has several; each example then has a part for each of them.
 
         Raises:
             PreprocessError: ``preprocess`` is ``None``: the model does not say how images become its input.
@@ -94,7 +99,12 @@ class Dataset:
         preprocess, name = resolve_preprocess(preprocess), os.fspath(source)
         if limit is not None and limit < 1:
             raise DataError(f"a limit of {limit} leaves no examples", where=name, fix="Give --limit 1 or more")
-        return cls._of(sources.read(name, Request(preprocess, limit, labelled, progress)), preprocess, name)
+        request = Request(preprocess, limit, labelled, progress, tuple(inputs))
+        found = sources.read(name, request)
+        if len(inputs) != len(found.others) + 1 and len(inputs) > 1:
+            what = f"the model takes {', '.join(inputs)}, and this form of data has one input an example"
+            raise DataError(what, where=name, fix="Give an .npz with one array named after each input")
+        return cls._of(found, preprocess, name)
 
     @classmethod
     def from_arrays(
@@ -128,7 +138,11 @@ class Dataset:
             if len(labels) != len(values):
                 what = f"{len(values)} examples and {len(labels)} labels"
                 raise DataError(what, where=source, fix="Give one label per example")
-        return cls(values, labels, preprocess, images=images, source=source, sha256=found.sha256, class_names=names)
+        others = tuple(check_part(part, source) for part in found.others)
+        digest = found.sha256
+        return cls(
+            values, labels, preprocess, images=images, source=source, sha256=digest, class_names=names, others=others
+        )
 
     def __len__(self) -> int:
         return self.examples
@@ -150,6 +164,12 @@ class Dataset:
         """Model inputs, float32 [B, *input_shape]."""
         return self.normalise(self.raw(index))
 
+    def feed(self, index: Index) -> tuple[np.ndarray, ...]:
+        """Every input of the model: :meth:`inputs`, then the parts for further inputs as they are."""
+        chosen = index if isinstance(index, slice) else np.asarray(index)
+        rows = chosen if self._rows is None else self._rows[chosen]
+        return (self.inputs(index), *(np.asarray(part[rows]) for part in self.others))
+
     def subset(self, index: Index) -> Dataset:
         """Some of the examples, in the order of ``index``; the decoded values are shared, not copied."""
         rows = np.arange(self.examples)[index if isinstance(index, slice) or len(index) else slice(0)]
@@ -169,6 +189,7 @@ class Dataset:
             class_names=self.class_names,
             classes=self.classes,
             rows=rows,
+            others=self.others,
         )
 
     def matching(self, shape: Sequence[int | str | None], model: str) -> Dataset:

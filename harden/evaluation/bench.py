@@ -85,8 +85,8 @@ def open_bench(
     feed = Feed(model, data, batch_size)
     copy = RuntimeCopy.build(model, folder, digital)
     head = feed.head(_CHECKED_IMAGES)
-    copy.check(head)
-    found = check_noise(copy, model.module(), (head,))
+    copy.check(*head)
+    found = check_noise(copy, model.module(), head)
     scorer, clean = _score_clean(model, data, feed, copy, folder, dict(custom or {}))
     identity = {
         "model": model.sha256,
@@ -102,16 +102,16 @@ def _score_clean(
     model: Model, data: Dataset, feed: Feed, copy: RuntimeCopy, folder: Path, custom: dict[str, Metric]
 ) -> tuple[ClassScorer | FidelityScorer, dict[str, Any]]:
     session = copy.clean_session(threads=available_cores())
-    first = session.run(feed.head(feed.batch))
+    first = session.run(*feed.head(feed.batch))
     if data.labels is None:
         distant = FidelityScorer(first, feed.batch, feed.examples, folder, str(model.source))
         for batch, count in feed:
-            distant.remember([output[:count] for output in session.run(batch)])
+            distant.remember([output[:count] for output in session.run(*batch)])
         return distant, {"accuracy": None, "loss": None, "confidence": None, "ece": None}
     reference = Reference(data.labels, kind_of_output(model, data, first[0]))
     tally = ClassScorer(reference, custom).tally()
     for batch, count in feed:
-        tally.add([output[:count] for output in session.run(batch)])
+        tally.add([output[:count] for output in session.run(*batch)])
     scores = tally.result()
     clean = {key: scores.values[key] for key in _CLEAN if key in scores.values}
     return ClassScorer(replace(reference, clean=scores.predicted), custom), clean

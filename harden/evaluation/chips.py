@@ -54,7 +54,7 @@ def score(
     session = bench.around.session(profile, weights, threads=threads, seed=seed, path=path)
     tally = bench.classifier.tally()
     for batch, count in bench.feed:
-        tally.add([output[:count] for output in session.run(batch)])
+        tally.add([output[:count] for output in session.run(*batch)])
     return tally.result()
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harden.errors import DataError, ModelError
+from harden.errors import DataError
+from harden.graph.batch import fixed_batch, whole_examples
 
 if TYPE_CHECKING:
     from harden.data.dataset import Dataset
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 _KEPT_BYTES = 256 * 2**20  # normalised inputs up to this size are kept; beyond it each batch is normalised when needed
 _BATCH_ELEMENTS = 2**17  # input numbers a batch: larger ones leave the processor's caches and run slower
 _LARGEST, _SMALLEST = 32, 4
+
+
+Arrays = tuple[np.ndarray, ...]
 
 
 class Feed:
@@ -31,68 +35,69 @@ class Feed:
         examples: N.
 
     Raises:
-        ModelError: The model takes more than one input.
-        DataError: The data's shape is not the model's.
+        DataError: The data's shapes are not the model's, or there is no array for one of its inputs.
     """
 
     def __init__(self, model: Model, data: Dataset, batch: int | None = None) -> None:
         self.examples = len(data)
         self._data = data
-        spec = _only_input(model)
-        self._dtype = np.dtype(spec.dtype)
-        _check_shape(spec.name, tuple(spec.shape), tuple(data.input_shape), model.source, data.source)
-        first = spec.shape[0] if spec.shape else None
-        self._fixed = first if isinstance(first, int) and first > 0 else None
-        elements = int(np.prod(data.input_shape))
+        self._dtypes = [np.dtype(spec.dtype) for spec in model.inputs]
+        shapes = [tuple(data.input_shape), *(tuple(part.shape[1:]) for part in data.others)]
+        _check_inputs(model, data, shapes)
+        self._fixed = None if whole_examples(model) else fixed_batch(model)
+        elements = sum(int(np.prod(shape)) for shape in shapes)
         self.batch = self._fixed or min(batch or default_batch(elements), self.examples)
-        kept = self.examples * elements * self._dtype.itemsize <= _KEPT_BYTES
-        self._kept = self._cast(data.inputs(slice(0, self.examples))) if kept else None
+        size = self.examples * sum(int(np.prod(s)) * d.itemsize for s, d in zip(shapes, self._dtypes, strict=True))
+        self._kept = self._cast(data.feed(slice(0, self.examples))) if size <= _KEPT_BYTES else None
 
     def __getstate__(self) -> dict[str, Any]:
         """For another process: normalised inputs make the raw ones superfluous."""
         return {**self.__dict__, "_data": self._data if self._kept is None else None}
 
-    def __iter__(self) -> Iterator[tuple[np.ndarray, int]]:
-        """Pairs of a batch and the number of its images that count (a fixed batch size may need filling up)."""
+    def __iter__(self) -> Iterator[tuple[Arrays, int]]:
+        """Pairs of a batch and the number of its images that count; a fixed batch size may need filling up."""
         for start in range(0, self.examples, self.batch):
             yield self._filled(self._slice(start, min(start + self.batch, self.examples)))
 
-    def head(self, images: int) -> np.ndarray:
+    def head(self, images: int) -> Arrays:
         """The first images as one batch; as many as the model demands where its batch size is fixed."""
         return self._filled(self._slice(0, min(self._fixed or images, self.examples)))[0]
 
-    def take(self, index: np.ndarray) -> np.ndarray:
-        """Chosen images as one array, in the order of ``index``; no fixed batch size is filled up."""
-        return self._kept[index] if self._kept is not None else self._cast(self._data.inputs(index))
+    def take(self, index: np.ndarray) -> Arrays:
+        """Chosen images, an array an input, in the order of ``index``; no fixed batch size is filled up."""
+        if self._kept is not None:
+            return tuple(array[index] for array in self._kept)
+        return self._cast(self._data.feed(index))
 
-    def batches(self, index: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
+    def batches(self, index: np.ndarray) -> Iterator[tuple[Arrays, int]]:
         """Chosen images in batches, as iterating the feed gives them."""
         for start in range(0, len(index), self.batch):
             yield self._filled(self.take(index[start : start + self.batch]))
 
-    def some_batches(self, most: int = 8) -> list[np.ndarray]:
+    def some_batches(self, most: int = 8) -> list[Arrays]:
         """A few whole batches, for measuring speed."""
         found = []
-        for array, count in self:
+        for arrays, count in self:
             if count == self.batch or not found:
-                found.append(array)
+                found.append(arrays)
             if len(found) == most:
                 break
         return found
 
-    def _slice(self, start: int, stop: int) -> np.ndarray:
+    def _slice(self, start: int, stop: int) -> Arrays:
         if self._kept is not None:
-            return self._kept[start:stop]
-        return self._cast(self._data.inputs(slice(start, stop)))
+            return tuple(array[start:stop] for array in self._kept)
+        return self._cast(self._data.feed(slice(start, stop)))
 
-    def _filled(self, array: np.ndarray) -> tuple[np.ndarray, int]:
-        count = len(array)
+    def _filled(self, arrays: Arrays) -> tuple[Arrays, int]:
+        count = len(arrays[0])
         if self._fixed and count < self._fixed:
-            array = np.concatenate([array, np.repeat(array[-1:], self._fixed - count, axis=0)])
-        return array, count
+            lacking = self._fixed - count
+            arrays = tuple(np.concatenate([a, np.repeat(a[-1:], lacking, axis=0)]) for a in arrays)
+        return arrays, count
 
-    def _cast(self, array: np.ndarray) -> np.ndarray:
-        return np.ascontiguousarray(array, dtype=self._dtype)
+    def _cast(self, arrays: Arrays) -> Arrays:
+        return tuple(np.ascontiguousarray(a, dtype=d) for a, d in zip(arrays, self._dtypes, strict=True))
 
 
 def default_batch(elements: int) -> int:
@@ -108,15 +113,19 @@ def default_batch(elements: int) -> int:
     return batch
 
 
-def _only_input(model: Model):
-    if len(model.inputs) != 1:
-        names = ", ".join(spec.name for spec in model.inputs) or "none"
-        raise ModelError(
-            f"evaluation feeds a model one input, and this one has {len(model.inputs)} ({names})",
-            where=model.source,
-            fix="Export it with the image as its only input",
+def _check_inputs(model: Model, data: Dataset, shapes: list[tuple[int, ...]]) -> None:
+    specs = model.inputs
+    if len(specs) != len(shapes):
+        names = ", ".join(spec.name for spec in specs) or "none"
+        raise DataError(
+            f"the model takes {len(specs)} inputs ({names}), and examples have {len(shapes)}",
+            where=data.source,
+            fix="Give an .npz with one array named after each input" if specs else "Use another model",
         )
-    return model.inputs[0]
+    whole = whole_examples(model)
+    for spec, shape in zip(specs, shapes, strict=True):
+        wanted = (None, *spec.shape) if whole else tuple(spec.shape)
+        _check_shape(spec.name, wanted, shape, str(model.source), data.source)
 
 
 def _check_shape(

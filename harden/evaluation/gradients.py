@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,14 +14,18 @@ from harden.evaluation.outputs import Kind
 
 
 def loss_and_gradients(
-    module: torch.nn.Module, weights: Mapping[str, torch.Tensor], x: np.ndarray, labels: np.ndarray, kind: Kind
+    module: torch.nn.Module,
+    weights: Mapping[str, torch.Tensor],
+    x: Sequence[np.ndarray],
+    labels: np.ndarray,
+    kind: Kind,
 ) -> tuple[float, dict[str, torch.Tensor]]:
     """Cross-entropy of a batch at these weights, and its gradient for each of them.
 
     Args:
         module: The graph module, in evaluation mode.
         weights: By analog key; not modified.
-        x: [B, ...] model input.
+        x: The model's inputs, each [B, ...].
         labels: [B].
         kind: What the model's output means.
 
@@ -32,9 +36,9 @@ def loss_and_gradients(
         UnsupportedError: No gradient reaches any weight.
     """
     leaves = {k: w.detach().clone().requires_grad_() for k, w in weights.items()}
-    output: Any = module(torch.from_numpy(np.ascontiguousarray(x)), weights=leaves)
+    output: Any = module(*(torch.from_numpy(np.ascontiguousarray(part)) for part in x), weights=leaves)
     first = output[0] if isinstance(output, tuple) else output
-    loss = functional.nll_loss(_log_p(first.reshape(len(x), -1), kind), torch.from_numpy(labels))
+    loss = functional.nll_loss(_log_p(first.reshape(len(labels), -1), kind), torch.from_numpy(labels))
     if not loss.requires_grad:
         raise UnsupportedError("no gradient reaches the analog weights", fix="Leave this analysis out for this model")
     found = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)

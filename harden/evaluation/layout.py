@@ -64,7 +64,7 @@ def candidates(cores: int) -> list[Layout]:
 
 
 def choose_layout(
-    copy: RuntimeCopy, batches: Sequence[np.ndarray], cores: int, seconds: float
+    copy: RuntimeCopy, batches: Sequence[tuple[np.ndarray, ...]], cores: int, seconds: float
 ) -> tuple[Layout, Layout]:
     """The layout for trials, and the one in which the clean model is fastest.
 
@@ -98,7 +98,7 @@ def prefer_workers(layouts: Sequence[Layout], rates: Sequence[float]) -> Layout:
     return layouts[best] if rates[best] > _WORTH_IT * rates[0] else layouts[0]
 
 
-def clean_rate(copy: RuntimeCopy, batches: Sequence[np.ndarray], layout: Layout, seconds: float) -> float:
+def clean_rate(copy: RuntimeCopy, batches: Sequence[tuple[np.ndarray, ...]], layout: Layout, seconds: float) -> float:
     """Images a second of the clean model in a layout; nothing but running is timed.
 
     Args:
@@ -113,12 +113,12 @@ def clean_rate(copy: RuntimeCopy, batches: Sequence[np.ndarray], layout: Layout,
     started = [0.0]
 
     def work(number: int, session: Session) -> float:
-        session.run(batches[number % len(batches)])
+        session.run(*batches[number % len(batches)])
         ready.wait()
         ready.wait()  # released once the clock is read
         for batch in itertools.islice(itertools.cycle(batches), number, None):
-            session.run(batch)
-            counts[number] += len(batch)
+            session.run(*batch)
+            counts[number] += len(batch[0])
             now = time.perf_counter()
             if now - started[0] >= seconds:
                 return now

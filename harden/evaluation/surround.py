@@ -86,7 +86,7 @@ class Surround:
             percentile = periphery.range_percentile
             if percentile not in self._seen:
                 chosen = ranges.examples(self._feed.examples)
-                batches = [(torch.from_numpy(batch),) for batch, _ in self._feed.batches(chosen)]
+                batches = [tuple(map(torch.from_numpy, batch)) for batch, _ in self._feed.batches(chosen)]
                 self._seen[percentile] = ranges.calibrate(self._module(), self._weights, batches, percentile)
             return periphery.ranges(self._seen[percentile])
 
@@ -99,7 +99,7 @@ class Surround:
         with self._lock:
             if periphery not in self._copies:
                 made = ConvertedCopy(self._copy, periphery, self.ranges(periphery), self._output_shapes)
-                made.check(self._feed.head(_CHECKED_IMAGES))
+                made.check(*self._feed.head(_CHECKED_IMAGES))
                 self._copies[periphery] = made
             return self._copies[periphery]
 

@@ -127,7 +127,7 @@ class TrialRunner:
             for batch, count in self._feed:
                 if self.cancelled.is_set():
                     raise CancelledError("interrupted")
-                tally.add([output[:count] for output in session.run(batch)])
+                tally.add([output[:count] for output in session.run(*batch)])
         scores = tally.result()
         record = {
             **self._plan.identify(task),

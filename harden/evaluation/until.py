@@ -173,7 +173,7 @@ class _Sampler:
         scorer = self.bench.classifier.on(self.labels[index])
         tally = scorer.tally()
         for batch, count in self.bench.feed.batches(index):
-            tally.add([output[:count] for output in session.run(batch)])
+            tally.add([output[:count] for output in session.run(*batch)])
         return tally.result().correct.astype(np.float64), self.clean[index]
 
     def values(self, chips: Iterable[int], size: int, control: float, engine: Engine) -> np.ndarray:

@@ -133,9 +133,9 @@ def _check(bench: Bench, module: torch.nn.Module, weights: Mapping[str, torch.Te
     if bench.kind not in ("logits", "probabilities"):
         return
     head = bench.feed.head(_IMAGES)
-    output = run_torch(module, (head,), weights)[0]
-    count = min(len(head), len(predicted))
-    differ = float((output.reshape(len(head), -1).argmax(1)[:count] != predicted[:count]).mean())
+    output = run_torch(module, head, weights)[0]
+    count = min(len(head[0]), len(predicted))
+    differ = float((output.reshape(len(head[0]), -1).argmax(1)[:count] != predicted[:count]).mean())
     if differ > max(_ALLOWED_DISAGREEMENT, 1.5 / count):
         raise VerificationError(
             f"torch and ONNX Runtime name different classes for {differ:.1%} of images on the worst chip",

@@ -22,6 +22,17 @@ def fixed_batch(model: Model) -> int | None:
     return size if isinstance(size, int) else None
 
 
+def whole_examples(model: Model) -> bool:
+    """Whether the inputs have no batch axis in common, so that an example is a whole feed: a signal with its states.
+
+    True where the first sizes of several inputs differ: a number beside an open size, or two numbers.
+    """
+    if not all(item.type.tensor_type.elem_type for item in model.proto.graph.input):
+        return False  # a sequence or an optional
+    sizes = {spec.shape[0] if spec.shape and isinstance(spec.shape[0], int) else None for spec in model.inputs}
+    return len(sizes) > 1
+
+
 def open_batch(model: Model, seed: int = 0) -> Model | None:
     """The same network for any batch size, or None where the graph does not allow it.
 

@@ -200,10 +200,12 @@ class Model:
         Raises:
             UnsupportedError: Operators are missing, or a weight cannot be trained.
         """
-        from harden.graph.batch import fixed_batch
+        from harden.graph.batch import fixed_batch, whole_examples
         from harden.graph.module import GraphModule
-        from harden.graph.resizing import FixedBatch
+        from harden.graph.resizing import FixedBatch, WholeExamples
 
+        if whole_examples(self):
+            return GraphModule(self.program, WholeExamples(tuple(len(spec.shape) for spec in self.inputs)))
         size = fixed_batch(self)
         return GraphModule(self.program, None if size is None else FixedBatch(size, lambda: self._opened))
 

@@ -17,7 +17,7 @@ from harden.graph.analog import AnalogWeight, Use, analog_weight, find_uses, sel
 from harden.graph.plan import NO_OVERRIDES, Around, Frame, Observer, Plan, Step, Tracer
 from harden.graph.program import Node, Program
 from harden.graph.quantized import Quantization
-from harden.graph.resizing import FixedBatch
+from harden.graph.resizing import FixedBatch, WholeExamples
 from harden.graph.roles import Role, Roles, assign_roles
 from harden.graph.storage import Slot
 from harden.graph.tensors import TORCH_TYPES, to_torch, torch_type
@@ -58,7 +58,8 @@ class GraphModule(nn.Module):
 
     Args:
         program: The flattened graph.
-        fixed: The batch size that the graph is made for; None where it is open.
+        fixed: The batch size that the graph is made for, or that it takes one example at a time; None where the batch
+            size is open.
 
     Attributes:
         around: What stands around analog nodes in every forward pass, such as converters; None for nothing.
@@ -68,7 +69,7 @@ class GraphModule(nn.Module):
         ModelError: A weight holds NaN.
     """
 
-    def __init__(self, program: Program, fixed: FixedBatch | None = None) -> None:
+    def __init__(self, program: Program, fixed: FixedBatch | WholeExamples | None = None) -> None:
         super().__init__()
         raise_unsupported(program)
         self.fixed = fixed
@@ -188,7 +189,7 @@ class GraphModule(nn.Module):
         known = {prefix + name for name in (*self._parameters, *self._buffers)}
         unexpected[:] = [name for name in unexpected if name not in known]
 
-    def _twin(self, fixed: FixedBatch) -> GraphModule | None:
+    def _twin(self, fixed: FixedBatch | WholeExamples) -> GraphModule | None:
         if not self._twins:
             self._twins.append(fixed.twin(self))
         twin = self._twins[0]
@@ -196,7 +197,7 @@ class GraphModule(nn.Module):
             twin.training, twin.around = self.training, self.around
         return twin
 
-    def _resized(self, fixed: FixedBatch, inputs: tuple[torch.Tensor, ...], **options: Any) -> Any:
+    def _resized(self, fixed: FixedBatch | WholeExamples, inputs: tuple[torch.Tensor, ...], **options: Any) -> Any:
         twin = self._twin(fixed)
         if twin is not None:
             return twin(*inputs, **options)
@@ -239,8 +240,7 @@ class GraphModule(nn.Module):
     def _check(self, inputs: tuple[Any, ...], weights: Mapping[str, torch.Tensor]) -> None:
         if len(inputs) != len(self.program.inputs):
             takes = f"{len(self.program.inputs)} inputs ({', '.join(self.input_names)})"
-            fix = "Data sets feed one input; export the model with the others fixed" if len(inputs) == 1 else None
-            raise ModelError(f"the model takes {takes}, {len(inputs)} were given", fix=fix)
+            raise ModelError(f"the model takes {takes}, {len(inputs)} were given")
         for name in weights:
             if name not in self._keys and name not in self._parameters and name not in self._buffers:
                 raise ModelError(f"the model has no weight called '{name}'")

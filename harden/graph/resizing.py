@@ -17,6 +17,51 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class WholeExamples:
+    """A graph whose inputs have no batch axis in common: examples are run one by one, and what comes out is stacked.
+
+    Attributes:
+        ranks: Axes of each of the graph's inputs; examples have one more, their number.
+    """
+
+    ranks: tuple[int, ...]
+
+    def fits(self, inputs: Sequence[Any]) -> bool:
+        """Whether these are the graph's own inputs, of one run."""
+        ranks = tuple(item.ndim if isinstance(item, torch.Tensor) else -1 for item in inputs)
+        return ranks != tuple(rank + 1 for rank in self.ranks)
+
+    def twin(self, module: GraphModule) -> GraphModule | None:
+        """There is no such graph."""
+        return None
+
+    def piece(self, inputs: Sequence[torch.Tensor], start: int = 0) -> list[torch.Tensor]:
+        """One example."""
+        return [item[start] for item in inputs]
+
+    def in_pieces(self, run: Callable[..., Any], inputs: Sequence[torch.Tensor]) -> Any:
+        """Run example by example.
+
+        Args:
+            run: Takes one example's part of each input; returns tensors, or tuples and dicts of them.
+            inputs: All with the same number of examples, at least one.
+        """
+        found = [run(*self.piece(inputs, number)) for number in range(len(inputs[0]))]
+        if not found:
+            raise ModelError("there are no examples")
+        return _stacked(found)
+
+
+def _stacked(found: list[Any]) -> Any:
+    first = found[0]
+    if isinstance(first, tuple):
+        return tuple(_stacked(list(parts)) for parts in zip(*found, strict=True))
+    if isinstance(first, dict):
+        return {key: _stacked([part[key] for part in found]) for key in first}
+    return torch.stack(found)
+
+
+@dataclass(frozen=True)
 class FixedBatch:
     """The batch size of a graph, and how to leave it.
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harden.data.dataset import Dataset
 from harden.engines import Engine, opened
 from harden.errors import SettingsError
 from harden.evaluation.compare import compare as compare_documents
@@ -15,7 +14,7 @@ from harden.evaluation.plan import Condition
 from harden.evaluation.record import Evaluation
 from harden.graph.file import Model
 from harden.pipeline.checks import check_settings
-from harden.pipeline.inputs import check_digital, model_of, open_conditions, open_model, open_preprocess, thread_count
+from harden.pipeline.inputs import check_digital, model_of, open_conditions, open_data, open_model, thread_count
 from harden.pipeline.progress import Notify, silent
 from harden.pipeline.reporting import write_report
 from harden.settings import CompareSettings, to_toml
@@ -56,7 +55,7 @@ def open_models(settings: CompareSettings) -> tuple[dict[str, tuple[Model, Datas
     for name, source in zip(_names(sources), sources, strict=True):
         model = _opened(source, settings)
         check_digital(model, settings.digital)
-        models[name] = model, Dataset.open(settings.data, open_preprocess(model, settings), limit=settings.limit)
+        models[name] = model, open_data(settings.data, model, settings)
     return models, conditions
 
 

@@ -22,7 +22,7 @@ from harden.pipeline.checks import check_settings
 from harden.pipeline.column import add_column_baseline
 from harden.pipeline.command import command_line
 from harden.pipeline.environment import environment
-from harden.pipeline.inputs import check_digital, model_of, open_conditions, open_preprocess, thread_count
+from harden.pipeline.inputs import check_digital, model_of, open_conditions, open_data, thread_count
 from harden.pipeline.missing import require
 from harden.pipeline.progress import Notify, silent
 from harden.pipeline.reporting import read_record, write_report
@@ -57,7 +57,7 @@ def prepare_evaluation(settings: EvalSettings) -> tuple[Model, Dataset, tuple[Co
     if settings.copies:
         check_copies(conditions[0].copies, model.analog_weights(settings.digital))
     check_digital(model, settings.digital)
-    data = Dataset.open(settings.data, open_preprocess(model, settings), limit=settings.limit)
+    data = open_data(settings.data, model, settings)
     return model, data, conditions
 
 
@@ -98,7 +98,7 @@ def replay(settings: EvalSettings) -> dict[str, Any]:
     record = replaying.read_chip(Path(settings.replay or ""))
     profile = Profile.parse(settings.profile[0]) if settings.profile else None
     model = model_of(settings)
-    data = Dataset.open(settings.data, open_preprocess(model, settings), limit=settings.limit)
+    data = open_data(settings.data, model, settings)
     return {"schema": "harden.replay/1", **replaying.replay(record, model, data, profile)}
 
 

@@ -116,8 +116,19 @@ def _collect(call: Callable[[], T], failures: list[HardenError]) -> T | None:
         return None
 
 
+def open_data(source: str, model: Model, settings: Settings) -> Dataset:
+    """Examples to evaluate a model on; with ``--objective match`` labels are left out, and outputs are compared."""
+    preprocess, labelled = open_preprocess(model, settings), settings.objective == "labels"
+    return Dataset.open(source, preprocess, limit=settings.limit, labelled=labelled, inputs=input_names(model))
+
+
+def input_names(model: Model) -> tuple[str, ...]:
+    """What the arrays of a data set are called where the model takes several inputs."""
+    return tuple(spec.name for spec in model.inputs)
+
+
 def open_training_data(
-    settings: FitSettings, preprocess: Preprocess, *, labelled: bool = True
+    settings: FitSettings, preprocess: Preprocess, inputs: tuple[str, ...] = (), *, labelled: bool = True
 ) -> tuple[Dataset, Dataset, Dataset | None]:
     """The examples to train on, to select by, and to report on.
 
@@ -126,6 +137,7 @@ def open_training_data(
     Args:
         settings: Which files, how many examples.
         preprocess: How examples become inputs.
+        inputs: Names of the model's inputs.
         labelled: Whether labels are demanded; where not, they are used if there are any.
 
     Returns:
@@ -134,11 +146,11 @@ def open_training_data(
 
     def opened(source: str) -> Dataset:
         try:
-            return Dataset.open(source, preprocess, limit=settings.limit)
+            return Dataset.open(source, preprocess, limit=settings.limit, inputs=inputs)
         except DataError:
             if labelled:
                 raise
-            return Dataset.open(source, preprocess, limit=settings.limit, labelled=False)
+            return Dataset.open(source, preprocess, limit=settings.limit, labelled=False, inputs=inputs)
 
     train = opened(settings.data)
     if settings.val:
@@ -159,7 +171,7 @@ def check_fits(model: Model, *data: Dataset) -> None:
     session = Session(model.serialize())
     for one in data:
         example = Feed(model, one.subset(np.arange(1))).head(1)
-        output = session.run(example)[0]
+        output = session.run(*example)[0]
         if one.labels is not None:
             kind_of_output(model, one, output)
 

@@ -19,6 +19,7 @@ from harden.pipeline.checks import check_settings
 from harden.pipeline.inputs import (
     check_digital,
     check_fits,
+    input_names,
     model_of,
     open_conditions,
     open_preprocess,
@@ -90,7 +91,7 @@ class Prepared:
         data = self.test or self.training
         if data is None:
             return find_inputs(self.model, batch=count, seed=self.settings.seed)
-        return (Feed(self.model, data.subset(np.arange(min(count, len(data))))).head(count),)
+        return Feed(self.model, data.subset(np.arange(min(count, len(data))))).head(count)
 
 
 def prepare(settings: FitSettings) -> Prepared:
@@ -110,7 +111,7 @@ def prepare(settings: FitSettings) -> Prepared:
     if settings.data:
         preprocess = open_preprocess(model, settings)
         labelled = method.kind != "transform" and settings.objective == "labels"
-        training, validation, test = open_training_data(settings, preprocess, labelled=labelled)
+        training, validation, test = open_training_data(settings, preprocess, input_names(model), labelled=labelled)
         check_fits(model, training, test or validation)
         model = with_preprocess(model, preprocess)
         test = test or validation

@@ -64,9 +64,15 @@ class Session:
     def run(self, *inputs: np.ndarray, outputs: Sequence[str] | None = None) -> list[np.ndarray]:
         """The outputs for one batch, in the file's order.
 
+        Inputs that all have one axis more than the file says are examples: they are run one by one, and the outputs
+        stacked.
+
         Raises:
             ModelError: ONNX Runtime refuses these inputs, or fails on them.
         """
+        if len(inputs) > 1 and all(x.ndim == len(s.shape) + 1 for x, s in zip(inputs, self.inputs, strict=True)):
+            found = [self.run(*example, outputs=outputs) for example in zip(*inputs, strict=True)]
+            return [np.stack(parts) for parts in zip(*found, strict=True)]
         feed = {spec.name: value for spec, value in zip(self.inputs, inputs, strict=True)}
         try:
             found: Any = self.session.run(outputs, feed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -65,13 +65,12 @@ class Batches:
         """The batch of a step, from 0; with :func:`harden.distributed.together`, this process's slice of it."""
         places = distributed.own(np.arange(self.size))
         index = self.index(step)[places]
-        if self._augment is None:
-            inputs = self.data.inputs(index)
-        else:
+        inputs = self.data.feed(index)
+        if self._augment is not None:
             rng, part = numpy_generator(self._seed, "augment", step), slice(places[0], places[-1] + 1)
             raw = augment(self.data.raw(index), rng, part=part, of=self.size, **self._augment)
-            inputs = self.data.normalise(raw)
-        tensors = (torch.from_numpy(np.ascontiguousarray(inputs)),)
+            inputs = (self.data.normalise(raw), *inputs[1:])
+        tensors = as_tensors(inputs)
         labels = None if self.data.labels is None else torch.from_numpy(np.asarray(self.data.labels[index], np.int64))
         targets = labels if self._targets is None else self._targets(tensors, labels)
         return Batch(tensors, targets, self.task, self._seed, step, step / self.total)
@@ -83,6 +82,11 @@ class Batches:
         if self._epoch[0] != epoch:
             self._epoch = (epoch, numpy_generator(self._seed, "shuffle", epoch).permutation(len(self.data)))
         return np.sort(self._epoch[1][place * self.size : (place + 1) * self.size])
+
+
+def as_tensors(inputs: Sequence[np.ndarray]) -> tuple[torch.Tensor, ...]:
+    """A network's inputs as tensors."""
+    return tuple(torch.from_numpy(np.ascontiguousarray(part)) for part in inputs)
 
 
 def _augmentation(data: Any, switch: str) -> dict[str, Any] | None:

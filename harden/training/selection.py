@@ -14,6 +14,7 @@ from harden import distributed
 from harden.errors import DataError
 from harden.methods.base import Outputs, each, listed
 from harden.streams import numpy_generator
+from harden.training.batches import as_tensors
 from harden.training.plan import TrainingPlan
 from harden.training.surround import Surround
 from harden.training.tasks import first, relative_error
@@ -51,7 +52,7 @@ class Selector:
         rng = numpy_generator(plan.seed, "select", "examples")
         chosen = np.sort(rng.permutation(len(data))[: plan.selection_examples or _examples(data.input_shape)])
         parts = [chosen[i : i + _BATCH] for i in range(0, len(chosen), _BATCH)]
-        self._inputs = [(torch.from_numpy(np.ascontiguousarray(data.inputs(part))),) for part in parts]
+        self._inputs = [as_tensors(data.feed(part)) for part in parts]
         self._score: Callable[[Outputs, int], float]
         if reference is None:
             self._labels = [torch.from_numpy(np.asarray(data.labels[part], np.int64)) for part in parts]

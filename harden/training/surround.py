@@ -8,11 +8,9 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import Any
 
-import numpy as np
-import torch
-
 from harden.levers import ranges
 from harden.noise.periphery import Conversion, Periphery, Range
+from harden.training.batches import as_tensors
 from harden.training.plan import TrainingPlan
 
 _BATCH = 32
@@ -38,7 +36,7 @@ class Surround:
             return
         chosen = ranges.examples(len(data))
         parts = [chosen[at : at + _BATCH] for at in range(0, len(chosen), _BATCH)]
-        batches = [(torch.from_numpy(np.ascontiguousarray(data.inputs(part))),) for part in parts]
+        batches = [as_tensors(data.feed(part)) for part in parts]
         for number, periphery in enumerate(self._peripheries):
             if periphery.on:
                 seen = ranges.calibrate(net, net.analog_weights(plan.digital), batches, periphery.range_percentile)

@@ -94,7 +94,7 @@ def test_torch_computes_the_same_chip(deep: Model, digits: Dataset, tmp_path: Pa
     module.around = bench.around.hook(profile, seed=3, path=("chip", 1))
     session = bench.around.session(profile, chip, seed=3, path=("chip", 1))
     for batch, _ in bench.feed:
-        mine, theirs = run_torch(module, (batch,), chip)[0], session.run(batch)[0]
+        mine, theirs = run_torch(module, batch, chip)[0], session.run(*batch)[0]
         agree = np.abs(mine - theirs).max(axis=1) < 1e-3 * np.abs(mine).max()
         assert agree.mean() > 0.9  # a sum on the edge of a code may fall to either side
 

@@ -20,12 +20,16 @@ CACHE = Path.home() / ".cache" / "harden"  # what other libraries download, wher
 
 @dataclass(frozen=True)
 class Request:
-    """How to read: for which preprocessing, at most how many examples, with labels or without, reporting to whom."""
+    """How to read: for which preprocessing, at most how many examples, with labels or without, reporting to whom.
+
+    ``inputs`` are the names of the model's inputs where it has several.
+    """
 
     preprocess: Preprocess
     limit: int | None = None
     labelled: bool = True
     progress: Progress | None = None
+    inputs: tuple[str, ...] = ()
 
     def count(self, available: int) -> int:
         """How many of the available examples to read."""
@@ -43,6 +47,7 @@ class Examples:
         sha256: Digest of the bytes read.
         class_names: The source's own list of names, in the order that numbers them.
         images: Whether ``values`` are images [N, H, W, C], of pixels or floats.
+        others: For models with several inputs, those after the first: arrays [N, ...] in the model's order.
     """
 
     values: np.ndarray
@@ -51,6 +56,7 @@ class Examples:
     sha256: str
     class_names: tuple[str, ...] | None = None
     images: bool = False
+    others: tuple[np.ndarray, ...] = ()
 
 
 def digest_file(path: Path) -> str:

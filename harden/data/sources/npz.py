@@ -1,4 +1,4 @@
-"""NumPy archives: an array of examples and an array of labels."""
+"""NumPy archives: an array of examples (or one for each of the model's inputs) and an array of labels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from harden.data.sources.base import Examples, Request, digest_file, unreadable
 from harden.data.storage import allocate
 from harden.errors import DataError
 
-ACCEPTS = ".npz with arrays x and y"
+ACCEPTS = ".npz with arrays x and y, or one named after each of the model's inputs"
 VALUES = ("x", "images", "data", "inputs", "features")
 LABELS = ("y", "labels", "label", "target", "targets")
 BLOCK = 1 << 24  # bytes read at a time
@@ -30,14 +30,34 @@ def read(source: str, request: Request) -> Examples:
     """
     with unreadable(".npz", source), zipfile.ZipFile(source) as archive:
         names = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
-        values, total = _array(archive, _pick(names, VALUES, source), request.limit)
+        first, *rest = _inputs(names, request.inputs, source)
+        values, total = _array(archive, first, request.limit)
+        others = []
+        for name in rest:
+            array, count = _array(archive, name, request.limit)
+            others.append(array)
+            if count != total:
+                what = f"{total} examples of '{first}' and {count} of '{name}'"
+                raise DataError(what, where=source, fix="The first axis of every array counts the examples")
         labels = None
         if request.labelled:
             labels, labels_total = _array(archive, _pick(names, LABELS, source), request.limit)
             if labels_total != total:
                 what = f"{total} examples and {labels_total} labels"
                 raise DataError(what, where=source, fix="x and y need the same length")
-    return Examples(values, labels, f"{source}, labels", digest_file(Path(source)))
+    return Examples(values, labels, f"{source}, labels", digest_file(Path(source)), others=tuple(others))
+
+
+def _inputs(names: list[str], inputs: tuple[str, ...], source: str) -> list[str]:
+    """The arrays to read: the examples, or an array for each of several inputs."""
+    if len(inputs) < 2:
+        return [_pick(names, VALUES, source)]
+    absent = [name for name in inputs if name not in names]
+    if absent:
+        what = f"the model takes {', '.join(inputs)}, and the file has no {', '.join(absent)}"
+        fix = f"Write it with numpy.savez(file, {', '.join(f'{name}=...' for name in inputs)}), first axis the examples"
+        raise DataError(f"{what} (found: {', '.join(names) or 'none'})", where=source, fix=fix)
+    return list(inputs)
 
 
 def _pick(names: list[str], accepted: tuple[str, ...], source: str) -> str:
