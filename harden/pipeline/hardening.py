@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors.torch import save
 
@@ -24,6 +23,7 @@ from harden.pipeline.verification import save_verified
 from harden.settings import WHERE, FitSettings
 from harden.store import append_line, read_record, write_atomic
 from harden.training.auto import auto, choose_scale
+from harden.training.batches import as_tensors
 from harden.training.loop import train
 from harden.training.plan import Trained, TrainingPlan
 
@@ -151,8 +151,7 @@ def _batches(prepared: Prepared) -> list[tuple[torch.Tensor, ...]]:
         return [tuple(torch.from_numpy(value) for value in prepared.examples(_CHECKED_EXAMPLES))]
     count = min(len(prepared.training), _TRANSFORM_EXAMPLES)
     starts = range(0, count, _TRANSFORM_BATCH)
-    slices = [prepared.training.inputs(slice(at, min(at + _TRANSFORM_BATCH, count))) for at in starts]
-    return [(torch.from_numpy(np.ascontiguousarray(one)),) for one in slices]
+    return [as_tensors(prepared.training.feed(slice(at, min(at + _TRANSFORM_BATCH, count)))) for at in starts]
 
 
 def training_plan(prepared: Prepared) -> TrainingPlan:
