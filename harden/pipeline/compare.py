@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from harden.data.dataset import Dataset
 from harden.engines import Engine, opened
 from harden.errors import SettingsError
 from harden.evaluation.compare import compare as compare_documents
