@@ -13,9 +13,25 @@ from harden.cli import cli
 DOCS = Path(__file__).parent
 
 
+_COMMON = """\
+`fit`, `eval` and `compare` share these: `--dry-run` opens and checks everything, shows each setting with the flag or
+line it came from, times a few steps and chips, and writes nothing; `-v` adds the detail of every stage on stderr; `-q`
+leaves only the result. Results go to stdout, progress to stderr: a bar on a terminal, now and then a line elsewhere.
+
+The shell completes commands, flags, methods and profiles after one of these (put it into the file that your shell
+starts with):
+
+```text
+eval "$(_HARDEN_COMPLETE=bash_source harden)"    # bash
+eval "$(_HARDEN_COMPLETE=zsh_source harden)"     # zsh
+_HARDEN_COMPLETE=fish_source harden | source     # fish
+```
+""".splitlines()
+
+
 def command_line() -> str:
     """docs/cli.md: the help of every command."""
-    lines = ["# Command line", "", "Made from `harden COMMAND --help`.", ""]
+    lines = ["# Command line", "", "Made from `harden COMMAND --help`.", "", *_COMMON]
     context = click.Context(cli, info_name="harden")
     for name in cli.list_commands(context):
         command = cli.get_command(context, name)

@@ -21,7 +21,7 @@ from harden.origins import read_toml
 FILE = "harden.toml"
 _SECONDS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "y": 365.25 * 86400.0}
 # Where a run happens and is kept decides none of its numbers.
-WHERE = frozenset({"out", "engine", "workers", "max_memory"})
+WHERE = frozenset({"out", "engine", "workers", "max_memory", "track"})
 _PATHS = ("weights", "data", "val", "test", "out", "replay")
 
 
@@ -232,6 +232,12 @@ class FitSettings(Settings):
     )
     noise_ramp: float = Field(0.0, ge=0, le=1, description="share of the training over which the noise rises from 0")
     train_profile: Texts = Field((), description="noise to train with, where it differs from --profile; may repeat")
+    select: Literal["accuracy", "balanced_accuracy"] = Field(
+        "accuracy", description="what validation chips choose the weights by; balanced: the mean recall of the classes"
+    )
+    track: Literal["none", "tensorboard", "trackio"] = Field(
+        "none", description="also send the training's numbers to tensorboard (in the run folder) or trackio"
+    )
     controls: bool = Field(
         False, description="also fine-tune without noise, with and without the levers, and show both beside the result"
     )

@@ -17,6 +17,7 @@ from harden.evaluation.until import parse_until
 from harden.pipeline.clamping import check_new_nodes
 from harden.pipeline.inputs import open_conditions
 from harden.pipeline.missing import require
+from harden.pipeline.tracking import check_tracking
 from harden.settings import FitSettings, Settings, origin
 from harden.store import similar
 from harden.training.protect import budget_of
@@ -81,6 +82,7 @@ def _fit(settings: FitSettings) -> Iterator[tuple[str, Check]]:
     if settings.method in [*methods.names(), *methods.ALIASES]:
         yield "options", lambda: methods.load(settings.method, settings.options)
     yield "train_profile", lambda: open_conditions(settings.train_profile, ())
+    yield "track", lambda: check_tracking(settings.track)
     yield "clamp_activations", lambda: check_new_nodes(settings)
     if settings.protect:
         yield "protect", lambda: budget_of(str(settings.protect))

@@ -16,7 +16,12 @@ from harden.graph.file import Model
 from harden.pipeline.environment import environment
 from harden.runtime.canary import canary
 
-_EXTRAS = {"datasets": "data sets of the Hugging Face hub", "ray": "more than one machine"}
+_EXTRAS = {
+    "datasets": "data sets of the Hugging Face hub",
+    "ray": "more than one machine",
+    "tensorboard": "fit --track tensorboard",
+    "trackio": "fit --track trackio",
+}
 
 
 def doctor() -> dict[str, Any]:

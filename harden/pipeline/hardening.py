@@ -19,6 +19,7 @@ from harden.pipeline.budget import steps_within
 from harden.pipeline.clamping import with_clamps
 from harden.pipeline.prepare import Prepared
 from harden.pipeline.progress import Notify
+from harden.pipeline.tracking import tracked
 from harden.pipeline.verification import save_verified
 from harden.settings import WHERE, FitSettings
 from harden.store import append_line, read_record, write_atomic
@@ -87,15 +88,21 @@ def _trained(prepared: Prepared, folder: Path, notify: Notify) -> tuple[Model, d
     search = partial(choose_scale, scales=scales) if len(scales) > 1 else auto
     searches = len(scales) > 1 or prepared.kind == "recipe"
     run = partial(search, trainer=prepared.trainer, engine=prepared.engine) if searches else prepared.trainer
-    trained = run(
-        prepared.model,
-        prepared.training,
-        prepared.validation,
-        plan,
-        on_step=lambda record: append_line(log, record),
-        on_progress=lambda done, total, _: notify("training", done, total),
-        checkpoint=folder / "checkpoint.safetensors",
-    )
+    with tracked(prepared.settings, folder) as track:
+
+        def keep(record: dict[str, Any]) -> None:
+            append_line(log, record)
+            track(record)
+
+        trained = run(
+            prepared.model,
+            prepared.training,
+            prepared.validation,
+            plan,
+            on_step=keep,
+            on_progress=lambda done, total, _: notify("training", done, total),
+            checkpoint=folder / "checkpoint.safetensors",
+        )
     return trained.model, _tensors(trained.weights), _told(trained, prepared, log)
 
 

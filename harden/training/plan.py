@@ -57,6 +57,8 @@ class TrainingPlan:
         threads: Torch threads; they are part of what decides the bits.
         selections: How often validation chips judge the weights; the last is at the end.
         selection_chips: Validation chips.
+        select: What the validation chips' score is: ``"accuracy"``, or ``"balanced_accuracy"`` (mean recall of the
+            classes), where classes are of unequal size.
         selection_examples: Validation examples at most; None is 1000, fewer for images above 64 x 64 pixels.
         augment: Crops and flips; ``"auto"`` for colour images up to 64 pixels (crops only, for grey ones).
     """
@@ -94,6 +96,7 @@ class TrainingPlan:
     selections: int = 4
     selection_chips: int = 4
     selection_examples: int | None = None
+    select: Literal["accuracy", "balanced_accuracy"] = "accuracy"
     augment: Switch = "auto"
 
     def __post_init__(self) -> None:

@@ -25,8 +25,9 @@ _BATCH = 250
 class Selector:
     """Mean score over a fixed set of validation chips: stream ``"select"``, the same for every candidate.
 
-    With labels the score is the accuracy. Without, it is the fidelity: 1 minus the relative squared error against the
-    clean network's outputs, at most 1.
+    With labels the score is the accuracy, or with ``plan.select`` the balanced accuracy: the mean recall of the classes
+    among the examples, to which rare classes then contribute as many as common ones, as far as they go. Without labels
+    it is the fidelity: 1 minus the relative squared error against the clean network's outputs, at most 1.
 
     Args:
         net: The network to judge, with whatever weights it has when asked.
@@ -50,13 +51,19 @@ class Selector:
         self.around = around
         self._plan = plan
         rng = numpy_generator(plan.seed, "select", "examples")
-        chosen = np.sort(rng.permutation(len(data))[: plan.selection_examples or _examples(data.input_shape)])
+        balanced = reference is None and plan.select == "balanced_accuracy"
+        order = rng.permutation(len(data))
+        order = class_by_class(order, data.labels) if balanced else order
+        chosen = np.sort(order[: plan.selection_examples or _examples(data.input_shape)])
         parts = [chosen[i : i + _BATCH] for i in range(0, len(chosen), _BATCH)]
         self._inputs = [as_tensors(data.feed(part)) for part in parts]
         self._score: Callable[[Outputs, int], float]
         if reference is None:
             self._labels = [torch.from_numpy(np.asarray(data.labels[part], np.int64)) for part in parts]
-            self._score = self._accuracy
+            self._score = self._balanced_accuracy if balanced else self._accuracy
+            # Right answers weighted with examples / (classes * examples of the class) have the mean recall as mean.
+            counts = torch.bincount(torch.cat(self._labels)).double()
+            self._shares = len(chosen) / (int((counts > 0).sum()) * counts.clamp(min=1))
         else:
             with torch.no_grad():
                 self._reference = [reference(*inputs) for inputs in self._inputs]
@@ -64,8 +71,10 @@ class Selector:
 
     @property
     def measure(self) -> str:
-        """Name of the score: ``"accuracy"`` or ``"fidelity"``."""
-        return "accuracy" if self._score == self._accuracy else "fidelity"
+        """Name of the score: ``"accuracy"``, ``"balanced_accuracy"`` or ``"fidelity"``."""
+        if self._score == self._fidelity:
+            return "fidelity"
+        return "accuracy" if self._score == self._accuracy else "balanced_accuracy"
 
     def divide(self) -> bool:
         """Take half as many examples at a time from now on; False where it is one already."""
@@ -73,7 +82,7 @@ class Selector:
             return False
         halves = [(inputs, half) for inputs in self._inputs for half in _halves(len(inputs[0]))]
         counts = [len(_halves(len(inputs[0]))) for inputs in self._inputs]
-        if self.measure == "accuracy":
+        if self.measure != "fidelity":
             labels = [one for one, count in zip(self._labels, counts, strict=True) for _ in range(count)]
             self._labels = [one[half] for one, (_, half) in zip(labels, halves, strict=True)]
         else:
@@ -123,6 +132,11 @@ class Selector:
     def _accuracy(self, outputs: Outputs, part: int) -> float:
         return float((first(outputs).argmax(-1) == self._labels[part]).double().mean())
 
+    def _balanced_accuracy(self, outputs: Outputs, part: int) -> float:
+        labels = self._labels[part]
+        right = (first(outputs).argmax(-1) == labels).to(self._shares)
+        return float((right * self._shares[labels.to(self._shares.device)]).mean())
+
     def _fidelity(self, outputs: Outputs, part: int) -> float:
         pairs = zip(listed(self._reference[part]), listed(outputs), strict=True)
         errors = [float(relative_error(a, b)) for a, b in pairs if a.is_floating_point()]
@@ -138,6 +152,21 @@ def _examples(shape: tuple[int, ...]) -> int:
     """
     pixels = math.prod(shape[-2:]) if len(shape) == 3 else 1
     return max(128, min(1000, 1000 * 64 * 64 // max(pixels, 1)))
+
+
+def class_by_class(order: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """An order of examples in which the classes take turns: the first of each, the second of each, ...
+
+    Example:
+        >>> class_by_class(np.array([4, 0, 1, 2, 3]), np.array([0, 0, 0, 1, 0])).tolist()
+        [4, 3, 0, 1, 2]
+    """
+    ranks = np.empty(len(order), np.int64)
+    found = labels[order]
+    for label in np.unique(found):
+        members = np.flatnonzero(found == label)
+        ranks[members] = np.arange(len(members))
+    return order[np.argsort(ranks, kind="stable")]
 
 
 def _halves(size: int) -> list[slice]:

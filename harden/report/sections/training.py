@@ -31,7 +31,9 @@ def build(document: Document) -> Section:
     levels = [Level(f"kept: step {number(selected)}", x=float(selected), colour="muted")] if known(selected) else []
     blocks: list[Block] = []
     history = _series(training.get("history"), "loss")
-    validation = _series(training.get("validation"), "accuracy")
+    validation = _series(training.get("validation"), "accuracy") or _series(
+        training.get("validation"), "balanced_accuracy"
+    )
     figures = [f for f in (_loss(history, levels), _validation(validation, levels)) if f]
     if len(figures) == 2:
         blocks.append(Columns([figures[0]], [figures[1]]))

@@ -1,0 +1,53 @@
+"""Training numbers for a dashboard, besides the run folder's own log: TensorBoard or trackio, each an extra."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from harden.errors import MissingExtraError
+from harden.settings import FitSettings
+
+Track = Callable[[dict[str, Any]], None]
+"""Takes a step's record: ``step`` and numbers by name."""
+
+
+def check_tracking(name: str) -> None:
+    """Refuse a dashboard whose package is not installed, before the run.
+
+    Raises:
+        MissingExtraError: With the pip line.
+    """
+    if name != "none" and importlib.util.find_spec(name) is None:
+        raise MissingExtraError(f"--track {name}", name)
+
+
+@contextlib.contextmanager
+def tracked(settings: FitSettings, folder: Path) -> Iterator[Track]:
+    """Send each step's record to the dashboard that ``--track`` names; it decides no number.
+
+    TensorBoard's files are in ``folder/tensorboard`` (``tensorboard --logdir FOLDER``), trackio's in its own place, as
+    project ``harden`` (``trackio show``).
+    """
+    if settings.track == "tensorboard":
+        from torch.utils.tensorboard import SummaryWriter
+
+        with SummaryWriter(str(folder / "tensorboard")) as writer:
+            yield lambda record: [writer.add_scalar(k, v, record["step"]) for k, v in _numbers(record)] and None
+    elif settings.track == "trackio":
+        import trackio
+
+        trackio.init(project="harden", name=folder.name, config=settings.model_dump(mode="json", exclude_none=True))
+        try:
+            yield lambda record: trackio.log(dict(_numbers(record)), step=record["step"])
+        finally:
+            trackio.finish()
+    else:
+        yield lambda _: None
+
+
+def _numbers(record: dict[str, Any]) -> list[tuple[str, float]]:
+    return [(key, float(v)) for key, v in record.items() if key != "step" and isinstance(v, (int, float))]

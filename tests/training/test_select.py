@@ -1,0 +1,61 @@
+"""Choosing by balanced accuracy: rare classes count as much as common ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from harden.data import Dataset, Preprocess
+from harden.evaluation.metrics import confusion_scores
+from harden.noise.profile import Profile
+from harden.training.plan import TrainingPlan
+from harden.training.selection import Selector, class_by_class
+
+LABELS = np.array([0] * 90 + [1] * 9 + [3])
+
+
+class _Answers(torch.nn.Module):
+    """Answers what stands in the first of three inputs; class 2 never occurs."""
+
+    def analog_weights(self, digital: Any) -> dict[str, torch.Tensor]:
+        return {}
+
+    def forward(self, x: torch.Tensor, weights: Any = None) -> torch.Tensor:
+        return torch.nn.functional.one_hot(x[:, 0].long(), 4).float()
+
+
+def _selector(answers: np.ndarray, **plan: Any) -> Selector:
+    values = np.stack([answers, answers, answers], axis=1).astype(np.float32)
+    data = Dataset.from_arrays(values, LABELS, Preprocess((0,), (1,)))
+    profiles = ((Profile.parse("gaussian:sigma=0.1"), None),)
+    return Selector(_Answers(), data, TrainingPlan(profiles=profiles, **plan))
+
+
+def test_always_answering_the_common_class_is_accurate_but_not_balanced() -> None:
+    common = np.zeros(100)
+    assert _selector(common).score() == pytest.approx(0.9)
+    chosen = _selector(common, select="balanced_accuracy")
+    assert chosen.measure == "balanced_accuracy"
+    assert chosen.score() == pytest.approx(1 / 3)
+
+
+def test_it_is_the_evaluators_balanced_accuracy_also_in_halves() -> None:
+    answers = np.random.RandomState(0).randint(0, 4, 100)
+    selector = _selector(answers, select="balanced_accuracy")
+    expected = confusion_scores(answers, LABELS, 4)["balanced_accuracy"]
+    assert selector.score() == pytest.approx(expected)
+    assert selector.divide()
+    assert selector.score() == pytest.approx(expected)
+
+
+def test_rare_classes_are_among_few_examples() -> None:
+    few = _selector(LABELS, select="balanced_accuracy", selection_examples=7)
+    assert [int((few._labels[0] == label).sum()) for label in (0, 1, 3)] == [3, 3, 1]
+    assert few.score() == pytest.approx(1.0)
+
+
+def test_classes_take_turns() -> None:
+    assert sorted(class_by_class(np.arange(100), LABELS).tolist()) == list(range(100))
