@@ -147,7 +147,7 @@ def test_weights_end_within_the_clip(model, clouds, plan):
 
 def test_clip_auto_follows_the_profile(model, clouds, plan):
     to_weight = ((Profile.parse("gaussian:sigma=0.1,relative_to=weight"), None),)
-    assert train(model, clouds(), clouds(99, seed=1), plan(steps=1)).levers["clip"]["k"] == 2.0
+    assert train(model, clouds(), clouds(99, seed=1), plan(steps=1)).levers["clip"]["k"] == 1.5
     assert train(model, clouds(), clouds(99, seed=1), plan(steps=1, profiles=to_weight)).levers["clip"] is None
 
 

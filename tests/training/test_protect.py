@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harden.errors import SettingsError
+from harden.evaluation.evaluate import evaluate
 from harden.evaluation.plan import Condition
 from harden.noise.profile import Profile
 from harden.training.protect import _escaped, budget_of, choose, protect
@@ -44,6 +45,8 @@ def test_the_layer_that_hurts_is_found(model, clouds):
     names, record = protect(model, condition, clouds(128), 0.5, passes=8, check=1, check_chips=4, threads=1)
     assert names
     assert record["used"] <= 0.5
-    assert record["after"] > record["before"]
+    for globs, mean in (((), record["before"]), (names, record["after"])):
+        direct = evaluate(model, (condition,), clouds(128), chips=4, seed=0, threads=1, digital=globs).document
+        assert mean == pytest.approx(direct["profiles"][0]["accuracy"]["mean"])
     assert set(record["layers"]) <= {"a", "b"}
     assert set(model.analog_weights(names)) == {"a", "b"} - set(record["layers"])
