@@ -8,35 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw, ImageFont
 
 from harden.streams import numpy_generator
 
-LETTERS = list("abcdefghkmnoprstuvwxyzABDEFGHKMNPRST0123456789 ")
 SIZES = {"train": 96, "test": 24}
-
-
-def text(rng: np.random.Generator, height: int, width: int, lines: int) -> np.ndarray:
-    """Dark words on a light page, [3, height, width] in [0, 1]."""
-    image = Image.new("L", (width, height), int(rng.integers(170, 256)))
-    draw, size = ImageDraw.Draw(image), 0.7 * height / lines
-    for line in range(lines):
-        word = "".join(rng.choice(LETTERS, int(rng.integers(4, 14))))
-        font = ImageFont.load_default(size=int(size * rng.uniform(0.8, 1.1)))
-        place = int(rng.integers(2, max(width // 4, 3))), int(line * height / lines)
-        draw.text(place, word, fill=int(rng.integers(0, 90)), font=font)
-    return np.repeat(np.asarray(image, np.float32)[None] / 255, 3, 0)
-
-
-def turned_lines(rng: np.random.Generator, count: int) -> dict[str, np.ndarray]:
-    """Lines of text, every other upside down, as the text classifier takes them."""
-    return {"x": np.stack([2 * text(rng, 48, 192, 1)[:, :: (-1) ** i, :: (-1) ** i] - 1 for i in range(count)])}
-
-
-def pages(rng: np.random.Generator, count: int) -> dict[str, np.ndarray]:
-    """Pages of text, as the detector takes them."""
-    mean, std = (np.array(v, np.float32)[:, None, None] for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
-    return {"x": np.stack([(text(rng, 96, 160, int(rng.integers(2, 5))) - mean) / std for _ in range(count)])}
 
 
 def voices(rng: np.random.Generator, count: int) -> dict[str, np.ndarray]:
@@ -57,12 +32,6 @@ def voices(rng: np.random.Generator, count: int) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize(
     ("name", "make", "flags"),
     [
-        (
-            "ch_ppocr_mobile_v2.0_cls_infer",
-            turned_lines,
-            "--mean 0,0,0 --std 1,1,1 --profile gaussian:sigma=0.03 --clip 3",
-        ),
-        ("ch_PP-OCRv4_det_infer", pages, "--mean 0,0,0 --std 1,1,1 --profile gaussian:sigma=0.03 --clip none"),
         ("silero_vad_v6", voices, "--mean 0 --std 1 --profile gaussian:sigma=0.05 --epochs 3"),
     ],
 )
