@@ -11,11 +11,11 @@ def command_line(command: str, settings: Settings) -> str:
     """The line that gives the same numbers: every setting that was given, but the folder.
 
     Args:
-        command: ``fit`` or ``eval``.
+        command: ``fit``, ``eval`` or ``compare``.
         settings: The run's settings.
     """
-    words = ["harden", command, settings.model]
-    for name in sorted(settings.model_fields_set - {"model", "out"}):
+    words = ["harden", command, settings.model, *getattr(settings, "others", ())]
+    for name in sorted(settings.model_fields_set - {"model", "others", "out"}):
         value = getattr(settings, name)
         flag = "--" + name.replace("_", "-")
         if name == "options":

@@ -15,6 +15,8 @@ from harden.evaluation.plan import Condition
 from harden.evaluation.record import Evaluation
 from harden.graph.file import Model
 from harden.pipeline.checks import check_settings
+from harden.pipeline.command import command_line
+from harden.pipeline.environment import environment
 from harden.pipeline.inputs import check_digital, model_of, open_conditions, open_data, open_model, thread_count
 from harden.pipeline.progress import Notify, silent
 from harden.pipeline.reporting import write_report
@@ -38,7 +40,12 @@ def compare(settings: CompareSettings, notify: Notify = silent) -> dict[str, Any
     models, conditions = open_models(settings)
     with opened(settings.engine, settings.workers) as engine:
         documents = _evaluated(settings, models, conditions, notify, engine)
-    document = compare_documents(documents)
+    document = {
+        **compare_documents(documents),
+        "settings": settings.model_dump(mode="json", exclude_none=True, exclude={"out"}),
+        "command": command_line("compare", settings),
+        "environment": environment(thread_count(settings)),
+    }
     if settings.out:
         with RunFolder(settings.out, to_toml(settings)) as folder:
             write_report(folder.path, document)
