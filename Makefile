@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: fuzz wheel help install demo test test-slow check fix docs bench bench-eval bench-methods bench-noise bench-import bench-effectiveness bench-effectiveness-quick clean
+.PHONY: fuzz wheel help install demo test test-slow check fix docs bench bench-eval bench-methods bench-noise bench-scale bench-import bench-effectiveness bench-effectiveness-quick clean
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -66,6 +66,9 @@ bench-effectiveness: $(READY)  ## Which recipe hardens best: all tasks (hours; r
 
 bench-effectiveness-quick: $(READY)  ## The quick subset of it, under 15 minutes
 	$(BIN)/python benchmarks/effectiveness/run.py --quick --results runs/effectiveness
+
+bench-scale: $(READY)  ## Time on 1 and 2 workers, and what 64 would take
+	$(BIN)/python benchmarks/scale_bench.py
 
 bench-import: $(READY)  ## Which timm exports import, agree and train (long; resumable)
 	$(BIN)/python benchmarks/import_bench.py

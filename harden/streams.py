@@ -53,6 +53,26 @@ def generator(seed: int, *names: str | int) -> torch.Generator:
     return stream
 
 
+def device_generator(device: str, seed: int, *names: str | int) -> torch.Generator:
+    """The generator of a named stream on a device; each kind of device has numbers of its own.
+
+    Args:
+        device: ``cpu`` or ``cuda``.
+        seed: The run's root seed.
+        names: The path of the stream.
+
+    Returns:
+        A fresh generator: mt19937 as :func:`generator` fills it, or CUDA's Philox under a 64-bit hash of the path.
+    """
+    if device == "cpu":
+        return generator(seed, *names)
+    import torch
+
+    stream = torch.Generator(device=device)
+    stream.manual_seed(int.from_bytes(_digest(seed, names, 8), "little", signed=True))
+    return stream
+
+
 def numpy_generator(seed: int, *names: str | int) -> np.random.Generator:
     """The numpy generator (SFC64) of a named stream, for shuffles and samples.
 

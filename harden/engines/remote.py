@@ -33,7 +33,7 @@ def call(key: str, box: Sequence[Any], expected: dict[str, str], task: Any) -> A
         SettingsError: The worker has other versions, so its numbers might differ.
     """
     if key not in _fetched:
-        _compare(expected)
+        check_versions(expected)
         import ray
 
         _fetched.clear()
@@ -41,7 +41,12 @@ def call(key: str, box: Sequence[Any], expected: dict[str, str], task: Any) -> A
     return _fetched[key](task)
 
 
-def _compare(expected: dict[str, str]) -> None:
+def check_versions(expected: dict[str, str]) -> None:
+    """Refuse to work for a machine with other versions.
+
+    Raises:
+        SettingsError: Names them.
+    """
     own = versions()
     different = [f"{name} {own[name]}, not {wanted}" for name, wanted in expected.items() if own[name] != wanted]
     if different:

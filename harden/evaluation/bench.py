@@ -21,6 +21,7 @@ from harden.evaluation.surround import Surround
 from harden.graph.analog import AnalogWeight
 from harden.runtime.canary import Canary, check_noise
 from harden.runtime.copy import RuntimeCopy
+from harden.runtime.sessions import choose_device
 
 if TYPE_CHECKING:
     from harden.data.dataset import Dataset
@@ -69,6 +70,7 @@ def open_bench(
     batch_size: int | None = None,
     digital: tuple[str, ...] = (),
     custom: Mapping[str, Metric] | None = None,
+    device: str = "cpu",
 ) -> Bench:
     """Copy a model for ONNX Runtime, check that noise arrives, and score the clean network.
 
@@ -84,6 +86,7 @@ def open_bench(
         )
     feed = Feed(model, data, batch_size)
     copy = RuntimeCopy.build(model, folder, digital)
+    copy.device = choose_device(device)
     head = feed.head(_CHECKED_IMAGES)
     copy.check(*head)
     found = check_noise(copy, model.module(), head)
@@ -93,6 +96,7 @@ def open_bench(
         "data": data.sha256,
         "examples": len(data),
         "metrics": sorted(custom or {}),
+        **({} if copy.device == "cpu" else {"device": copy.device}),
     }
     around = Surround(model, copy, weights, feed)
     return Bench(copy, weights, feed, scorer, clean, found, identity, data.classes, around)

@@ -51,6 +51,7 @@ def evaluate(
     layout: Layout | None = None,
     engine: Engine | str | None = None,
     workers: int | None = None,
+    device: str = "cpu",
 ) -> Evaluation:
     """Measure the accuracy of virtual chips.
 
@@ -70,6 +71,7 @@ def evaluate(
         metrics: More metrics: names ``module:function``, or functions by name.
         layout: Sessions and threads; None measures which is fastest. It changes no number.
         engine: Where trials run: ``local``, ``ray``, ``ray://HOST:PORT``, or an engine. It changes no number.
+        device: What ONNX Runtime runs on: ``cpu``, ``cuda``, or ``auto``.
         workers: Trials at a time on a Ray cluster; None takes every processor of it.
 
     Returns:
@@ -93,7 +95,7 @@ def evaluate(
     size = BatchSize(model, data, batch_size, trials)
 
     def opened_run(place: Engine | None, folder: Path) -> Run:
-        bench = open_bench(model, data, folder, batch_size=size.images, digital=digital, custom=custom)
+        bench = open_bench(model, data, folder, batch_size=size.images, digital=digital, custom=custom, device=device)
         plan = Plan(conditions, chips, seed, bench.feed.batch, digital)
         return Run(bench, plan, trials, threads or available_cores(), layout, place)
 

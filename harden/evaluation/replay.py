@@ -162,7 +162,8 @@ def _profile(record: Mapping[str, Any], profile: Profile | None) -> Profile:
     if profile is None:
         knobs = dict(record["parameters"])
         severity = knobs.pop("severity", 1.0)
-        profile = Profile.load(record["profile"], **knobs).scaled(severity)
+        device = knobs.pop("draw", None)
+        profile = Profile.load(record["profile"], **knobs).scaled(severity).on_device(device)
     if profile.digest != record["digest"]:
         raise ProfileError(
             f"profile '{profile.name}' is not the one the chip was drawn with",

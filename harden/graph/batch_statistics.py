@@ -67,7 +67,8 @@ class _Shared(torch.autograd.Function):
         x, scale, mean, inverse = ctx.saved_tensors
         normal = (x - _channels(mean, x)) * _channels(inverse, x)
         by_scale, by_bias = (grads[0] * normal).sum(_axes(x)), grads[0].sum(_axes(x))
-        sums = distributed.total(torch.stack([by_scale, by_bias])) / count(x)
+        with distributed.together():  # gradients on a GPU are computed in a thread of their own, which does not know
+            sums = distributed.total(torch.stack([by_scale, by_bias])) / count(x)
         inner = grads[0] - _channels(sums[1], x) - normal * _channels(sums[0], x)
         return inner * _channels(scale * inverse, x), by_scale, by_bias, None
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from harden.noise.laws.base import Cells, Moment, NoiseLaw
 from harden.noise.mapping import Device, Mapping
 from harden.noise.scales import AnalogWeightLike, extremes, largest
-from harden.streams import generator
+from harden.streams import device_generator, generator
 
 _BLOCK = 1 << 16  # 256 kB of float32: a few blocks stay in the second-level cache
 _TINY = 1e-12
@@ -24,17 +24,18 @@ _TINY = 1e-12
 
 @dataclass(frozen=True)
 class Draw:
-    """Which draw: the streams' seed, path and last name, the time, and how hard."""
+    """Which draw: the streams' seed, path and last name, the time, how hard, and the device that draws."""
 
     seed: int
     path: tuple[str | int, ...]
     key: str
     at_s: float
     severity: float
+    device: str = "cpu"
 
     def moment(self, stage: str) -> Moment:
         """The moment of a stage, with its own stream."""
-        return Moment(self.at_s, self.severity, generator(self.seed, *self.path, stage, self.key))
+        return Moment(self.at_s, self.severity, device_generator(self.device, self.seed, *self.path, stage, self.key))
 
 
 @dataclass(frozen=True)

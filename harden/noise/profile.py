@@ -38,6 +38,8 @@ class Profile:
         definition: What the file says.
         parameters: Every knob with its value.
         severity: 1 is the device, 0 is no noise.
+        drawn_on: The kind of device (``cpu``, ``cuda``) whose own family of streams is drawn from, there; None is the
+            usual family, which any machine repeats.
 
     Example:
         >>> profile = Profile.parse("gaussian:sigma=0.1")
@@ -53,6 +55,7 @@ class Profile:
     definition: Definition = field(repr=False)
     knobs: Mapping[str, KnobValue]
     severity: float = 1.0
+    drawn_on: str | None = None
 
     @classmethod
     def load(cls, name: str | Path, /, **knobs: object) -> Profile:
@@ -114,7 +117,9 @@ class Profile:
         hidden = () if self._assembled.periphery.on else PERIPHERY
         shown = {key: value for key, value in self.knobs.items() if key not in hidden}
         values = {key: str(value) if isinstance(value, Distribution) else value for key, value in shown.items()}
-        return values if self.severity == 1 else {**values, "severity": self.severity}
+        if self.severity != 1:
+            values["severity"] = self.severity
+        return values if self.drawn_on is None else {**values, "draw": self.drawn_on}
 
     @cached_property
     def digest(self) -> str:
@@ -124,6 +129,8 @@ class Profile:
         knobs = {key: knob for key, knob in self.definition.all_knobs().items() if key in parameters}
         values = {key: knob.meaning(parameters[key]) for key, knob in knobs.items() if key != "gradient"}
         document = {"definition": content, "knobs": values, "severity": self.severity}
+        if self.drawn_on is not None:
+            document["draw"] = self.drawn_on
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
     @property
@@ -192,6 +199,22 @@ class Profile:
             raise SettingsError(f"profile '{self.name}' cannot be set like this", problems=problems)
         return replace(self, knobs=values, severity=1.0)
 
+    def on_device(self, kind: str | None) -> Profile:
+        """The same device, its chips drawn on a kind of processor, from a family of streams of that kind's own.
+
+        Args:
+            kind: ``cpu``, ``cuda``, or None for the usual family, drawn on the CPU.
+
+        Example:
+            >>> w = {"w": torch.ones(3)}
+            >>> usual, other = Profile.load("gaussian"), Profile.load("gaussian").on_device("cpu")
+            >>> usual.digest == other.digest
+            False
+            >>> bool((usual.chip(w, seed=0, index=0)["w"] == other.chip(w, seed=0, index=0)["w"]).any())
+            False
+        """
+        return replace(self, drawn_on=kind)
+
     def scaled(self, severity: float) -> Profile:
         """The same device at ``severity`` times its noise: 1 is the device, 0 no noise, bit for bit.
 
@@ -232,6 +255,8 @@ class Profile:
         """
         time = self.check_time(at_s)
         strength = self.severity * _checked(severity)
+        device = self.drawn_on or "cpu"
+        path = path if self.drawn_on is None else ("device", device, *path)
         assembled = self._of_chip(seed, path) if strength else self._assembled
         noisy = {}
         for key, use in weights.items():
@@ -240,7 +265,8 @@ class Profile:
                 noisy[key] = tensor.clone()
                 continue
             with torch.no_grad():
-                drawn = assembled.draw(tensor.detach(), place, Draw(seed, path, key, time, strength))
+                here = tensor.detach() if self.drawn_on is None else tensor.detach().to(device)
+                drawn = assembled.draw(here, place, Draw(seed, path, key, time, strength, device)).to(tensor.device)
             noisy[key] = _Noisy.apply(tensor, drawn, self._own_gradient) if tensor.requires_grad else drawn
         return noisy
 

@@ -17,7 +17,15 @@ from harden.graph.file import Model
 from harden.pipeline.checks import check_settings
 from harden.pipeline.command import command_line
 from harden.pipeline.environment import environment
-from harden.pipeline.inputs import check_digital, model_of, open_conditions, open_data, open_model, thread_count
+from harden.pipeline.inputs import (
+    check_digital,
+    drawn_on,
+    model_of,
+    open_conditions,
+    open_data,
+    open_model,
+    thread_count,
+)
 from harden.pipeline.progress import Notify, silent
 from harden.pipeline.reporting import write_report
 from harden.settings import CompareSettings, to_toml
@@ -58,7 +66,7 @@ def open_models(settings: CompareSettings) -> tuple[dict[str, tuple[Model, Datas
     sources = (settings.model, *settings.others)
     if len(set(sources)) < len(sources) or len(sources) < 2:
         raise SettingsError("give two or more different models", fix="harden compare A.onnx B.onnx --profile ... ")
-    conditions = open_conditions(settings.profile, settings.at)
+    conditions = open_conditions(settings.profile, settings.at, drawn_on(settings))
     models = {}
     for name, source in zip(_names(sources), sources, strict=True):
         model = _opened(source, settings)
@@ -88,6 +96,7 @@ def _evaluated(
             batch_size=settings.batch_size,
             digital=settings.digital,
             engine=engine,
+            device=settings.device,
             progress=lambda done, total, name=name: notify(name, done, total),
         )
     return documents

@@ -22,7 +22,7 @@ from harden.pipeline.checks import check_settings
 from harden.pipeline.column import add_column_baseline
 from harden.pipeline.command import command_line
 from harden.pipeline.environment import environment
-from harden.pipeline.inputs import check_digital, model_of, open_conditions, open_data, thread_count
+from harden.pipeline.inputs import check_digital, drawn_on, model_of, open_conditions, open_data, thread_count
 from harden.pipeline.missing import require
 from harden.pipeline.progress import Notify, silent
 from harden.pipeline.reporting import read_record, write_report
@@ -96,7 +96,7 @@ def replay(settings: EvalSettings) -> dict[str, Any]:
     """
     require(settings, "data")
     record = replaying.read_chip(Path(settings.replay or ""))
-    profile = Profile.parse(settings.profile[0]) if settings.profile else None
+    profile = Profile.parse(settings.profile[0]).on_device(drawn_on(settings)) if settings.profile else None
     model = model_of(settings)
     data = open_data(settings.data, model, settings)
     return {"schema": "harden.replay/1", **replaying.replay(record, model, data, profile)}
@@ -104,13 +104,14 @@ def replay(settings: EvalSettings) -> dict[str, Any]:
 
 def _conditions(settings: EvalSettings) -> tuple[Condition, ...]:
     copies = parse_copies(settings.copies)
-    conditions = tuple(replace(one, copies=copies) for one in open_conditions(settings.profile, settings.at))
+    device = drawn_on(settings)
+    conditions = tuple(replace(one, copies=copies) for one in open_conditions(settings.profile, settings.at, device))
     if not settings.sweep:
         return conditions
     axes = dict(parse_sweep(text) for text in settings.sweep)
     if settings.until:
         raise SettingsError("--sweep and --until do not go together", fix="Sweep with a fixed number of --chips")
-    profiles = [Profile.parse(text) for text in settings.profile]
+    profiles = [Profile.parse(text).on_device(device) for text in settings.profile]
     swept = (one for profile in profiles for one in sweep(profile, axes, settings.at or None))
     return tuple(replace(one, copies=copies) for one in swept)
 
@@ -139,6 +140,7 @@ def _document(
         trials=trials,
         metrics=settings.metric,
         engine=engine,
+        device=settings.device,
         progress=lambda done, total: notify("chips", done, total),
     ).document
     if settings.column_baseline:

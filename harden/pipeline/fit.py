@@ -139,6 +139,7 @@ def _measure(prepared: Prepared, model: Model, trials: Path, notify: Notify, sta
         digital=prepared.digital,
         trials=trials,
         engine=prepared.engine,
+        device=settings.device,
         progress=lambda done, total: notify(f"chips {stage}", done, total),
     ).document
 

@@ -19,7 +19,7 @@ from harden.evaluation.plan import Condition
 from harden.graph.analog import is_digital
 from harden.graph.file import Model
 from harden.noise.profile import Profile
-from harden.runtime.sessions import Session
+from harden.runtime.sessions import Session, choose_device
 from harden.settings import FitSettings, Settings
 
 _VALIDATION_SHARE = 0.1
@@ -81,12 +81,24 @@ def open_preprocess(model: Model, settings: Settings) -> Preprocess:
     return resolve_preprocess(model.preprocess, mean=settings.mean, std=settings.std, input_size=settings.input_size)
 
 
-def open_conditions(profiles: Sequence[str], times_s: Sequence[float]) -> tuple[Condition, ...]:
+def drawn_on(settings: Settings) -> str | None:
+    """The kind of device whose own family of streams chips are drawn from; None is the usual family.
+
+    Raises:
+        SettingsError: The device is not there.
+    """
+    return choose_device(settings.device) if settings.draw == "device" else None
+
+
+def open_conditions(
+    profiles: Sequence[str], times_s: Sequence[float], device: str | None = None
+) -> tuple[Condition, ...]:
     """Every profile at every time, in the order asked for; all problems at once.
 
     Args:
         profiles: ``NAME[:key=value,...]``.
         times_s: Seconds since programming; none means each profile's first valid time.
+        device: From :func:`drawn_on`.
 
     Raises:
         HardenError: A profile is unknown or malformed, or not valid at a time.
@@ -94,7 +106,7 @@ def open_conditions(profiles: Sequence[str], times_s: Sequence[float]) -> tuple[
     found: list[Condition] = []
     failures: list[HardenError] = []
     for text in profiles:
-        profile = _collect(lambda text=text: Profile.parse(text), failures)
+        profile = _collect(lambda text=text: Profile.parse(text).on_device(device), failures)
         if profile is None:
             continue
         for at_s in times_s or (profile.default_at_s,):

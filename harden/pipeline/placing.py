@@ -20,16 +20,9 @@ def placed(prepared: Prepared) -> Iterator[Prepared]:
         SettingsError: ``--workers`` without a cluster.
     """
     settings = prepared.settings
-    if settings.engine == "local":
-        if settings.workers:
-            raise SettingsError("--workers is for --engine ray", fix="Without Ray: torchrun -m harden fit ...")
-        with leading() as trainer:
-            yield replace(prepared, trainer=trainer)
-        return
-    with opened(settings.engine) as engine:
-        if settings.workers and settings.workers > 1:
-            from harden.training.on_ray import RayTrainer
-
-            yield replace(prepared, trainer=RayTrainer(settings.workers), engine=engine)
-        else:
-            yield replace(prepared, engine=engine)
+    if settings.engine == "local" and settings.workers:
+        raise SettingsError(
+            "--workers is for --engine ray", fix="To train in several processes: torchrun -m harden fit"
+        )
+    with opened(settings.engine, settings.workers) as engine, leading() as trainer:
+        yield replace(prepared, trainer=trainer, engine=engine)

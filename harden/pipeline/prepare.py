@@ -19,6 +19,7 @@ from harden.pipeline.checks import check_settings
 from harden.pipeline.inputs import (
     check_digital,
     check_fits,
+    drawn_on,
     input_names,
     model_of,
     open_conditions,
@@ -69,8 +70,7 @@ class Prepared:
     @property
     def processes(self) -> int:
         """How many processes train together."""
-        workers = self.settings.workers if self.settings.engine != "local" else None
-        return workers or distributed.size()
+        return distributed.size()
 
     def resolved(self) -> dict[str, Any]:
         """What decides the numbers beside the settings."""
@@ -102,7 +102,8 @@ def prepare(settings: FitSettings) -> Prepared:
     """
     check_settings(settings, "profile", *(["data"] if methods.needs_data(settings.method) else []))
     method = methods.load(settings.method, settings.options)
-    conditions = open_conditions(settings.profile, settings.at)
+    device = drawn_on(settings)
+    conditions = open_conditions(settings.profile, settings.at, device)
     model = model_of(settings)
     check_digital(model, settings.digital)
     if settings.fold_bn:
@@ -121,7 +122,7 @@ def prepare(settings: FitSettings) -> Prepared:
         kind=method.kind,
         model=model,
         conditions=conditions,
-        noise=open_conditions(settings.train_profile, ()) or conditions,
+        noise=open_conditions(settings.train_profile, (), device) or conditions,
         training=training,
         validation=validation,
         test=test,

@@ -36,6 +36,7 @@ class RuntimeCopy:
         uses: The analog uses by key.
         exact: Clean outputs must equal the file's bit for bit.
         original: The file as it is, serialised.
+        device: Where its sessions run, ``cpu`` or ``cuda``.
     """
 
     def __init__(self, path: Path, original: bytes, uses: Mapping[str, AnalogWeight], rewritten: Rewritten) -> None:
@@ -43,6 +44,7 @@ class RuntimeCopy:
         self.original = original
         self.uses = dict(uses)
         self.exact = rewritten.exact
+        self.device = "cpu"
         self._raw: bytes | None = None  # the file's content, where it is kept in memory
         self._initializers = rewritten.initializers
 
@@ -121,11 +123,11 @@ class RuntimeCopy:
         if self._raw is not None:  # no file beside it has the others
             known = {key: use.tensor for key, use in self.uses.items()} | dict(known)
         replaced = {self._initializers[k]: self._checked(k, v) for k, v in known.items()}
-        return Session(variant or self._raw or self.path, replaced, threads=threads)
+        return Session(variant or self._raw or self.path, replaced, threads=threads, device=self.device)
 
     def clean_session(self, *, threads: int = 1) -> Session:
         """A session of the file as it is."""
-        return Session(self.original, threads=threads)
+        return Session(self.original, threads=threads, device=self.device)
 
     def check(self, *inputs: np.ndarray, threads: int = 1) -> None:
         """Hold the copy's clean outputs to the file's.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnxruntime as ort
 
-from harden.errors import ModelError
+from harden.errors import ModelError, SettingsError
 
 if TYPE_CHECKING:
     from harden.graph.file import Model
@@ -17,8 +17,40 @@ if TYPE_CHECKING:
 _ERRORS_ONLY = 3
 
 
+def choose_device(wanted: str, available: Sequence[str] | None = None) -> str:
+    """The kind of device that sessions run on.
+
+    Args:
+        wanted: ``cpu``, ``cuda``, or ``auto`` for a GPU where ONNX Runtime can use one.
+        available: Names of ONNX Runtime's providers; None asks it.
+
+    Returns:
+        ``cpu`` or ``cuda``.
+
+    Raises:
+        SettingsError: A GPU is wanted, and ONNX Runtime has no provider for it.
+
+    Example:
+        >>> choose_device("auto", ["CPUExecutionProvider"])
+        'cpu'
+    """
+    there = "CUDAExecutionProvider" in (ort.get_available_providers() if available is None else available)
+    if wanted == "cuda" and not there:
+        raise SettingsError(
+            "ONNX Runtime has no CUDA provider here",
+            where="--device cuda",
+            fix="pip install onnxruntime-gpu in place of onnxruntime, or leave --device out",
+        )
+    return "cuda" if there and wanted in ("cuda", "auto") else "cpu"
+
+
+def providers(device: str) -> list[str]:
+    """ONNX Runtime's providers for a device, in the order of preference; the CPU takes what a GPU cannot."""
+    return [*(["CUDAExecutionProvider"] if device == "cuda" else []), "CPUExecutionProvider"]
+
+
 class Session:
-    """An ONNX Runtime session on the CPU, and the values it was given.
+    """An ONNX Runtime session, and the values it was given.
 
     Args:
         source: A model file, or its bytes.
@@ -26,6 +58,7 @@ class Session:
             data: only then does ONNX Runtime treat the value as part of the model (it optimises, fuses and lays out the
             replacement itself), and only then does it refuse a name it cannot replace.
         threads: Threads within an operator.
+        device: ``cpu`` or ``cuda``.
 
     Attributes:
         session: ONNX Runtime's own object.
@@ -37,7 +70,12 @@ class Session:
     """
 
     def __init__(
-        self, source: Path | bytes, values: Mapping[str, np.ndarray] | None = None, *, threads: int = 1
+        self,
+        source: Path | bytes,
+        values: Mapping[str, np.ndarray] | None = None,
+        *,
+        threads: int = 1,
+        device: str = "cpu",
     ) -> None:
         options = ort.SessionOptions()  # all optimisations: a lower level loses the blocked layout and half the speed
         options.intra_op_num_threads = threads
@@ -50,7 +88,7 @@ class Session:
             options.add_external_initializers(list(values), self._values)
         try:
             self.session = ort.InferenceSession(
-                source if isinstance(source, bytes) else str(source), options, providers=["CPUExecutionProvider"]
+                source if isinstance(source, bytes) else str(source), options, providers=providers(device)
             )
         except Exception as error:  # onnxruntime raises a family of unrelated C++ exceptions
             raise ModelError(

@@ -23,10 +23,14 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         token.write_text(secrets.token_hex(32))
         patch.setenv("RAY_AUTH_TOKEN_PATH", str(token))
         patch.setenv("RAY_ADDRESS", "")
+        # A busy machine needs more than the usual half minute.
+        patch.setenv("RAY_raylet_start_wait_time_s", "300")
+        patch.setenv("RAY_gcs_server_request_timeout_seconds", "300")
+        patch.setenv("RAY_agent_register_timeout_ms", "300000")
         ray = load_ray()
         from ray.cluster_utils import Cluster
 
-        options = {"num_cpus": CPUS, "object_store_memory": 100 * 2**20, "include_dashboard": False}
+        options = {"num_cpus": CPUS, "object_store_memory": 100 * 2**20, "include_dashboard": False, "no_monitor": True}
         found = Cluster(initialize_head=True, head_node_args=options)
         ray.init(address=found.address, log_to_driver=False, logging_level="ERROR")
         yield found

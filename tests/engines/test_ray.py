@@ -16,7 +16,8 @@ from harden.data.embedded import content
 from harden.errors import DataError, SettingsError
 from harden.pipeline.compare import compare
 from harden.pipeline.evaluate import evaluate
-from harden.settings import CompareSettings, EvalSettings
+from harden.pipeline.fit import fit
+from harden.settings import CompareSettings, EvalSettings, FitSettings
 
 
 def square(task: int) -> int:
@@ -261,3 +262,25 @@ def test_ray_is_an_extra(folder, monkeypatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
     with pytest.raises(harden.HardenError, match=r"pip install 'harden-onnx\[ray\]'"):
         evaluate(settings(folder, engine="ray"))
+
+
+def fit_settings(folder: Path, **more: Any) -> FitSettings:
+    (folder / "train.npz").write_bytes(content("train.npz"))
+    known = {"model": str(folder / "digits_cnn.onnx"), "data": str(folder / "train.npz"), "limit": 400, "threads": 1}
+    return FitSettings(**{**known, "profile": ("gaussian:sigma=0.2",), "chips": 2, "batch_size": 60, **more})
+
+
+@pytest.mark.slow
+def test_the_candidates_of_the_recipe_run_side_by_side_with_the_same_result(folder, cluster) -> None:
+    options = {"method": "auto", "epochs": 5.0, "options": {"candidates": "rdrop"}}
+    here, there = (
+        fit(fit_settings(folder, out=str(folder / engine), engine=engine, **options)) for engine in ("local", "ray")
+    )
+    assert there["levers"]["auto"] == here["levers"]["auto"]
+    assert (folder / "ray" / "model.onnx").read_bytes() == (folder / "local" / "model.onnx").read_bytes()
+    assert trials(folder / "ray") == trials(folder / "local")
+
+
+def test_what_does_not_go_together_is_refused(folder) -> None:
+    with pytest.raises(SettingsError, match=r"--workers is for --engine ray.*torchrun"):
+        fit(fit_settings(folder, workers=2, out=str(folder / "out")))

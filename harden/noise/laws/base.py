@@ -44,7 +44,7 @@ class Moment:
     Attributes:
         at_s: Seconds since programming.
         severity: 1 is the device, 0 is no noise.
-        generator: The CPU generator of this stage and tensor.
+        generator: The generator of this stage and tensor.
     """
 
     at_s: float
@@ -52,13 +52,15 @@ class Moment:
     generator: torch.Generator
 
     def normal(self, like: Tensor) -> Tensor:
-        """Standard normal numbers of the shape and dtype of ``like``, drawn on the CPU, on its device."""
-        drawn = torch.empty(like.shape, dtype=like.dtype).normal_(generator=self.generator)
+        """Standard normal numbers of the shape and dtype of ``like``, drawn where the generator is, on its device."""
+        drawn = torch.empty(like.shape, dtype=like.dtype, device=self.generator.device)
+        drawn.normal_(generator=self.generator)
         return drawn.to(like.device)
 
     def uniform(self, like: Tensor) -> Tensor:
-        """Uniform numbers in [0, 1) of the shape and dtype of ``like``, drawn on the CPU, on its device."""
-        drawn = torch.empty(like.shape, dtype=like.dtype).uniform_(generator=self.generator)
+        """Uniform numbers in [0, 1) of the shape and dtype of ``like``, drawn where the generator is, on its device."""
+        drawn = torch.empty(like.shape, dtype=like.dtype, device=self.generator.device)
+        drawn.uniform_(generator=self.generator)
         return drawn.to(like.device)
 
 

@@ -1,0 +1,110 @@
+"""How trials spread over workers: 1 and 2 of them measured, 64 and more worked out from measured costs.
+
+``python benchmarks/scale_bench.py [--chips 60]`` starts a Ray cluster on this machine and prints the time of one
+evaluation on one and on two workers, and efficiency = t1 / (2 t2). Then it measures, in processor time so that a busy
+machine does not show, what a trial costs its worker and what it costs the one process that hands trials out and takes
+results in, and plays the hand-out through for more workers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import heapq
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+import harden
+from harden.data.embedded import content
+from harden.engines import LocalEngine
+from harden.engines.cluster import joined
+from harden.engines.ray import RayEngine
+from harden.evaluation.layout import Layout
+
+TRIALS = 10_000
+WORKERS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+
+
+def makespan(trials_s: Sequence[float], workers: int, overhead_s: float) -> float:
+    """Seconds until the last of the trials is done, handed out one after the other to whoever is free.
+
+    Args:
+        trials_s: What each costs its worker.
+        workers: How many there are.
+        overhead_s: What each costs the process that hands out.
+
+    Example:
+        >>> makespan([1.0] * 4, 2, 0.0), makespan([1.0] * 4, 2, 1.0)
+        (2.0, 5.0)
+    """
+    free = [0.0] * workers
+    clock = 0.0
+    for trial in trials_s:
+        clock += overhead_s
+        heapq.heappush(free, max(clock, heapq.heappop(free)) + trial)
+    return max(free)
+
+
+class Payload:
+    """A task that computes nothing and returns as much as a trial does."""
+
+    def __init__(self, images: int, classes: int) -> None:
+        self.result = (np.zeros(images, bool), np.zeros(images, np.int64), np.zeros((images, classes), np.int64))
+
+    def __call__(self, task: int) -> tuple[np.ndarray, ...]:
+        return self.result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--chips", type=int, default=60)
+    chips = parser.parse_args().chips
+    with tempfile.TemporaryDirectory() as folder, joined("ray") as ray:
+        for name in ("digits_cnn.onnx", "test.npz"):
+            (Path(folder) / name).write_bytes(content(name))
+        model = harden.load(Path(folder) / "digits_cnn.onnx")
+        data = harden.Dataset.open(Path(folder) / "test.npz", model.preprocess)
+        profile = harden.Profile.load("rram1")
+
+        def run(**where: object) -> tuple[float, float]:
+            began, used = time.perf_counter(), time.process_time()
+            harden.evaluate(model, profile, data, chips=chips, **where)  # type: ignore[arg-type]
+            return time.perf_counter() - began, time.process_time() - used
+
+        one_session = Layout(1, 1)
+        run(engine=RayEngine(2))  # workers start, and import what they need
+        seconds = {workers: run(engine=RayEngine(workers))[0] for workers in (1, 2)}
+        print(f"digits_cnn, {len(data)} images, {chips} chips, {int(ray.cluster_resources()['CPU'])} processors")
+        for workers, taken in seconds.items():
+            print(f"  {workers} worker{'s' if workers > 1 else ' '}  {taken:7.2f} s")
+        print(f"  efficiency on 2 workers: {seconds[1] / (2 * seconds[2]):.0%}")
+
+        few = max(4, chips // 4)
+        fixed = run(layout=one_session)[1]
+        began = time.process_time()
+        harden.evaluate(model, profile, data, chips=chips + few, layout=one_session)
+        trial_s = max((time.process_time() - began - fixed) / few, 1e-4)
+        engine, payload = RayEngine(2), Payload(len(data), data.classes)
+        list(engine.run(payload, range(20)))
+        began = time.process_time()
+        list(engine.run(payload, range(500)))
+        overhead_s = (time.process_time() - began) / 500
+        began = time.process_time()
+        list(LocalEngine(1).run(payload, range(500)))
+        overhead_s -= (time.process_time() - began) / 500
+    print(f"a trial costs its worker {1e3 * trial_s:.1f} ms, and its hand-out {1e3 * overhead_s:.2f} ms")
+    for factor, label in ((1, "this network"), (100, "one that takes 100 times as long")):
+        print(f"{TRIALS} chips of {label} (worked out):")
+        trials = [factor * trial_s] * TRIALS
+        alone = makespan(trials, 1, 0.0)
+        for workers in WORKERS:
+            taken = makespan(trials, workers, overhead_s)
+            print(f"  {workers:4d} workers  {taken:10.1f} s  efficiency {alone / (workers * taken):6.1%}")
+        print(f"  the hand-out is the limit from {factor * trial_s / overhead_s:.0f} workers on")
+
+
+if __name__ == "__main__":
+    main()
