@@ -191,8 +191,12 @@ class FitSettings(Settings):
     column_scaling: Literal["auto", "on", "off"] = Field(
         "off", description="clip columns in front of batch norms each on its own, and keep them at one range"
     )
-    freeze_batch_norms: float = Field(
-        0.5, ge=0, lt=1, description="last share of the steps, in which batch norms compute as on the chip"
+    freeze_batch_norms: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="last share of the steps, in which batch norms compute as on the chip; 1: as the file has them; "
+        "default: 0.5, 1 with --objective match",
     )
     range_penalty: float = Field(0.0, ge=0, description="weight of the penalty on max|w| / std of each analog tensor")
     kurtosis_penalty: float = Field(0.0, ge=0, description="weight of the penalty on kurtosis away from 1.8")

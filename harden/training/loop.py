@@ -115,7 +115,7 @@ class _Run:
         self.noise = TrainingNoise(plan, self._analog)
         self.clip = self._clip()
         self.columns = self._columns()
-        frozen = plan.freeze_batch_norms if statistics(self.net) else 0.0
+        frozen = plan.frozen_share if statistics(self.net) else 0.0
         self.frozen_from = self.total - round(frozen * self.total)
         file = checkpoint if distributed.first() else None
         self.progress = Progress(self.tensors, plan.digest, file, self.total)
@@ -206,7 +206,7 @@ class _Run:
     def _step(self, progress: Progress) -> dict[str, Any] | None:
         """One optimizer step; None where the loss exploded and the run went back."""
         step, plan = progress.step, self.plan
-        if step == self.frozen_from:
+        if step == self.frozen_from and 0 < step and plan.batch_norm_reestimation != "off":
             settle_batch_norms(self.net, self.batches, self.around, plan)
         self.net.train(step < self.frozen_from)
         self.optimizer.zero_grad(set_to_none=True)

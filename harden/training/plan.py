@@ -38,7 +38,8 @@ class TrainingPlan:
         column_scaling: Whether columns in front of batch norms are clipped each on its own and kept at one range;
             ``"auto"`` does where noise follows a tensor's range; off by default (docs/levers.md has the figures).
         freeze_batch_norms: Share of the steps, at the end, in which batch norms use their running statistics as the
-            chip does, re-estimated under noise first; in [0, 1).
+            chip does, re-estimated under noise first; in [0, 1]. At 1 they stay as the file has them. None is 0.5 with
+            labels; without, 1: unlabelled batches are often small or alike, and their statistics are not the data's.
         batch_norm_reestimation: ``"auto"`` tries it and keeps what is better on validation chips.
         teacher: ``"none"``, ``"clean"`` (a frozen copy of the network as given) or ``"self"`` (the current clean
             weights).
@@ -77,7 +78,7 @@ class TrainingPlan:
     clip: float | Literal["auto", "search"] | None = "auto"
     clip_anneal: float = 0.0
     column_scaling: Switch = "off"
-    freeze_batch_norms: float = 0.5
+    freeze_batch_norms: float | None = None
     batch_norm_reestimation: Switch = "auto"
     teacher: Literal["none", "clean", "self"] = "none"
     teacher_weight: float = 0.9
@@ -105,7 +106,7 @@ class TrainingPlan:
             raise SettingsError("the training plan is not possible", problems=problems)
 
     def _checks(self) -> list[tuple[bool, str]]:
-        shares = ("clip_anneal", "teacher_weight", "noise_ramp")
+        shares = ("clip_anneal", "frozen_share", "teacher_weight", "noise_ramp")
         penalties = ("range_penalty", "kurtosis_penalty")
         return [
             (not self.profiles, "profiles: at least one noise profile is needed"),
@@ -120,7 +121,6 @@ class TrainingPlan:
             (isinstance(self.clip, (int, float)) and not self.clip > 0, f"clip={self.clip}: must be above 0"),
             (not self.temperature > 0, f"temperature={self.temperature}: must be above 0"),
             (not self.train_sigma_scale >= 0, f"train_sigma_scale={self.train_sigma_scale}: must be at least 0"),
-            (not 0 <= self.freeze_batch_norms < 1, f"freeze_batch_norms={self.freeze_batch_norms}: must be in [0, 1)"),
             (not 0 <= self.label_smoothing < 1, f"label_smoothing={self.label_smoothing}: must be in [0, 1)"),
             (
                 self.teacher == "none" and (self.teacher_match != "logits" or bool(self.teacher_taps)),
@@ -135,6 +135,13 @@ class TrainingPlan:
             *[(not 0 <= getattr(self, name) <= 1, f"{name}: must be in [0, 1]") for name in shares],
             *[(not getattr(self, name) >= 0, f"{name}: must be at least 0") for name in penalties],
         ]
+
+    @property
+    def frozen_share(self) -> float:
+        """The share of the steps with frozen batch norms."""
+        if self.freeze_batch_norms is not None:
+            return self.freeze_batch_norms
+        return 1.0 if self.objective == "match" else 0.5
 
     @property
     def learning_rate(self) -> float:

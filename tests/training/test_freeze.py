@@ -75,6 +75,15 @@ def test_a_killed_run_ends_with_the_same_bits(model, clouds, plan, tmp_path):
         assert torch.equal(value, resumed.weights[name]), name
 
 
+def test_frozen_from_the_first_step_they_stay_as_the_file_has_them(model, clouds, plan):
+    result = train(
+        model, clouds(), clouds(96, 1), plan(steps=10, freeze_batch_norms=1.0, batch_norm_reestimation="off")
+    )
+    given = dict(model.module().named_buffers())
+    for name in ("mean", "var"):
+        assert torch.equal(result.weights[name], given[name])
+
+
 def test_a_share_out_of_range_is_refused(plan):
     with pytest.raises(SettingsError, match="freeze_batch_norms"):
-        plan(freeze_batch_norms=1.0)
+        plan(freeze_batch_norms=1.1)
