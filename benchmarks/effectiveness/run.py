@@ -164,7 +164,9 @@ class Bench:
         kind = methods.describe(recipe.method)["kind"]
         if kind == "transform":
             one = conditions[0]
-            batches = [inputs(self.train, at) for at in range(0, min(len(self.train), 4096), 128)]
+            order = streams.numpy_generator(seed, "transform").permutation(len(self.train))[:4096]
+            mixed = self.train.subset(order)
+            batches = [inputs(mixed, at) for at in range(0, len(mixed), 128)]
             method = methods.load(recipe.method, recipe.options)
             done = method.apply(start, batches, one.profile, at_s=one.at_s, digital=digital, seed=seed)
             return done.model, {"steps": 0, "passes": 0, "levers": dict(done.record)}

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import save
 
@@ -23,6 +24,7 @@ from harden.pipeline.tracking import tracked
 from harden.pipeline.verification import save_verified
 from harden.settings import WHERE, FitSettings
 from harden.store import append_line, read_record, write_atomic
+from harden.streams import numpy_generator
 from harden.training.auto import auto, choose_scale
 from harden.training.batches import as_tensors
 from harden.training.loop import train
@@ -156,9 +158,11 @@ def _batches(prepared: Prepared) -> list[tuple[torch.Tensor, ...]]:
     """Unlabelled inputs for a transform: real ones where there is data, else random ones."""
     if prepared.training is None:
         return [tuple(torch.from_numpy(value) for value in prepared.examples(_CHECKED_EXAMPLES))]
-    count = min(len(prepared.training), _TRANSFORM_EXAMPLES)
-    starts = range(0, count, _TRANSFORM_BATCH)
-    return [as_tensors(prepared.training.feed(slice(at, min(at + _TRANSFORM_BATCH, count)))) for at in starts]
+    # In an order of their own: data is often sorted by class, and a batch of one class has no statistics to go by.
+    order = numpy_generator(prepared.settings.seed, "transform").permutation(len(prepared.training))
+    chosen = order[:_TRANSFORM_EXAMPLES]
+    starts = range(0, len(chosen), _TRANSFORM_BATCH)
+    return [as_tensors(prepared.training.feed(np.sort(chosen[at : at + _TRANSFORM_BATCH]))) for at in starts]
 
 
 def training_plan(prepared: Prepared) -> TrainingPlan:

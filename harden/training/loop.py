@@ -206,7 +206,7 @@ class _Run:
     def _step(self, progress: Progress) -> dict[str, Any] | None:
         """One optimizer step; None where the loss exploded and the run went back."""
         step, plan = progress.step, self.plan
-        if step == self.frozen_from and 0 < step and plan.batch_norm_reestimation != "off":
+        if step == self.frozen_from and step > 0 and plan.batch_norm_reestimation != "off":
             settle_batch_norms(self.net, self.batches, self.around, plan)
         self.net.train(step < self.frozen_from)
         self.optimizer.zero_grad(set_to_none=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw, ImageFont
 
 from harden.streams import numpy_generator
 
@@ -28,11 +29,48 @@ def voices(rng: np.random.Generator, count: int) -> dict[str, np.ndarray]:
     return {"input": np.stack(frames).astype(np.float32), "h": states, "c": states}
 
 
+LETTERS = list("abcdefghkmnoprstuvwxyzABDEFGHKMNPRST0123456789 ")
+
+
+def drawn(rng: np.random.Generator, height: int, width: int, sizes: tuple[int, int]) -> Image.Image:
+    """Lines of text, dark on light, down to the bottom."""
+    picture = Image.new("L", (width, height), int(rng.integers(170, 256)))
+    pen, y = ImageDraw.Draw(picture), int(rng.integers(0, 6))
+    while y < height - sizes[0]:
+        size, text = int(rng.integers(*sizes)), "".join(rng.choice(LETTERS, rng.integers(6, 14)))
+        font = ImageFont.load_default(size=size)
+        pen.text((int(rng.integers(2, 12)), y), text, fill=int(rng.integers(0, 90)), font=font)
+        y += int(size * rng.uniform(1.2, 2.5))
+    return picture
+
+
+def lines(rng: np.random.Generator, count: int) -> dict[str, np.ndarray]:
+    """Single lines, every other one upside down."""
+    made = [drawn(rng, 48, 192, (24, 38)).rotate(180 * (i % 2)) for i in range(count)]
+    return {"x": np.stack([np.repeat((np.asarray(one, np.float32) / 127.5 - 1)[None], 3, 0) for one in made])}
+
+
+def pages(rng: np.random.Generator, count: int) -> dict[str, np.ndarray]:
+    """Pages of several lines."""
+    made = [drawn(rng, 96, 160, (10, 22)) for _ in range(count)]
+    return {"x": np.stack([np.repeat((np.asarray(one, np.float32) / 255 - 0.45)[None] / 0.225, 3, 0) for one in made])}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "make", "flags"),
     [
         ("silero_vad_v6", voices, "--mean 0 --std 1 --profile gaussian:sigma=0.05 --epochs 3"),
+        (
+            "ch_ppocr_mobile_v2.0_cls_infer",
+            lines,
+            "--mean 0,0,0 --std 1,1,1 --profile gaussian:sigma=0.03 --epochs 3 --lr 2e-4 --clip none",
+        ),
+        (
+            "ch_PP-OCRv4_det_infer",
+            pages,
+            "--mean 0,0,0 --std 1,1,1 --profile gaussian:sigma=0.01 --epochs 3 --lr 2e-4 --clip none",
+        ),
     ],
 )
 def test_outputs_under_noise_come_nearer(
