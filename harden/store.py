@@ -114,7 +114,7 @@ def similar(path: Path) -> str:
     """
     try:
         beside = [entry.name for entry in path.parent.iterdir()]
-    except OSError:
+    except (OSError, ValueError):  # no folder, or a name that no file can have
         return ""
     near = difflib.get_close_matches(path.name, beside, n=1)
     return f"Did you mean {path.with_name(near[0])}? " if near else ""

@@ -15,7 +15,7 @@ def detail(document: dict[str, Any]) -> str:
 
     Example:
         >>> print(detail({"runtime": {"seconds": 2.0, "images_per_second": 1000.0, "workers": 2, "engine": "local"}}))
-        chips: 2 s, 1000 images a second, 2 workers, local
+        chips: 2 s, 1,000 images a second, 2 workers, local
     """
     lines = [*_model(document.get("model") or {}), *_training(document.get("training") or {})]
     lines += _levers(document.get("levers") or {})

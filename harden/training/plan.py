@@ -106,7 +106,7 @@ class TrainingPlan:
             raise SettingsError("the training plan is not possible", problems=problems)
 
     def _checks(self) -> list[tuple[bool, str]]:
-        shares = ("clip_anneal", "frozen_share", "teacher_weight", "noise_ramp")
+        shares = ("clip_anneal", "teacher_weight", "noise_ramp")
         penalties = ("range_penalty", "kurtosis_penalty")
         return [
             (not self.profiles, "profiles: at least one noise profile is needed"),
@@ -132,6 +132,7 @@ class TrainingPlan:
                 self.selection_examples is not None and self.selection_examples < 1,
                 f"selection_examples={self.selection_examples}: must be at least 1",
             ),
+            (not 0 <= self.frozen_share <= 1, f"freeze_batch_norms={self.freeze_batch_norms}: must be in [0, 1]"),
             *[(not 0 <= getattr(self, name) <= 1, f"{name}: must be in [0, 1]") for name in shares],
             *[(not getattr(self, name) >= 0, f"{name}: must be at least 0") for name in penalties],
         ]

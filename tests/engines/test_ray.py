@@ -19,6 +19,9 @@ from harden.pipeline.evaluate import evaluate
 from harden.pipeline.fit import fit
 from harden.settings import CompareSettings, EvalSettings, FitSettings
 
+# A cluster of several processes does not come up in Ray's own time limits where the machine is loaded.
+pytestmark = pytest.mark.slow
+
 
 def square(task: int) -> int:
     return task * task
@@ -112,7 +115,6 @@ def test_a_straggler_is_overtaken(engine, tmp_path) -> None:
     assert time.monotonic() - began < 300
 
 
-@pytest.mark.slow
 def test_a_node_that_leaves_takes_nothing_with_it(engine, cluster, tmp_path) -> None:
     ray = pytest.importorskip("ray")
     node = cluster.add_node(num_cpus=2, object_store_memory=100 * 2**20)
@@ -181,7 +183,6 @@ def test_an_evaluation_on_the_cluster_is_byte_for_byte_that_of_this_machine(fold
         assert there["runtime"]["engine"] == "ray"
 
 
-@pytest.mark.slow
 def test_an_evaluation_begun_on_the_cluster_is_finished_here(folder, cluster) -> None:
     whole, out = settings(folder, out=str(folder / "whole")), str(folder / "out")
     evaluate(whole)
@@ -197,7 +198,6 @@ def test_an_evaluation_begun_on_the_cluster_is_finished_here(folder, cluster) ->
     assert (folder / "out" / "trials.jsonl").read_bytes() == (folder / "whole" / "trials.jsonl").read_bytes()
 
 
-@pytest.mark.slow
 def test_killed_workers_leave_no_trial_out_and_none_twice(folder, cluster) -> None:
     here = evaluate(settings(folder, out=str(folder / "here"), chips=20))
     killed: list[int] = []
@@ -270,7 +270,6 @@ def fit_settings(folder: Path, **more: Any) -> FitSettings:
     return FitSettings(**{**known, "profile": ("gaussian:sigma=0.2",), "chips": 2, "batch_size": 60, **more})
 
 
-@pytest.mark.slow
 def test_the_candidates_of_the_recipe_run_side_by_side_with_the_same_result(folder, cluster) -> None:
     options = {"method": "auto", "epochs": 5.0, "options": {"candidates": "rdrop"}}
     here, there = (

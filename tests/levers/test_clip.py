@@ -58,9 +58,9 @@ def test_the_record_counts_what_was_beyond_the_bound():
     assert clip.record == {"k": 1.5, "anneal": 0.0, "tensors": 1, "beyond_at_start": 0.25}
 
 
-def test_auto_is_two_where_noise_grows_with_the_range():
+def test_auto_is_one_and_a_half_where_noise_grows_with_the_range():
     grows, stays = Profile.parse("gaussian:sigma=0.1"), Profile.parse("gaussian:sigma=0.1,relative_to=weight")
-    assert resolve("auto", [grows]) == 2.0
+    assert resolve("auto", [grows]) == 1.5
     assert resolve("auto", [stays]) is None
-    assert resolve("auto", [stays, grows]) == 2.0
+    assert resolve("auto", [stays, grows]) == 1.5
     assert resolve(None, [grows]) is None
