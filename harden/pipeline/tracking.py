@@ -36,7 +36,12 @@ def tracked(settings: FitSettings, folder: Path) -> Iterator[Track]:
         from torch.utils.tensorboard import SummaryWriter
 
         with SummaryWriter(str(folder / "tensorboard")) as writer:
-            yield lambda record: [writer.add_scalar(k, v, record["step"]) for k, v in _numbers(record)] and None
+
+            def track(record: dict[str, Any]) -> None:
+                for name, value in _numbers(record):
+                    writer.add_scalar(name, value, record["step"])
+
+            yield track
     elif settings.track == "trackio":
         import trackio
 
