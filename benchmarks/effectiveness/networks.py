@@ -162,9 +162,7 @@ class Transformer(nn.Module):
 
 NETWORKS = {
     "fashion_cnn": (FashionCNN, (1, 28, 28)),
-    "fashion_cnn_narrow": (lambda: FashionCNN(32), (1, 28, 28)),
     "vgg8": (VGG8, (1, 32, 32)),
-    "vgg8_quarter": (lambda: VGG8(narrower=4), (1, 32, 32)),
     "vgg8_eighth": (lambda: VGG8(narrower=8), (1, 32, 32)),
     "ecg": (ECGNet, (1, 128)),
     "mobilenet": (MobileNet, (3, 32, 32)),

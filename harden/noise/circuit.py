@@ -70,13 +70,7 @@ class Circuit:
             The noisy weights, same shape, dtype and device.
         """
         wide = weight if weight.dtype == torch.float64 else weight.float()
-        around = extremes(
-            wide,
-            output_axis=use.output_axis if use is not None else 0,
-            groups=use.groups if use is not None else 1,
-            reference=self.mapping.reference,
-            tile=self.tile,
-        )
+        around = self._around(wide, use)
         flat = wide.reshape(-1)
         scale = _flat(largest(around) * self.mapping.clip, wide)
         ends = (_flat(around[0], wide), _flat(around[1], wide)) if self._needs_ends else None
@@ -108,15 +102,19 @@ class Circuit:
             weight as stored is the sum of (target - g_min) · weight_per_unit for pairs.
         """
         wide = (weight if weight.dtype == torch.float64 else weight.float()).detach()
-        around = extremes(
+        around = self._around(wide, use)
+        scale = largest(around) * self.mapping.clip
+        return list(self.mapping.devices(self.mapping.stored(wide, scale), scale, around))
+
+    def _around(self, wide: Tensor, use: AnalogWeightLike | None) -> tuple[Tensor, Tensor]:
+        """The smallest and the largest weight around each, as the mapping's reference has it."""
+        return extremes(
             wide,
             output_axis=use.output_axis if use is not None else 0,
             groups=use.groups if use is not None else 1,
             reference=self.mapping.reference,
             tile=self.tile,
         )
-        scale = largest(around) * self.mapping.clip
-        return list(self.mapping.devices(self.mapping.stored(wide, scale), scale, around))
 
     def read_devices(self, target: Tensor, draw: Draw) -> Tensor:
         """What single devices with these targets are read as; weights of a tensor with max|w| = 1 if stored directly.
