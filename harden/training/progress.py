@@ -17,7 +17,8 @@ from harden.training.plan import TrainingPlan
 
 EVERY = 50  # steps between snapshots, at most
 SHARE = 40  # snapshots over a run, at least: two of them and a step are no more than 5% of a long run
-WRITE_EVERY_S = 4.0  # seconds between checkpoints; when they are written decides no number
+WRITE_EVERY_S = 4.0  # seconds between checkpoints, at most; when they are written decides no number
+LOSS_S = 10.0  # seconds of work that a kill may cost
 PATIENCE = 30.0  # seconds of training for each second of writing, where a kill may cost so much
 EXPLODED = 100.0  # times the first losses
 SLOWER = 0.1  # the learning rate after a rollback
@@ -64,6 +65,8 @@ class Progress:
         self._pending: Snapshot | None = None
         self._written = self._began = time.monotonic()
         self._cost_s = 0.0  # of the last write
+        self._step_s = self._selection_s = 0.0  # of the last step and selection
+        self._marked = self._written
         self._stored: Snapshot | None = None
         self._share = total / SHARE
         self._began_at = 0
@@ -72,6 +75,7 @@ class Progress:
         """A step went well; so did the state that it started from."""
         self.step += 1
         self.history.append(record)
+        self._step_s = self._since_mark()
         if self._pending is not None:
             self._good, self._pending = self._pending, None
             self._write()
@@ -79,12 +83,14 @@ class Progress:
     def selected(self, measure: str, score: float) -> None:
         """Validation chips judged the weights; of equals the later ones are kept."""
         self._judged = True
+        self._selection_s = self._since_mark()
         self.validation.append({"step": self.step, measure: score})
         if score >= self._best_score:
             self._best_score, self.best_step, self.best = score, self.step, self._tensors.network()
 
     def snapshot_if_due(self) -> None:
         """Remember this moment, every so many steps and after every selection, whose work would be lost, too."""
+        self._since_mark()
         due = self.step % self._every == 0 or self._judged
         fresh = self._good is None or self._good.progress["step"] != self.step
         self._judged = False
@@ -198,11 +204,18 @@ class Progress:
             return
         began = time.monotonic()
         write(self._file, self._good, self._plan)
-        self._written = time.monotonic()
+        self._written = self._marked = time.monotonic()
         self._cost_s, self._stored = self._written - began, self._good
+
+    def _since_mark(self) -> float:
+        """Seconds since this was last asked."""
+        before, self._marked = self._marked, time.monotonic()
+        return self._marked - before
 
     def _due(self) -> bool:
         """After some seconds; where writing is slow, before a kill would cost a twentieth of the steps."""
         passed = time.monotonic() - self._written
+        # What is not stored when a selection begins is lost together with it, and with the step behind it.
+        wait = min(WRITE_EVERY_S, LOSS_S - self._selection_s - self._step_s)
         steps = self._good.progress["step"] - (self._stored.progress["step"] if self._stored else 0)  # type: ignore[union-attr]
-        return passed >= WRITE_EVERY_S and (passed >= PATIENCE * self._cost_s or steps + self._every >= 2 * self._share)
+        return passed >= wait and (passed >= PATIENCE * self._cost_s or steps + self._every >= 2 * self._share)
