@@ -215,7 +215,8 @@ class Progress:
     def _due(self) -> bool:
         """After some seconds; where writing is slow, before a kill would cost a twentieth of the steps."""
         passed = time.monotonic() - self._written
-        # What is not stored when a selection begins is lost together with it, and with the step behind it.
-        wait = min(WRITE_EVERY_S, LOSS_S - self._selection_s - self._step_s)
+        # Lost with a selection and the step behind it: what is not stored when it begins, up to ``every`` steps (that
+        # one among them) more than was found too little here.
+        wait = min(WRITE_EVERY_S, LOSS_S - self._selection_s - self._every * self._step_s)
         steps = self._good.progress["step"] - (self._stored.progress["step"] if self._stored else 0)  # type: ignore[union-attr]
         return passed >= wait and (passed >= PATIENCE * self._cost_s or steps + self._every >= 2 * self._share)

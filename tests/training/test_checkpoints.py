@@ -85,6 +85,7 @@ class Clock:
     write_s=st.floats(0.0, 2.0),
 )
 @example(total=20, step_s=0.5, selection_s=8.0, write_s=0.0)  # five steps, a selection and a step: 10.5 s
+@example(total=114, step_s=0.07421875, selection_s=7.875, write_s=0.0)  # a snapshot every other step
 @settings(deadline=None, max_examples=60)
 def test_a_kill_never_costs_more_than_ten_seconds_or_a_twentieth_of_the_steps(total, step_s, selection_s, write_s):
     """Whenever the process dies: what it did since the state on disk is 10 s of work, or 5% of the steps, at most."""
