@@ -1,11 +1,14 @@
-"""Fixtures that every area shares."""
+"""Fixtures that every area shares, and helpers: whatever lies beside this file can be imported."""
 
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
+from strategies import damaged
 
 from harden.data import Dataset, Preprocess
 from harden.errors import HardenError
@@ -72,23 +73,6 @@ SEEDS = {
     "a.npz": archive(x=np.arange(12, dtype=np.float32).reshape(3, 4), y=np.array([0, 1, 0])),
     "b.csv": b"a,b,label\n1,2.5,yes\n3,-1,no\n",
 }
-
-
-@st.composite
-def damaged(draw, content: bytes) -> bytes:
-    found = bytearray(content)
-    for _ in range(draw(st.integers(1, 4))):
-        at = draw(st.integers(0, max(len(found) - 1, 0)))
-        kind = draw(st.sampled_from(["set", "cut", "insert", "drop"]))
-        if kind == "set" and found:
-            found[at] = draw(st.integers(0, 255))
-        elif kind == "cut":
-            del found[at:]
-        elif kind == "insert":
-            found[at:at] = draw(st.binary(max_size=8))
-        else:
-            del found[at : at + draw(st.integers(1, 16))]
-    return bytes(found)
 
 
 @pytest.mark.parametrize("name", sorted(SEEDS))

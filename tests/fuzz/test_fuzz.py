@@ -8,34 +8,9 @@ import pytest
 import targets
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from strategies import ODD, damaged
 
 FUZZ = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-# Text that parsers stumble over: nesting, endless numbers, dates, odd keys.
-ODD = st.sampled_from(
-    ["[" * 300, "{" * 300, "9" * 5000, "1979-05-27", "inf", "nan", "-0.0", '"""', "a.b.c.d = 1\n", "[[a]]\n",
-     "[a]\n", "\0", "true", "$sigma", "profile = 3\n", "at = [[]]\n", "chips = 1e400\n", "options = 1\n", "mean = {}\n"]
-)  # fmt: skip
-
-
-@st.composite
-def damaged(draw: st.DrawFn, content: bytes) -> bytes:
-    found = bytearray(content)
-    for _ in range(draw(st.integers(1, 4))):
-        at = draw(st.integers(0, max(len(found) - 1, 0)))
-        kind = draw(st.sampled_from(["set", "cut", "insert", "odd", "drop", "double"]))
-        if kind == "set" and found:
-            found[at] = draw(st.integers(0, 255))
-        elif kind == "cut":
-            del found[at:]
-        elif kind == "insert":
-            found[at:at] = draw(st.binary(max_size=8))
-        elif kind == "odd":
-            found[at:at] = draw(ODD).encode()
-        elif kind == "double":
-            found[at:at] = found[at : at + draw(st.integers(1, 64))]
-        else:
-            del found[at : at + draw(st.integers(1, 16))]
-    return bytes(found)
 
 
 @pytest.mark.parametrize("name", [name for name in targets.TARGETS if name not in ("parquet", "csv", "npz")])

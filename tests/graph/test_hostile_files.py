@@ -16,6 +16,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
+from strategies import damaged
 
 from harden.errors import HardenError, ModelError
 from harden.graph.file import Model
@@ -100,29 +101,6 @@ def exercise(data: bytes, folder: Path) -> None:
     module.analog_weights()
 
 
-@st.composite
-def damaged_bytes(draw: st.DrawFn) -> bytes:
-    """A real file with bytes flipped, cut out, doubled, or overwritten."""
-    data = bytearray(draw(st.sampled_from(originals())))
-    for _ in range(draw(st.integers(1, 4))):
-        at = draw(st.integers(0, len(data) - 1))
-        length = draw(st.integers(1, 12))
-        kind = draw(st.sampled_from(["flip", "cut", "double", "noise", "end"]))
-        if kind == "flip":
-            data[at] ^= 1 << draw(st.integers(0, 7))
-        elif kind == "cut":
-            del data[at : at + length]
-        elif kind == "double":
-            data[at:at] = data[at : at + length]
-        elif kind == "noise":
-            data[at : at + length] = draw(st.binary(min_size=length, max_size=length))
-        else:
-            del data[at:]
-        if not data:
-            break
-    return bytes(data)
-
-
 NUMBERS = [-(2**63), -(2**31), -7, -1, 0, 1, 2, 3, 100, 2**20, 2**31, 2**40, 2**63 - 1]
 
 
@@ -163,7 +141,7 @@ def tamper(message: object, choice: random.Random, names: list[str]) -> bool:
 
 
 @settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
-@given(damaged_bytes())
+@given(st.deferred(lambda: st.sampled_from(originals())).flatmap(damaged))
 def test_damaged_bytes(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     with contextlib.suppress(HardenError):
         exercise(data, tmp_path_factory.getbasetemp())
