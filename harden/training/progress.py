@@ -99,7 +99,10 @@ class Progress:
 
     def complete(self) -> None:
         """The last step and the last selection are done: what remains is no training, and starts from here."""
-        self._good, self._pending = Snapshot(self._values(), self._tensors.copy(), self.best), None
+        self._pending = None
+        if self._stored is not None and self._stored.progress == self._values():
+            return  # resumed from this moment; writing it again would let a run that is killed soon get nowhere
+        self._good = Snapshot(self._values(), self._tensors.copy(), self.best)
         self._write(force=True)
 
     def keep(self) -> None:

@@ -134,9 +134,10 @@ def test_an_interrupted_run_keeps_its_last_good_step(model, clouds, plan, tmp_pa
 def test_a_finished_training_is_not_done_again(model, clouds, plan, tmp_path):
     file = tmp_path / "checkpoint.safetensors"
     first = train(model, clouds(), clouds(99, seed=1), plan(), checkpoint=file)
-    steps = []
+    steps, written = [], file.stat()
     again = train(model, clouds(), clouds(99, seed=1), plan(), on_step=steps.append, checkpoint=file)
     assert not steps
+    assert (file.stat().st_ino, file.stat().st_mtime_ns) == (written.st_ino, written.st_mtime_ns)
     assert again.history == first.history
     assert all(torch.equal(again.weights[name], value) for name, value in first.weights.items())
 
