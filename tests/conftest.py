@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,3 +21,16 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"shared data absent: {folder} (set HARDEN_SHARED_DATA)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def command() -> Iterator[Callable[..., Any]]:
+    """The command line: ``command(folder, "eval", ...)`` gives a :class:`forked.Done`."""
+    import forked
+
+    if not forked.AVAILABLE:
+        yield forked.run_afresh
+        return
+    zygote = forked.Zygote()
+    yield zygote.run
+    zygote.close()

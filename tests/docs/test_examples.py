@@ -11,7 +11,9 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,18 +68,11 @@ def test_the_matcher_can_fail() -> None:
     assert not matches("a\nb", "a\nc")
 
 
-def run(command: str, folder: Path, promised: str) -> None:
-    words = shlex.split(command)
-    assert words[0] == "harden", command
-    done = subprocess.run(
-        [sys.executable, "-m", "harden", *words[1:]],
-        cwd=folder,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        check=False,
-    )
-    assert matches(promised, done.stdout), f"$ {command}\n{done.stdout}\n--- promised\n{promised}"
+def run(harden: Callable[..., Any], line: str, folder: Path, promised: str) -> None:
+    words = shlex.split(line)
+    assert words[0] == "harden", line
+    done = harden(folder, *words[1:], together=True)
+    assert matches(promised, done.out), f"$ {line}\n{done.out}\n--- promised\n{promised}"
 
 
 def run_python(block: str, folder: Path) -> None:
@@ -94,15 +89,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/index.md"])
-def test_the_commands_print_what_the_page_says(page: str, folder: Path) -> None:
+def test_the_commands_print_what_the_page_says(page: str, folder: Path, command: Callable[..., Any]) -> None:
     found = commands(ROOT / page)
     assert found
-    for command, promised in found:
-        words = shlex.split(command)
+    for line, promised in found:
+        words = shlex.split(line)
         if words[0] == "cd":
             folder = folder / words[1]
             continue
-        run(command, folder, promised)
+        run(command, line, folder, promised)
 
 
 @pytest.fixture
@@ -126,12 +121,12 @@ def test_python_on_a_page_runs_from_top_to_bottom(page: str, prepared: Path) -> 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", TUTORIALS)
-def test_a_tutorial_can_be_followed(page: str, prepared: Path) -> None:
+def test_a_tutorial_can_be_followed(page: str, prepared: Path, command: Callable[..., Any]) -> None:
     """Its Python first, then its commands; they are written in this order on every page."""
     for block in python_blocks(ROOT / "docs" / "tutorials" / page):
         run_python(block, prepared)
-    for command, promised in commands(ROOT / "docs" / "tutorials" / page):
-        run(command, prepared, promised)
+    for line, promised in commands(ROOT / "docs" / "tutorials" / page):
+        run(command, line, prepared, promised)
 
 
 @pytest.mark.slow

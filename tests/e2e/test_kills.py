@@ -8,23 +8,21 @@ in tests/training/test_checkpoints.py.
 from __future__ import annotations
 
 import json
-import os
 import random
 import shlex
 import shutil
 import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from forked import AVAILABLE, Zygote
 
 from harden.data.embedded import FILES, content
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="needs fork and pidfd (Linux)")
+pytestmark = pytest.mark.skipif(not AVAILABLE, reason="needs fork and pidfd (Linux)")
 
 FIT = [
     "fit", "digits_cnn.onnx", "--data", "train.npz", "--test", "test.npz", "--profile", "gaussian:sigma=0.2",
@@ -48,29 +46,15 @@ PHASES = {
 }  # fmt: skip
 
 
-class Zygote:
-    """The process that forks."""
-
-    def __init__(self) -> None:
-        script = str(Path(__file__).with_name("zygote.py"))
-        self._process = subprocess.Popen([sys.executable, script], stdin=-1, stdout=-1, text=True)
-        assert self._process.stdout is not None
-        assert self._process.stdout.readline() == "ready\n"
-
-    def __call__(self, folder: Path, arguments: list[str], **end: Any) -> dict[str, Any]:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps({"folder": str(folder), "arguments": arguments, **end}) + "\n")
-        self._process.stdin.flush()
-        return json.loads(self._process.stdout.readline())
-
-    def close(self) -> None:
-        self._process.communicate(timeout=60)
+def call(zygote: Zygote, folder: Path, arguments: list[str], **end: Any) -> dict[str, Any]:
+    """Run the command line; the file ``out`` gets what this run printed."""
+    (folder / "out").unlink(missing_ok=True)
+    return zygote.ask(folder, arguments, out="out", err="out", **end)
 
 
 @pytest.fixture(scope="module")
 def zygote() -> Iterator[Zygote]:
-    started = Zygote()
+    started = Zygote("--short")
     yield started
     started.close()
 
@@ -111,7 +95,7 @@ def phase(run: Path) -> str:
 
 
 def unbroken(zygote: Zygote, folder: Path, arguments: list[str]) -> tuple[dict[str, Any], float]:
-    done = zygote(fresh(folder), arguments)
+    done = call(zygote, fresh(folder), arguments)
     assert done["code"] == 0, (folder / "out").read_text()
     return result(folder / "run"), done["seconds"]
 
@@ -123,12 +107,12 @@ def kill_many(zygote: Zygote, folder: Path, arguments: list[str], kills: int, ch
     while seen.total() < kills:
         here = fresh(folder / "killed")
         for _ in range(min(chain, kills - seen.total())):
-            done = zygote(here, arguments, kill_after=chance.uniform(0, seconds))
+            done = call(zygote, here, arguments, kill_after=chance.uniform(0, seconds))
             if not done["killed"]:
                 assert done["code"] == 0, (here / "out").read_text()
                 break
             seen[phase(here / "run")] += 1
-        done = zygote(here, arguments)
+        done = call(zygote, here, arguments)
         assert done["code"] == 0, (here / "out").read_text()
         assert result(here / "run") == expected, seen
     return seen
@@ -143,14 +127,14 @@ def test_ctrl_c_ends_a_training_with_the_command_that_resumes_it(zygote: Zygote,
     here = fresh(tmp_path / "interrupted")
     done: dict[str, Any] = {"code": None}
     for seconds in (4.0, 8.0, 16.0, 2.0, 1.0):  # the first that meets the run at work
-        done = zygote(here, FIT, kill_after=seconds, signal=int(signal.SIGINT))
+        done = call(zygote, here, FIT, kill_after=seconds, signal=int(signal.SIGINT))
         if done["code"] == 130:
             break
         fresh(here)
     assert done["code"] == 130
     last = (here / "out").read_text().splitlines()[-1]
     assert last == f"interrupted; to resume: harden {shlex.join(FIT)}"
-    assert zygote(here, FIT)["code"] == 0, (here / "out").read_text()
+    assert call(zygote, here, FIT)["code"] == 0, (here / "out").read_text()
     result(here / "run")
 
 
@@ -179,12 +163,12 @@ def test_death_before_every_write_that_makes_a_file_durable(
     here = fresh(tmp_path / "killed")
     number, kills = 0, 0
     while True:
-        done = zygote(here, arguments, kill_at=number)
+        done = call(zygote, here, arguments, kill_at=number)
         if not done["killed"]:
             break
         kills += 1
         assert kills < 1000, f"no headway: {phase(here / 'run')}"
-        number = number + 1 if number < 20 else 3  # far enough to get on, and again from the front
+        number = number + 1 if number < 40 else 3  # beyond what a stage writes in a row, and again from the front
     assert done["code"] == 0, (here / "out").read_text()
     assert result(here / "run") == expected
     assert kills > 10

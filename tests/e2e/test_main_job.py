@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +12,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from forked import AVAILABLE
 from onnx import numpy_helper
 
 FIT = ("fit", "digits_cnn.onnx", "--out", "a", "--json")
@@ -124,19 +121,13 @@ def test_two_runs_with_one_seed_are_identical_but_for_times(
         assert (folder / "a" / name).read_bytes() == (prepared / "b" / name).read_bytes(), name
 
 
+@pytest.mark.skipif(not AVAILABLE, reason="needs fork and pidfd (Linux)")
 def test_a_killed_run_ends_with_the_same_bits(
     finished: tuple[Path, Any], prepared: Path, command: Callable[..., Any]
 ) -> None:
     folder, done = finished
     for marker in ("trials.before.jsonl", "train.jsonl", "trials.jsonl"):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "harden", *FIT], cwd=prepared, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        end = time.monotonic() + 120
-        while not (prepared / "a" / marker).exists() and process.poll() is None and time.monotonic() < end:
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        assert command(prepared, *FIT, kill_when=f"a/{marker}").code is None
     resumed = command(prepared, *FIT)
     assert resumed.code == 0, resumed.err
     assert without_times(resumed.document) == without_times(done.document)

@@ -1,8 +1,10 @@
-"""A process that has imported everything and runs the command line in forks of itself, so that a kill costs no import.
+"""A process that has imported everything and runs the command line in forks of itself: a command costs no import.
 
-Reads one JSON request a line: ``arguments``, ``folder``, and how the child ends: ``kill_after`` (seconds until SIGKILL
-or ``signal`` from outside), ``kill_at`` (number of the call of fsync or rename before which the child kills itself), or
-neither. Answers one JSON line: ``killed``, ``code``, ``seconds``.
+Reads one JSON request a line: ``arguments``, ``folder``, ``environment``, the files ``out`` and ``err`` that get what
+is printed, and how the child ends: ``kill_after`` (seconds until SIGKILL or ``signal`` from outside), ``kill_when``
+(the file that must be there), ``kill_at`` (number of the call of fsync or rename before which the child kills itself),
+or by itself. Answers one JSON line: ``killed``, ``code``, ``seconds``. With ``--short``, runs have less to do, and
+store it more often.
 """
 
 from __future__ import annotations
@@ -71,15 +73,28 @@ def count_writes(kill_at: int | None, folder: Path) -> None:
 def child(request: dict[str, Any]) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(request["folder"])
-    out = os.open("out", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    os.dup2(out, 1)
-    os.dup2(out, 2)
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    for number, name in ((1, "out"), (2, "err")):
+        os.dup2(os.open(request[name], os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
     if "kill_at" in request:
         count_writes(request["kill_at"], Path(request["folder"]))
     try:
         main(request["arguments"])
     except SystemExit as error:
+        sys.stdout.flush()
+        sys.stderr.flush()
         os._exit(error.code if isinstance(error.code, int) else 1)
+
+
+def ends_by_itself(watched: int, request: dict[str, Any]) -> bool:
+    """Wait for the end of the child, or for the moment at which it is to be killed."""
+    ended: list[int] = []
+    if "kill_when" not in request:
+        ended, _, _ = select.select([watched], [], [], request.get("kill_after"))
+    while "kill_when" in request and not ended and not Path(request["folder"], request["kill_when"]).exists():
+        ended, _, _ = select.select([watched], [], [], 0.01)
+    return bool(ended)
 
 
 def serve(request: dict[str, Any]) -> dict[str, Any]:
@@ -89,8 +104,7 @@ def serve(request: dict[str, Any]) -> dict[str, Any]:
         child(request)
         os._exit(99)
     watched = os.pidfd_open(number)
-    ended, _, _ = select.select([watched], [], [], request.get("kill_after"))
-    if not ended:
+    if not ends_by_itself(watched, request):
         os.kill(number, request.get("signal", signal.SIGKILL))
     status = os.waitpid(number, 0)[1]
     os.close(watched)
@@ -114,7 +128,8 @@ def warm_up() -> None:
 if __name__ == "__main__":
     import_all()
     warm_up()
-    make_runs_short()
+    if sys.argv[1:] == ["--short"]:
+        make_runs_short()
     print("ready", flush=True)
     for line in sys.stdin:
         print(json.dumps(serve(json.loads(line))), flush=True)
