@@ -57,7 +57,7 @@ def kind_of_output(model: Model, data: Dataset, first: np.ndarray) -> Kind:
         f"the model's first output '{name}' has shape {list(shape)}, that is {width} numbers an example, but "
         f"{data.source} has {data.classes} classes: they are not logits of these classes",
         where=model.source,
-        fix="Use the data the model was trained for, or a model for these classes",
+        fix="Use the data the model was trained for, or harden fit --new-head, which gives it a last layer for yours",
     )
 
 

@@ -11,6 +11,7 @@ from harden.data.dataset import Dataset
 from harden.evaluation.evaluate import evaluate
 from harden.evaluation.plan import Condition
 from harden.graph.file import Model
+from harden.pipeline.progress import Notify, silent
 
 CHIPS = 20
 
@@ -26,6 +27,7 @@ def add_column_baseline(
     digital: tuple[str, ...] = (),
     chips: int = CHIPS,
     trials: Path | None = None,
+    notify: Notify = silent,
 ) -> None:
     """Put ``column_baseline`` into each entry whose profile refers to the largest weight of the tensor.
 
@@ -42,6 +44,7 @@ def add_column_baseline(
         digital: Globs of tensors kept off the crossbars.
         chips: Chips of the run; at most 20 are used.
         trials: The run's own log; the logs of these chips lie beside it, so that a killed run resumes.
+        notify: Told of progress.
     """
     count = min(chips, CHIPS)
     for number, (entry, condition) in enumerate(zip(document["profiles"], conditions, strict=True)):
@@ -60,6 +63,7 @@ def add_column_baseline(
             seed=seed,
             threads=threads,
             digital=digital,
+            progress=lambda done, total: notify("chips with a scale a column", done, total),
             trials=None if trials is None else trials.with_name(f"trials.column-{number}.jsonl"),
         ).document
         entry["column_baseline"] = {"chips": count, "accuracy": found["profiles"][0]["accuracy"]}

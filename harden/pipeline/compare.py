@@ -45,7 +45,7 @@ def compare(settings: CompareSettings, notify: Notify = silent) -> dict[str, Any
     Raises:
         HardenError: See harden.errors for which and the exit codes.
     """
-    models, conditions = open_models(settings)
+    models, conditions = open_models(settings, notify)
     with opened(settings.engine, settings.workers) as engine:
         documents = _evaluated(settings, models, conditions, notify, engine)
     document = {
@@ -60,7 +60,9 @@ def compare(settings: CompareSettings, notify: Notify = silent) -> dict[str, Any
     return document
 
 
-def open_models(settings: CompareSettings) -> tuple[dict[str, tuple[Model, Dataset]], tuple[Condition, ...]]:
+def open_models(
+    settings: CompareSettings, notify: Notify = silent
+) -> tuple[dict[str, tuple[Model, Dataset]], tuple[Condition, ...]]:
     """Open and check what ``harden compare`` works on: by name a model and the data in its form, and the noise."""
     check_settings(settings, "profile", "data")
     sources = (settings.model, *settings.others)
@@ -69,9 +71,9 @@ def open_models(settings: CompareSettings) -> tuple[dict[str, tuple[Model, Datas
     conditions = open_conditions(settings.profile, settings.at, drawn_on(settings))
     models = {}
     for name, source in zip(_names(sources), sources, strict=True):
-        model = _opened(source, settings)
+        model = _opened(source, settings, notify)
         check_digital(model, settings.digital)
-        models[name] = model, open_data(settings.data, model, settings)
+        models[name] = model, open_data(settings.data, model, settings, notify)
     return models, conditions
 
 
@@ -102,9 +104,9 @@ def _evaluated(
     return documents
 
 
-def _opened(source: str, settings: CompareSettings) -> Model:
+def _opened(source: str, settings: CompareSettings, notify: Notify) -> Model:
     """One of the models; ``--weights`` and ``--pretrained`` are for those of timm."""
-    return model_of(settings, source) if source.startswith("timm:") else open_model(source)
+    return model_of(settings, source, notify) if source.startswith("timm:") else open_model(source)
 
 
 def _names(sources: tuple[str, ...]) -> list[str]:

@@ -22,7 +22,7 @@ from harden.pipeline.fit import run_folder
 from harden.pipeline.hardening import training_plan
 from harden.pipeline.inputs import thread_count
 from harden.pipeline.prepare import Prepared, prepare
-from harden.pipeline.progress import Notify, silent
+from harden.pipeline.progress import Notify, silent, stage
 from harden.report.words import clean, duration
 from harden.settings import CompareSettings, EvalSettings, FitSettings, Settings, origin
 
@@ -44,12 +44,7 @@ def dry_run(settings: Settings, notify: Notify = silent) -> dict[str, Any]:
     Raises:
         HardenError: Whatever the command itself would refuse before its first step.
     """
-    notify("timing a few steps and chips", 0, 1)
-    if isinstance(settings, FitSettings):
-        found = _fit(settings)
-    else:
-        found = _chips(settings)
-    notify("timing a few steps and chips", 1, 1)
+    found = _fit(settings, notify) if isinstance(settings, FitSettings) else _chips(settings, notify)
     seconds = {stage: value for stage, value in found.pop("seconds").items() if value}
     repeats = settings.seeds if isinstance(settings, FitSettings) else 1
     return {
@@ -104,13 +99,14 @@ def dry_run_text(document: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _fit(settings: FitSettings) -> dict[str, Any]:
-    prepared = prepare(settings)
+def _fit(settings: FitSettings, notify: Notify) -> dict[str, Any]:
+    prepared = prepare(settings, notify)
     plan, steps, training = None, None, None
     if prepared.kind != "transform" and prepared.training is not None and prepared.validation is not None:
         plan = training_plan(prepared)
         pilot = replace(plan, method="noise", options={}) if prepared.kind == "recipe" else plan
-        pace = measure_pace(pilot, prepared.model, prepared.training, prepared.validation)
+        with stage(notify, "timing a few steps"):
+            pace = measure_pace(pilot, prepared.model, prepared.training, prepared.validation)
         steps, training = plan.total_steps(len(prepared.training)), settings.budget
         if settings.budget is None:
             training = steps * pace.step_s + pace.other_s
@@ -118,7 +114,8 @@ def _fit(settings: FitSettings) -> dict[str, Any]:
             steps = max(0, int((settings.budget - pace.other_s) / pace.step_s))
     seconds: dict[str, float | None] = {"training": training}
     if prepared.test is not None:
-        seconds |= _trials(prepared)
+        with stage(notify, "timing a few chips"):
+            seconds |= _trials(prepared)
         if settings.controls and training is not None:
             seconds["controls"] = 2 * (training + (seconds["chips before"] or 0.0))
     named = {"training": prepared.training, "validation": prepared.validation, "test": prepared.test}
@@ -155,18 +152,19 @@ def _trials(prepared: Prepared) -> dict[str, float | None]:
     }
 
 
-def _chips(settings: Settings) -> dict[str, Any]:
+def _chips(settings: Settings, notify: Notify) -> dict[str, Any]:
     """Of ``harden eval`` and ``harden compare``: every model on every condition."""
     threads = thread_count(settings)
     if isinstance(settings, CompareSettings):
-        opened, conditions = open_models(settings)
+        opened, conditions = open_models(settings, notify)
     else:
         assert isinstance(settings, EvalSettings)
-        model, data, conditions = prepare_evaluation(settings)
+        model, data, conditions = prepare_evaluation(settings, notify)
         opened = {Path(settings.model).name: (model, data)}
     seconds: dict[str, float | None] = {}
     for name, (model, data) in opened.items():
-        setup_s, image_s = _pace(model, conditions[:1], data, threads, settings.digital)
+        with stage(notify, "timing a few chips"):
+            setup_s, image_s = _pace(model, conditions[:1], data, threads, settings.digital)
         seconds[f"chips of {name}"] = setup_s + len(conditions) * settings.chips * len(data) * image_s
     data = next(iter(opened.values()))[1]
     return {

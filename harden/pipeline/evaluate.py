@@ -44,20 +44,20 @@ def evaluate(settings: EvalSettings, notify: Notify = silent) -> dict[str, Any]:
     Raises:
         HardenError: See harden.errors for which and the exit codes.
     """
-    model, data, conditions = prepare_evaluation(settings)
+    model, data, conditions = prepare_evaluation(settings, notify)
     with opened(settings.engine, settings.workers) as engine:
         return _evaluated(settings, model, data, conditions, notify, engine)
 
 
-def prepare_evaluation(settings: EvalSettings) -> tuple[Model, Dataset, tuple[Condition, ...]]:
+def prepare_evaluation(settings: EvalSettings, notify: Notify = silent) -> tuple[Model, Dataset, tuple[Condition, ...]]:
     """Open and check what ``harden eval`` works on; nothing is written."""
     check_settings(settings, "profile", "data")
     conditions = _conditions(settings)
-    model = model_of(settings)
+    model = model_of(settings, notify=notify)
     if settings.copies:
         check_copies(conditions[0].copies, model.analog_weights(settings.digital))
     check_digital(model, settings.digital)
-    data = open_data(settings.data, model, settings)
+    data = open_data(settings.data, model, settings, notify)
     return model, data, conditions
 
 

@@ -48,7 +48,7 @@ def fit(settings: FitSettings, notify: Notify = silent) -> dict[str, Any]:
 
 
 def _once(settings: FitSettings, notify: Notify) -> dict[str, Any]:
-    prepared = prepare(settings)
+    prepared = prepare(settings, notify)
     if not distributed.first():
         follow(prepared.model, prepared.training, prepared.validation)
         return {}
@@ -107,6 +107,7 @@ def _run(prepared: Prepared, folder: Path, notify: Notify) -> dict[str, Any]:
             digital=prepared.digital,
             chips=prepared.settings.chips,
             trials=folder / "trials.jsonl",
+            notify=notify,
         )
     prepared, protection = with_protection(prepared, folder, notify)
     hardened, training = harden_model(prepared, folder, notify)

@@ -19,7 +19,7 @@ from harden.graph.file import Model
 from harden.pipeline.budget import steps_within
 from harden.pipeline.clamping import with_clamps
 from harden.pipeline.prepare import Prepared
-from harden.pipeline.progress import Notify
+from harden.pipeline.progress import Notify, stage
 from harden.pipeline.tracking import tracked
 from harden.pipeline.verification import save_verified
 from harden.settings import WHERE, FitSettings
@@ -33,6 +33,7 @@ from harden.training.plan import Trained, TrainingPlan
 # A recipe chooses among training runs and has the signature of one.
 TRAINERS = {"objective": train, "recipe": auto}
 _RECORD = "training.json"
+_AFTER_TRAINING = "batch norms under noise"
 _CHECKED_EXAMPLES = 16
 _TRANSFORM_EXAMPLES = 4096
 _TRANSFORM_BATCH = 128
@@ -66,7 +67,8 @@ def harden_model(prepared: Prepared, folder: Path, notify: Notify) -> tuple[Mode
     made["levers"] |= clamps
     hardened = hardened.with_metadata(_metadata(prepared))
     write_atomic(folder / "model.safetensors", save(weights))
-    made["check"] = save_verified(hardened, prepared.examples(_CHECKED_EXAMPLES), folder, digital=prepared.digital)
+    with stage(notify, "verifying the file"):
+        made["check"] = save_verified(hardened, prepared.examples(_CHECKED_EXAMPLES), folder, digital=prepared.digital)
     made["sha256"] = hardened.sha256
     write_atomic(record, json.dumps(made, indent=1) + "\n")
     return hardened, made
@@ -96,15 +98,21 @@ def _trained(prepared: Prepared, folder: Path, notify: Notify) -> tuple[Model, d
             append_line(log, record)
             track(record)
 
+        def tell(done: int, total: int, _: float | None) -> None:
+            notify("training", done, total)
+            if done >= total:
+                notify(_AFTER_TRAINING, 0, 1)
+
         trained = run(
             prepared.model,
             prepared.training,
             prepared.validation,
             plan,
             on_step=keep,
-            on_progress=lambda done, total, _: notify("training", done, total),
+            on_progress=tell,
             checkpoint=folder / "checkpoint.safetensors",
         )
+    notify(_AFTER_TRAINING, 1, 1)
     return trained.model, _tensors(trained.weights), _told(trained, prepared, log)
 
 
@@ -134,22 +142,21 @@ def _memory(divisions: Any) -> dict[str, str]:
 
 def _transformed(prepared: Prepared, folder: Path, notify: Notify) -> tuple[Model, dict[str, Any], dict[str, Any]]:
     method = methods.load(prepared.settings.method, prepared.settings.options)
-    notify("transforming", 0, 1)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(prepared.threads)
-    try:
-        done = method.apply(
-            prepared.model,
-            _batches(prepared),
-            prepared.noise[0].profile,
-            at_s=prepared.noise[0].at_s,
-            digital=prepared.digital,
-            seed=prepared.settings.seed,
-            allow_new_nodes=prepared.settings.allow_new_nodes,
-        )
-    finally:
-        torch.set_num_threads(threads)
-    notify("transforming", 1, 1)
+    with stage(notify, "transforming"):
+        threads = torch.get_num_threads()
+        torch.set_num_threads(prepared.threads)
+        try:
+            done = method.apply(
+                prepared.model,
+                _batches(prepared),
+                prepared.noise[0].profile,
+                at_s=prepared.noise[0].at_s,
+                digital=prepared.digital,
+                seed=prepared.settings.seed,
+                allow_new_nodes=prepared.settings.allow_new_nodes,
+            )
+        finally:
+            torch.set_num_threads(threads)
     weights = done.model.module().export_weights()
     return done.model, _tensors(weights), {"levers": {prepared.method: dict(done.record)}}
 

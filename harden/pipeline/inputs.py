@@ -19,6 +19,7 @@ from harden.evaluation.plan import Condition
 from harden.graph.analog import is_digital
 from harden.graph.file import Model
 from harden.noise.profile import Profile
+from harden.pipeline.progress import Notify, silent, stage
 from harden.runtime.sessions import Session, choose_device
 from harden.settings import FitSettings, Settings
 
@@ -66,14 +67,13 @@ def open_model(
     return Model.load(source)
 
 
-def model_of(settings: Settings, source: str | None = None) -> Model:
+def model_of(settings: Settings, source: str | None = None, notify: Notify = silent) -> Model:
     """The model that a command's settings name, or another of its ``source``s under the same flags."""
-    return open_model(
-        source or settings.model,
-        weights=settings.weights,
-        pretrained=settings.pretrained,
-        input_size=settings.input_size,
-    )
+    source = source or settings.model
+    with stage(notify, f"opening {Path(source).name}"):
+        return open_model(
+            source, weights=settings.weights, pretrained=settings.pretrained, input_size=settings.input_size
+        )
 
 
 def open_preprocess(model: Model, settings: Settings) -> Preprocess:
@@ -128,10 +128,22 @@ def _collect(call: Callable[[], T], failures: list[HardenError]) -> T | None:
         return None
 
 
-def open_data(source: str, model: Model, settings: Settings) -> Dataset:
+def open_data(source: str, model: Model, settings: Settings, notify: Notify = silent) -> Dataset:
     """Examples to evaluate a model on; with ``--objective match`` labels are left out, and outputs are compared."""
     preprocess, labelled = open_preprocess(model, settings), settings.objective == "labels"
-    return Dataset.open(source, preprocess, limit=settings.limit, labelled=labelled, inputs=input_names(model))
+    return Dataset.open(
+        source,
+        preprocess,
+        limit=settings.limit,
+        labelled=labelled,
+        progress=reading(source, notify),
+        inputs=input_names(model),
+    )
+
+
+def reading(source: str, notify: Notify) -> Callable[[int, int], None]:
+    """What tells how much of a data set is read."""
+    return lambda done, total: notify(f"reading {Path(source).name}", done, total)
 
 
 def input_names(model: Model) -> tuple[str, ...]:
@@ -140,7 +152,12 @@ def input_names(model: Model) -> tuple[str, ...]:
 
 
 def open_training_data(
-    settings: FitSettings, preprocess: Preprocess, inputs: tuple[str, ...] = (), *, labelled: bool = True
+    settings: FitSettings,
+    preprocess: Preprocess,
+    inputs: tuple[str, ...] = (),
+    *,
+    labelled: bool = True,
+    notify: Notify = silent,
 ) -> tuple[Dataset, Dataset, Dataset | None]:
     """The examples to train on, to select by, and to report on.
 
@@ -151,6 +168,7 @@ def open_training_data(
         preprocess: How examples become inputs.
         inputs: Names of the model's inputs.
         labelled: Whether labels are demanded; where not, they are used if there are any.
+        notify: Told how much is read.
 
     Returns:
         Training, validation, and test data; the last is ``None`` without ``--test``.
@@ -158,7 +176,9 @@ def open_training_data(
 
     def opened(source: str) -> Dataset:
         try:
-            return Dataset.open(source, preprocess, limit=settings.limit, inputs=inputs)
+            return Dataset.open(
+                source, preprocess, limit=settings.limit, progress=reading(source, notify), inputs=inputs
+            )
         except DataError:
             if labelled:
                 raise

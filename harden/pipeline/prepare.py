@@ -27,6 +27,8 @@ from harden.pipeline.inputs import (
     open_training_data,
     thread_count,
 )
+from harden.pipeline.new_head import with_new_head
+from harden.pipeline.progress import Notify, silent
 from harden.runtime.examples import find_inputs
 from harden.settings import FitSettings
 from harden.training.lead import Trainer
@@ -94,17 +96,22 @@ class Prepared:
         return Feed(self.model, data.subset(np.arange(min(count, len(data))))).head(count)
 
 
-def prepare(settings: FitSettings) -> Prepared:
+def prepare(settings: FitSettings, notify: Notify = silent) -> Prepared:
     """Open and check the model, the noise and the data; nothing is written.
+
+    Args:
+        settings: What to harden, and how.
+        notify: Called with stage, done and total.
 
     Raises:
         HardenError: Anything is missing, unreadable, or does not fit together.
     """
-    check_settings(settings, "profile", *(["data"] if methods.needs_data(settings.method) else []))
+    needs_data = methods.needs_data(settings.method) or settings.new_head
+    check_settings(settings, "profile", *(["data"] if needs_data else []))
     method = methods.load(settings.method, settings.options)
     device = drawn_on(settings)
     conditions = open_conditions(settings.profile, settings.at, device)
-    model = model_of(settings)
+    model = model_of(settings, notify=notify)
     check_digital(model, settings.digital)
     if settings.fold_bn:
         model = fold_batch_norms(model)
@@ -112,7 +119,11 @@ def prepare(settings: FitSettings) -> Prepared:
     if settings.data:
         preprocess = open_preprocess(model, settings)
         labelled = method.kind != "transform" and settings.objective == "labels"
-        training, validation, test = open_training_data(settings, preprocess, input_names(model), labelled=labelled)
+        training, validation, test = open_training_data(
+            settings, preprocess, input_names(model), labelled=labelled, notify=notify
+        )
+        if settings.new_head:
+            model = with_new_head(model, training, seed=settings.seed, threads=thread_count(settings), notify=notify)
         check_fits(model, training, test or validation)
         model = with_preprocess(model, preprocess)
         test = test or validation

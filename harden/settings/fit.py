@@ -50,6 +50,9 @@ class FitSettings(Settings):
     allow_new_nodes: bool = Field(
         False, description="allow nodes in the graph that it did not have: clamps, a Mul per channel for rescale"
     )
+    new_head: bool = Field(
+        False, description="first give the model a new last layer for the classes of --data, fitted without noise"
+    )
     fold_bn: bool = Field(False, description="fold batch norms into the weights first, as the deployed file has them")
     seeds: int = Field(1, ge=1, description="repeat the run with so many seeds, each in a folder of its own")
     batch_norm_reestimation: Literal["auto", "on", "off"] = Field(
