@@ -6,16 +6,15 @@ from pathlib import Path
 
 import click
 
-from harden.cli.screen import Screen, show
+from harden.cli.screen import Answer, Screen, answer_options
 
 
 @click.command("demo")
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("harden-demo"), help="folder  [default: harden-demo]"
 )
-@click.option("-q", "--quiet", is_flag=True, help="no progress")
-@click.option("--json", "as_json", is_flag=True, help="one JSON document on stdout")
-def command(out: Path, quiet: bool, as_json: bool) -> None:
+@answer_options
+def command(out: Path, answer: Answer) -> None:
     """Harden a small network of ours on embedded data, and show what it gained.
 
     \b
@@ -24,6 +23,6 @@ def command(out: Path, quiet: bool, as_json: bool) -> None:
     from harden.pipeline.demo import demo
     from harden.report.terminal import summary
 
-    with Screen(quiet) as screen:
+    with Screen(answer.quiet, answer.verbose) as screen:
         document = demo(out, screen)
-    show(document, as_json, f"{summary(document)}\nreport: {out / 'run' / 'report.html'}")
+    answer.show(document, f"{summary(document)}\nreport: {out / 'run' / 'report.html'}")

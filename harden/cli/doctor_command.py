@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import click
 
-from harden.cli.screen import show
+from harden.cli.screen import Answer, answer_options
 
 _UNHEALTHY = 5
 
 
 @click.command("doctor")
-@click.option("--json", "as_json", is_flag=True, help="one JSON document on stdout")
-def command(as_json: bool) -> int:
+@answer_options
+def command(answer: Answer) -> int:
     """Check this machine: versions, cores, GPUs, optional packages, and that noise reaches ONNX Runtime.
 
     \b
@@ -20,5 +20,5 @@ def command(as_json: bool) -> int:
     from harden.pipeline.doctor import doctor, doctor_text
 
     document = doctor()
-    show(document, as_json, doctor_text(document))
+    answer.show(document, doctor_text(document))
     return 0 if document["healthy"] else _UNHEALTHY

@@ -6,14 +6,16 @@ from pathlib import Path
 
 import click
 
+from harden.cli.screen import Answer, answer_options
+
 
 @click.command("export")
 @click.argument("model")
 @click.option("--profile", required=True, help="noise profile whose mapping and conductance range are used")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="file to write: .npz or .csv")
 @click.option("--digital", multiple=True, help="glob of tensors or nodes that are kept off the crossbars; may repeat")
-@click.option("--json", "as_json", is_flag=True, help="print one JSON document")
-def command(model: str, profile: str, out: Path, digital: tuple[str, ...], as_json: bool) -> None:
+@answer_options
+def command(model: str, profile: str, out: Path, digital: tuple[str, ...], answer: Answer) -> None:
     """Write the target conductances of MODEL's weights, for programming a chip.
 
     \b
@@ -21,7 +23,6 @@ def command(model: str, profile: str, out: Path, digital: tuple[str, ...], as_js
 
     By the profile's mapping, before any noise: G+ and G- in µS for each weight of a differential pair.
     """
-    from harden.cli.screen import show
     from harden.noise.profile import Profile
     from harden.pipeline.conductances import write_conductances
     from harden.pipeline.inputs import check_digital, open_model
@@ -34,4 +35,4 @@ def command(model: str, profile: str, out: Path, digital: tuple[str, ...], as_js
         f"{done['path']}: {done['weights']:,} weights of {done['tensors']} tensors, "
         f"{low:g} to {high:g} {done['unit']}, one scale a {done['reference']}"
     )
-    show(done, as_json, text)
+    answer.show(done, text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from harden.cli.screen import show
+from harden.cli.screen import Answer, answer_options
 
 _CANNOT = 3
 
@@ -14,8 +14,8 @@ _CANNOT = 3
 @click.option("--weights", metavar="FILE", help="checkpoint (safetensors) for timm:NAME")
 @click.option("--input", "inputs", multiple=True, metavar="NAME=SHAPE", help="such as x=1x3x48x320; may repeat")
 @click.option("--digital", multiple=True, metavar="GLOB", help="tensors or nodes kept off the crossbars; may repeat")
-@click.option("--json", "as_json", is_flag=True, help="one JSON document on stdout")
-def command(model: str, weights: str | None, inputs: tuple[str, ...], digital: tuple[str, ...], as_json: bool) -> int:
+@answer_options
+def command(model: str, weights: str | None, inputs: tuple[str, ...], digital: tuple[str, ...], answer: Answer) -> int:
     """Say whether MODEL can be hardened, and which of its weights are noisy.
 
     Runs the file in ONNX Runtime and as a torch module on the same inputs and compares. Exits 3 when it cannot be
@@ -25,8 +25,8 @@ def command(model: str, weights: str | None, inputs: tuple[str, ...], digital: t
     harden inspect resnet20.onnx
     harden inspect detector.onnx --input x=1x3x640x640
     """
-    from harden.pipeline.inspect import inspect, inspect_text
+    from harden.pipeline.inspect import inspect, inspect_text, weights_text
 
     document = inspect(model, weights=weights, inputs=inputs, digital=digital)
-    show(document, as_json, inspect_text(document))
+    answer.show(document, inspect_text(document), weights_text(document["weights"]))
     return 0 if document["trainable"] else _CANNOT

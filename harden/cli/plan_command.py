@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from harden.cli.screen import show
+from harden.cli.screen import Answer, answer_options
 
 
 @click.command("plan")
@@ -15,7 +15,7 @@ from harden.cli.screen import show
 @click.option("--chips", type=int, help="how many chips there will be  [default: as many as are needed]")
 @click.option("--examples", type=int, help="images a chip, for the minutes")
 @click.option("--images-per-second", type=float, help="speed, for the minutes; harden eval prints it")
-@click.option("--json", "as_json", is_flag=True, help="one JSON document on stdout")
+@answer_options
 def command(
     margin: float,
     confidence: float,
@@ -24,7 +24,7 @@ def command(
     chips: int | None,
     examples: int | None,
     images_per_second: float | None,
-    as_json: bool,
+    answer: Answer,
 ) -> None:
     """Say how many chips a wanted certainty needs, how long they take, and what cannot be claimed with them.
 
@@ -46,4 +46,4 @@ def command(
     minutes = document["minutes"]
     lines.append(f"planned: {document['planned']} chips" + ("" if minutes is None else f", {minutes:.1f} minutes"))
     lines += [f"can:    {text}" for text in document["can"]] + [f"cannot: {text}" for text in document["cannot"]]
-    show(document, as_json, "\n".join(lines))
+    answer.show(document, "\n".join(lines))

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from harden.cli.completion import profiles
-from harden.cli.screen import show
+from harden.cli.screen import Answer, answer_options
 
 
 @click.group("profiles")
@@ -21,39 +21,39 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("--json", "as_json", is_flag=True, help="one JSON document on stdout")
-def list_command(as_json: bool) -> None:
+@answer_options
+def list_command(answer: Answer) -> None:
     """Every profile that harden ships, with its source."""
     from harden.pipeline import catalogue
 
     document = {"profiles": catalogue.profiles()}
-    show(document, as_json, catalogue.profiles_text(document["profiles"]))
+    answer.show(document, catalogue.profiles_text(document["profiles"]))
 
 
 @command.command("show")
 @click.argument("name", shell_complete=profiles)
 @click.option("--model", help="say what the noise would do to this model")
 @click.option("--at", "at", metavar="TIME", help="time since programming, such as 1h  [default: the first valid one]")
-@click.option("--json", "as_json", is_flag=True, help="one JSON document on stdout")
-def show_command(name: str, model: str | None, at: str | None, as_json: bool) -> None:
+@answer_options
+def show_command(name: str, model: str | None, at: str | None, answer: Answer) -> None:
     """One profile: its parameters, valid times, citation. NAME may carry values (rram1:sigma_d=0.2) or be a file."""
     from harden.noise.show import text
     from harden.pipeline.catalogue import profile
     from harden.settings import read_seconds
 
     document = profile(name, model, None if at is None else read_seconds(at, "--at"))
-    show(document, as_json, text(document))
+    answer.show(document, text(document))
 
 
 @command.command("check")
 @click.argument("file")
-@click.option("--json", "as_json", is_flag=True, help="one JSON document on stdout")
-def check_command(file: str, as_json: bool) -> None:
+@answer_options
+def check_command(file: str, answer: Answer) -> None:
     """Validate a profile of yours: every problem of FILE at once."""
     from harden.pipeline.profiles import check
 
     document = check(file)
-    show(document, as_json, f"{file}: fine")
+    answer.show(document, f"{file}: fine")
 
 
 @command.command("calibrate")
@@ -63,7 +63,7 @@ def check_command(file: str, as_json: bool) -> None:
 @click.option("--g-max-us", type=float, help="largest conductance, µS  [default: the largest target]")
 @click.option("--g-min-us", type=float, help="smallest conductance, µS  [default: the smallest target]")
 @click.option("--citation", help="where the data come from")
-@click.option("--json", "as_json", is_flag=True, help="one JSON document on stdout")
+@answer_options
 def calibrate_command(
     measurements: Path,
     out: Path | None,
@@ -71,7 +71,7 @@ def calibrate_command(
     g_max_us: float | None,
     g_min_us: float | None,
     citation: str | None,
-    as_json: bool,
+    answer: Answer,
 ) -> None:
     """Fit a profile to MEASUREMENTS, a CSV file with target_us, measured_us and perhaps time_s, device, cell.
 
@@ -81,4 +81,4 @@ def calibrate_command(
     from harden.pipeline.profiles import calibrate, calibrate_text
 
     document = calibrate(measurements, out=out, name=name, g_max_us=g_max_us, g_min_us=g_min_us, citation=citation)
-    show(document, as_json, calibrate_text(document))
+    answer.show(document, calibrate_text(document))

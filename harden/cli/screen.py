@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import click
+
+from harden import __version__
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _PERIOD_S = 30.0
 _SHORT_S = 2.0  # stages that end sooner are not worth a line
@@ -18,6 +25,39 @@ _SHORT_S = 2.0  # stages that end sooner are not worth a line
 def show(document: dict[str, Any], as_json: bool, text: str) -> None:
     """Print the document as JSON, or its text for people."""
     click.echo(json.dumps(document, indent=1) if as_json else text)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How a short command answers: the values of ``--json``, ``-v`` and ``-q``, and when it began."""
+
+    as_json: bool
+    verbose: bool
+    quiet: bool
+    began: float = field(default_factory=time.monotonic)
+
+    def show(self, document: dict[str, Any], text: str, detail: str = "") -> None:
+        """Print the document as JSON, or its text; with ``-v`` the detail, the version and the time it took, too."""
+        show(document, self.as_json, text)
+        if self.verbose and not self.quiet:
+            say(f"{detail}\nharden {__version__}, {time.monotonic() - self.began:.1f} s".lstrip())
+
+
+def answer_options(command: F) -> F:
+    """Add ``--json``, ``-v`` and ``-q``, which arrive as one ``answer``."""
+
+    @functools.wraps(command)
+    def called(*, as_json: bool, verbose: bool, quiet: bool, **others: Any) -> Any:
+        return command(answer=Answer(as_json, verbose, quiet), **others)
+
+    decorated: Any = called
+    for option in (
+        click.option("-q", "--quiet", is_flag=True, help="only the result"),
+        click.option("-v", "--verbose", is_flag=True, help="more detail, the version, and the time it took"),
+        click.option("--json", "as_json", is_flag=True, help="one JSON document on stdout"),
+    ):
+        decorated = option(decorated)
+    return decorated
 
 
 def say(text: str) -> None:

@@ -77,7 +77,7 @@ def fit(
     method: str = "distill",
     options: Mapping[str, Any] | None = None,
     validation: Dataset | None = None,
-    epochs: float = 1.0,
+    epochs: float | None = None,
     seed: int = 0,
     **plan: Any,
 ) -> Fitted:
@@ -90,7 +90,7 @@ def fit(
         method: The method's name; ``harden methods list`` shows them.
         options: The method's hyper-parameters.
         validation: Examples to select by; a stratified tenth of ``data`` when absent.
-        epochs: Passes over the training examples.
+        epochs: Passes over the training examples; one by default, or as many as make 100 steps.
         seed: Root of every random stream.
         **plan: Further fields of ``harden.training.plan.TrainingPlan``, such as ``clip`` or ``lr``.
 

@@ -16,11 +16,13 @@ from harden.graph.file import Model
 from harden.pipeline.environment import environment
 from harden.runtime.canary import canary
 
+# By extra: the package that it brings, and what for.
 _EXTRAS = {
-    "datasets": "data sets of the Hugging Face hub",
-    "ray": "more than one machine",
-    "tensorboard": "fit --track tensorboard",
-    "trackio": "fit --track trackio",
+    "datasets": ("datasets", "data sets of the Hugging Face hub"),
+    "ray": ("ray", "more than one machine"),
+    "sign": ("model_signing", "report --sign"),
+    "tensorboard": ("tensorboard", "fit --track tensorboard"),
+    "trackio": ("trackio", "fit --track trackio"),
 }
 
 
@@ -44,7 +46,7 @@ def doctor() -> dict[str, Any]:
         "environment": environment(cores),
         "cores": cores,
         "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
-        "extras": {name: importlib.util.find_spec(name) is not None for name in _EXTRAS},
+        "extras": {name: importlib.util.find_spec(package) is not None for name, (package, _) in _EXTRAS.items()},
         "canary": answer,
         "healthy": answer["passed"],
     }
@@ -56,7 +58,7 @@ def doctor_text(document: dict[str, Any]) -> str:
     lines.append(f"{'GPUs':<12} {', '.join(document['gpus']) or 'none'}")
     for name, there in document["extras"].items():
         state = "installed" if there else f"not installed: pip install 'harden-onnx[{name}]'"
-        lines.append(f"{name:<12} {state} ({_EXTRAS[name]})")
+        lines.append(f"{name:<12} {state} ({_EXTRAS[name][1]})")
     lines.append(f"{'canary':<12} {document['canary']['detail']}")
     lines.append("all is well" if document["healthy"] else "noise would not be seen here: do not trust an evaluation")
     return "\n".join(lines)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harden.errors import ModelError, SettingsError, UnsupportedError
@@ -111,6 +111,16 @@ def inspect_text(document: dict[str, Any]) -> str:
     lines += [f"  obstacle: {obstacle}" for obstacle in document["obstacles"]]
     lines.append("can be hardened" if document["trainable"] else "cannot be hardened")
     return "\n".join(lines)
+
+
+def weights_text(weights: Sequence[Mapping[str, Any]]) -> str:
+    """Every floating-point tensor, a line each: whether it is noisy, and if not, why."""
+    width = max((len(one["name"]) for one in weights), default=0)
+    return "\n".join(
+        f"  {one['name']:<{width}}  {'x'.join(map(str, one['shape'])) or 'scalar':<14}  "
+        + (f"analog, by {one['op']} {one['node']}" if one["analog"] else f"digital: {one['digital_reason']}")
+        for one in weights
+    )
 
 
 def _size(shape: Sequence[int]) -> int:

@@ -17,7 +17,9 @@ class FitSettings(Settings):
     options: dict[str, Any] = Field(default_factory=dict, description="key=value of the method; may repeat")
     val: str | None = Field(None, description="validation examples; default: a tenth of --data, at most 5,000")
     test: str | None = Field(None, description="examples to validate on, never trained on or selected by")
-    epochs: float = Field(1.0, gt=0, description="passes over the training examples")
+    epochs: float | None = Field(
+        None, gt=0, description="passes over the training examples; default: 1, or what makes 100 steps"
+    )
     budget: Duration | None = Field(None, gt=0, description="time for training and selection, such as 10min")
     lr: float | None = Field(None, gt=0, description="peak learning rate; default: the optimizer's own")
     optimizer: Literal["sgd", "adamw"] = Field("sgd", description="sgd (Nesterov momentum 0.9) or adamw")

@@ -11,6 +11,7 @@ from harden.errors import SettingsError
 
 Switch = Literal["auto", "on", "off"]
 
+FEWEST_STEPS = 100  # by default: an epoch of a small data set hardens nothing
 # Peak learning rates for fine-tuning a pretrained network; see docs/methods.md for the measurements.
 LEARNING_RATES = {"sgd": 0.02, "adamw": 5e-4}
 
@@ -24,7 +25,8 @@ class TrainingPlan:
         options: Its hyper-parameters.
         profiles: Noise profiles with their time since programming in seconds (None: the profile's first). With several,
             the steps take turns, and the selection averages over all.
-        epochs: Passes over the training data, > 0; ignored where ``steps`` is given.
+        epochs: Passes over the training data, > 0; ignored where ``steps`` is given. None: one, or as many as make
+            100 steps where there are few examples.
         steps: Optimizer steps, or None.
         batch_size: Examples a step.
         optimizer: ``"sgd"`` (Nesterov momentum 0.9) or ``"adamw"``.
@@ -67,7 +69,7 @@ class TrainingPlan:
     method: str = "noise"
     options: Mapping[str, Any] = field(default_factory=dict)
     profiles: tuple[tuple[Any, float | None], ...] = ()
-    epochs: float = 1.0
+    epochs: float | None = None
     steps: int | None = None
     batch_size: int = 128
     optimizer: Literal["sgd", "adamw"] = "sgd"
@@ -110,7 +112,7 @@ class TrainingPlan:
         penalties = ("range_penalty", "kurtosis_penalty")
         return [
             (not self.profiles, "profiles: at least one noise profile is needed"),
-            (self.steps is None and not self.epochs > 0, f"epochs={self.epochs}: must be above 0"),
+            (self.epochs is not None and not self.epochs > 0, f"epochs={self.epochs}: must be above 0"),
             (self.steps is not None and self.steps < 1, f"steps={self.steps}: must be at least 1"),
             (self.batch_size < 1, f"batch_size={self.batch_size}: must be at least 1"),
             (self.optimizer not in LEARNING_RATES, f"optimizer={self.optimizer!r}: known are sgd, adamw"),
@@ -151,7 +153,11 @@ class TrainingPlan:
 
     def total_steps(self, examples: int) -> int:
         """Optimizer steps for so many training examples."""
-        return self.steps if self.steps is not None else max(1, round(self.epochs * examples / self.batch_size))
+        if self.steps is not None:
+            return self.steps
+        if self.epochs is not None:
+            return max(1, round(self.epochs * examples / self.batch_size))
+        return max(FEWEST_STEPS, round(examples / self.batch_size))
 
     @property
     def digest(self) -> str:

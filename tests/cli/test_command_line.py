@@ -6,9 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
-from harden.cli import main
+from harden import __version__
+from harden.cli import cli, main
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -33,13 +35,36 @@ def test_help_imports_no_heavy_package() -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize(
-    "command", ["fit", "eval", "compare", "inspect", "profiles", "methods", "plan", "report", "doctor", "demo"]
-)
+COMMANDS = cli.list_commands(click.Context(cli))
+LEAVES = [
+    (name, *inner)
+    for name in COMMANDS
+    for group in [cli.get_command(click.Context(cli), name)]
+    for inner in ([(one,) for one in group.commands] if isinstance(group, click.Group) else [()])
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(capsys, command, "--help")
     assert code == 0
     assert f"harden {command}" in out.split("Usage:")[1].split("\n", 1)[1]
+
+
+@pytest.mark.parametrize("words", [one for one in LEAVES if one != ("report",)], ids=" ".join)
+def test_every_command_speaks_json_and_can_be_verbose_or_quiet(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, out, _ = run(capsys, *words, "--help")
+    assert all(flag in out for flag in ("--json", "-v, --verbose", "-q, --quiet"))
+
+
+def test_verbose_tells_the_version_beside_the_result(capsys: pytest.CaptureFixture[str]) -> None:
+    quiet = run(capsys, "plan", "--margin", "0.01", "--std", "0.04", "-q")
+    code, out, err = run(capsys, "plan", "--margin", "0.01", "--std", "0.04", "-v")
+    assert (code, out) == quiet[:2]
+    assert quiet[2] == ""
+    assert err.startswith(f"harden {__version__}, ")
 
 
 def test_an_unknown_command_is_answered_with_the_near_one(capsys: pytest.CaptureFixture[str]) -> None:

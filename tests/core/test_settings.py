@@ -30,7 +30,7 @@ def test_flags_beat_the_file_and_the_file_beats_the_defaults(tmp_path: Path) -> 
     file = tmp_path / "harden.toml"
     file.write_text('chips = 7\nseed = 3\nprofile = "rram1"\n')
     settings = resolve(FitSettings, {"model": "m.onnx", "seed": "5", "profile": ()}, file)
-    assert (settings.chips, settings.seed, settings.profile, settings.epochs) == (7, 5, ("rram1",), 1.0)
+    assert (settings.chips, settings.seed, settings.profile, settings.epochs) == (7, 5, ("rram1",), None)
 
 
 def test_text_and_native_values_are_the_same() -> None:
