@@ -19,6 +19,7 @@ else:
 DOCS = Path(__file__).resolve().parent
 sys.path.insert(0, str(DOCS))
 
+import make_evidence  # noqa: E402
 import make_methods  # noqa: E402
 
 _PARTS = {"methods": "Methods", "levers": "Levers", "devices": "Devices"}
@@ -55,7 +56,7 @@ def _method(name: str) -> str:
     ]
     lines += [
         "",
-        f"**Evidence.** {_sources(about['source'])} Our own measurements: [results](../results.md) and",
+        f"**Evidence.** {_sources(about['source'])} Our own figures are [below](#measured); more of them in",
         "[methods](../methods.md#what-was-measured).",
         "",
     ]
@@ -66,6 +67,7 @@ def _method(name: str) -> str:
         "",
     ]
     lines += ["## What it does", "", prose, "", "## Options", "", *make_methods._options(about["options"])]
+    lines += ["## Measured", "", *make_evidence.of_method(name)]
     return "\n".join(lines) + "\n"
 
 
@@ -88,6 +90,7 @@ def _lever(name: str, one: dict[str, str]) -> str:
         "",
         f"**Evidence.** {one['evidence'][0].upper() + one['evidence'][1:]}",
     ]
+    lines += ["", "## Measured", "", "Pairs of runs that differ in this lever alone.", *make_evidence.of_lever(name)]
     return "\n".join([*lines, "", "All levers side by side, with their defaults: [levers](../levers.md).", ""])
 
 
@@ -117,6 +120,10 @@ def _device(name: str) -> str:
             "```",
             "",
             "What the stages and knobs mean: [profiles](../profiles.md).",
+            "",
+            "## Measured",
+            "",
+            *make_evidence.of_device(name),
             "",
         ]
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 from pathlib import Path
 from types import ModuleType
@@ -38,3 +39,39 @@ def test_every_page_says_when_at_what_cost_and_why(site: ModuleType) -> None:
             assert text.count(words) == 1, (path, words)
         # "None" only as the first word of an answer; elsewhere it would be a value that leaked out of Python.
         assert not re.search(r"(?<!\*\* )\bNone\b", text.split("## ")[0]), path
+
+
+def test_figures_are_those_of_the_results(site: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    evidence, results = site.make_evidence, site.make_evidence.make_results
+    cells = {
+        "as given": [0.2, 0.3],
+        "noise-free fine-tuning": [0.3],
+        "noise": [0.5],
+        "noise + clip": [0.75],
+        "the same, clip at 1.5": [0.9],
+    }
+    lines = [
+        {"method": name, "profile": "gaussian:sigma=0.1", "seed": seed, "mean": mean, "min": mean - 0.1}
+        for name, means in cells.items()
+        for seed, mean in enumerate(means)
+    ]
+    (tmp_path / "effectiveness-quick.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    monkeypatch.setattr(results, "RESULTS", tmp_path)
+    evidence._tasks.cache_clear()
+    try:
+        (row,) = [line for line in evidence.of_method("noise") if "| noise + clip |" in line]
+        # It, the network as given (two seeds), the control, the default.
+        assert row.endswith("| 75.0 (65.0) | 25.0 (10.0, n = 2) | 30.0 (20.0) | 90.0 (80.0) |")
+        pairs = [line for line in evidence.of_lever("clip") if "| noise |" in line]
+        assert [line.split(" | ", 2)[2] for line in pairs] == [
+            "clip 2.0: 75.0 (65.0) | clip off: 50.0 (40.0) | +25.0 |"
+        ]
+        assert "Not measured" in evidence.of_lever("noise-ramp")[0]
+        assert len([line for line in evidence.of_device("gaussian") if "gaussian:sigma=0.1" in line]) == 1
+        assert "Not measured" in evidence.of_device("pcm")[0]
+    finally:
+        evidence._tasks.cache_clear()
+
+
+def test_every_lever_of_the_advice_is_looked_for(site: ModuleType) -> None:
+    assert sorted(site.make_evidence.LEVERS) == sorted(site.advice()["levers"])
