@@ -16,6 +16,7 @@ from harden.evaluation.feed import Feed
 from harden.evaluation.fidelity import FidelityScorer
 from harden.evaluation.layout import available_cores
 from harden.evaluation.outputs import Kind, kind_of_output
+from harden.evaluation.reliability import reliability
 from harden.evaluation.scores import ClassScorer, Reference
 from harden.evaluation.surround import Surround
 from harden.graph.analog import AnalogWeight
@@ -118,6 +119,7 @@ def _score_clean(
         tally.add([output[:count] for output in session.run(*batch)])
     scores = tally.result()
     clean = {key: scores.values[key] for key in _CLEAN if key in scores.values}
+    clean["reliability"] = reliability(scores.bins)
     return ClassScorer(replace(reference, clean=scores.predicted), custom), clean
 
 

@@ -138,6 +138,7 @@ def _document(
             hits=None if run.sums is None else run.sums.hits[index],
             mean_p=None if run.sums is None else run.sums.mean_probabilities(index, plan.chips),
             labels=data.labels,
+            bins=None if run.sums is None else run.sums.bins[index],
         )
         for index, condition in enumerate(conditions)
     ]

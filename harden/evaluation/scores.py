@@ -11,8 +11,8 @@ import numpy as np
 from harden.evaluation.custom import Metric, apply_metrics
 from harden.evaluation.metrics import auroc, confusion_scores
 from harden.evaluation.outputs import Kind, log_probabilities
+from harden.evaluation.reliability import bin_sums, calibration_error
 
-BINS = 15
 _RANKED_CLASSES = 20  # above this the area under the curve costs more than it tells
 UNIT = 2.0**32  # probabilities are summed over chips as integers of this unit, so the order of the chips cannot matter
 
@@ -121,7 +121,8 @@ class ClassTally:
             values["non_finite"] = int((~finite).sum())
         if self.custom:
             values["metrics"] = apply_metrics(self.custom, np.concatenate(self._outputs), labels)
-        return ChipScores(values, correct, predicted, np.rint(p[chosen] * UNIT).astype(np.int64))
+        mass = np.rint(p[chosen] * UNIT).astype(np.int64)
+        return ChipScores(values, correct, predicted, mass, bin_sums(top, correct))
 
 
 @dataclass(frozen=True)
@@ -133,28 +134,11 @@ class ChipScores:
         correct: [N] bool.
         predicted: [N] class, -1 where the output was not finite.
         mass: [M, C] int64, probabilities in units of 2^-32, for the sums over chips.
+        bins: [15, 3] int64, images by confidence, for the reliability diagram.
     """
 
     values: dict[str, Any]
     correct: np.ndarray
     predicted: np.ndarray
     mass: np.ndarray
-
-
-def calibration_error(confidence: np.ndarray, correct: np.ndarray, bins: int = BINS) -> float:
-    """Expected calibration error: sum over bins of |accuracy - confidence| weighted by the share of images.
-
-    Args:
-        confidence: [N] the largest class probability.
-        correct: [N] bool.
-        bins: Equal-width bins (lo, hi] of [0, 1].
-
-    Source: Guo et al., ICML 2017, equation 3, with 15 bins.
-
-    Example:
-        >>> calibration_error(np.array([0.9, 0.9]), np.array([True, False]))
-        0.4
-    """
-    index = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-    gaps = np.bincount(index, weights=correct.astype(np.float64) - confidence, minlength=bins)
-    return float(np.abs(gaps).sum() / len(confidence))
+    bins: np.ndarray

@@ -11,6 +11,7 @@ from harden.evaluation import statistics
 from harden.evaluation.log import Columns
 from harden.evaluation.metrics import expected_kl
 from harden.evaluation.plan import Condition
+from harden.evaluation.reliability import reliability
 from harden.evaluation.requirements import Requirement, judge
 from harden.evaluation.shape import shape
 
@@ -32,6 +33,7 @@ def summarise(
     hits: np.ndarray | None = None,
     mean_p: np.ndarray | None = None,
     labels: np.ndarray | None = None,
+    bins: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """One entry of "profiles".
 
@@ -44,6 +46,7 @@ def summarise(
         hits: [N] how many chips got each image right.
         mean_p: [M, C] probabilities averaged over chips.
         labels: [N], for the accuracy of each class.
+        bins: [15, 3] images of all chips by confidence.
 
     Returns:
         The entry, with all keys of ``harden.eval/1``.
@@ -68,6 +71,8 @@ def summarise(
         entry["spreads"] = {k: _spread(trials, k) for k in _SPREAD if k in trials}
     if mean_p is not None:
         entry["ekl"] = expected_kl(mean_p, float(trials["entropy"].mean()))
+    if bins is not None:
+        entry["reliability"] = reliability(bins)
     if hits is not None and labels is not None:
         entry["class_accuracy"] = class_accuracy(hits, labels, chips)
     custom = [key for key in trials if key.startswith(_CUSTOM)]

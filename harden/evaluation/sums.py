@@ -1,4 +1,4 @@
-"""Sums over chips that survive a kill: probabilities and hits of each image.
+"""Sums over chips that survive a kill: probabilities and hits of each image, and images by confidence.
 
 Probabilities are added as integers of 2^-32, so the sums do not depend on the order of the chips, nor on where a run
 was interrupted.
@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from harden.errors import RunFolderError
+from harden.evaluation.reliability import BINS
 from harden.evaluation.scores import UNIT, ChipScores
 from harden.store import write_atomic
 
@@ -33,12 +34,14 @@ class Sums:
     def __init__(self, conditions: int, images: int, examples: int, classes: int) -> None:
         self.mass = np.zeros((conditions, images, classes), np.int64)
         self.hits = np.zeros((conditions, examples), np.int32)
+        self.bins = np.zeros((conditions, BINS, 3), np.int64)
         self.done = 0
 
     def add(self, condition: int, scores: ChipScores) -> None:
         """Take the plan's next trial."""
         self.mass[condition] += scores.mass
         self.hits[condition] += scores.correct
+        self.bins[condition] += scores.bins
         self.done += 1
 
     def mean_probabilities(self, condition: int, chips: int) -> np.ndarray:
@@ -48,13 +51,14 @@ class Sums:
     def save(self, path: Path, identity: str, layout: str) -> None:
         """Write atomically, with what identifies the run."""
         metadata = {"identity": identity, "done": str(self.done), "layout": layout}
-        write_atomic(path, save({"mass": self.mass, "hits": self.hits}, metadata=metadata))
+        write_atomic(path, save({"mass": self.mass, "hits": self.hits, "bins": self.bins}, metadata=metadata))
 
     def load(self, path: Path, identity: str) -> str | None:
         """Take up an earlier process's sums.
 
         Returns:
-            That process's layout; None where there is no file.
+            That process's layout; None where there is no file, or one of an older version that kept less, whose trials
+            run again.
 
         Raises:
             RunFolderError: The file belongs to another run, or is damaged.
@@ -66,11 +70,14 @@ class Sums:
             with safe_open(path, framework="numpy") as file:
                 metadata = file.metadata() or {}
                 mass, hits = file.get_tensor("mass"), file.get_tensor("hits")
+                bins = file.get_tensor("bins") if "bins" in file.keys() else None  # noqa: SIM118, no mapping
         except (SafetensorError, OSError) as error:
             raise RunFolderError("the sums over chips are damaged", where=str(path), fix=fix) from error
         if metadata.get("identity") != identity or mass.shape != self.mass.shape or hits.shape != self.hits.shape:
             raise RunFolderError("the sums over chips are of another run", where=str(path), fix=fix)
-        self.mass, self.hits, self.done = mass, hits, int(metadata["done"])
+        if bins is None:
+            return None
+        self.mass, self.hits, self.bins, self.done = mass, hits, bins, int(metadata["done"])
         return metadata["layout"]
 
 

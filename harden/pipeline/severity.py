@@ -15,8 +15,8 @@ from harden.graph.file import Model
 from harden.pipeline.progress import Notify
 
 SCALES = (0.0, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
-CHIPS = 8
-EXAMPLES = 500
+CHIPS = 20
+EXAMPLES = 300
 
 
 def severity_curve(
@@ -32,22 +32,23 @@ def severity_curve(
     digital: tuple[str, ...],
     notify: Notify,
 ) -> dict[str, Any]:
-    """Mean accuracy of a few chips at multiples of the profile's noise.
+    """Mean accuracy and 5th to 95th percentile of a few chips at multiples of the profile's noise.
 
     Args:
         original: The model before hardening.
         hardened: The model after it.
         condition: The profile and time whose severity is scaled; 1 is the device, 0 no noise.
-        data: The examples reported on; a random sample of at most 500 is used.
+        data: The examples reported on; a random sample of at most 300 is used.
         folder: The run folder; trials are kept there, so that a killed run resumes.
-        chips: Chips of the run; the curve uses at most 8.
+        chips: Chips of the run; the curve uses at most 20.
         seed: The run's root seed.
         threads: Processor threads.
         digital: Globs of tensors kept off the crossbars.
         notify: Told of progress.
 
     Returns:
-        ``scale``, ``before``, ``after`` (mean accuracies), ``chips``, ``examples``, ``profile``.
+        ``scale``, ``before``, ``after`` (mean accuracies), ``before_band``, ``after_band`` (5th and 95th percentile
+        over chips at each strength), ``chips``, ``examples``, ``profile``.
     """
     sample = streams.numpy_generator(seed, "severity").permutation(len(data))[:EXAMPLES]
     few = data.subset(np.sort(sample))
@@ -55,7 +56,7 @@ def severity_curve(
     conditions = [Condition(condition.profile.scaled(scale), condition.at_s) for scale in SCALES]
     curves = {}
     for stage, model in (("before", original), ("after", hardened)):
-        done = evaluate(
+        document = evaluate(
             model,
             conditions,
             few,
@@ -65,8 +66,10 @@ def severity_curve(
             digital=digital,
             trials=folder / f"trials.severity-{stage}.jsonl",
             progress=lambda done, total, stage=stage: notify(f"severity {stage}", done, total),
-        )
-        curves[stage] = [entry["accuracy"]["mean"] for entry in done.document["profiles"]]
+        ).document
+        found = [entry["accuracy"] for entry in document["profiles"]]
+        curves[stage] = [one["mean"] for one in found]
+        curves[f"{stage}_band"] = [[one["p05"], one["p95"]] for one in found]
     return {
         "profile": condition.profile.name,
         "scale": list(SCALES),

@@ -11,7 +11,8 @@ from scipy.special import softmax
 from harden.errors import SettingsError
 from harden.evaluation.custom import load_metrics
 from harden.evaluation.metrics import auroc, confusion_scores, expected_kl
-from harden.evaluation.scores import UNIT, ClassScorer, Reference, calibration_error
+from harden.evaluation.reliability import bin_sums, calibration_error, reliability
+from harden.evaluation.scores import UNIT, ClassScorer, Reference
 from harden.evaluation.sums import Sums, spread
 from harden.streams import numpy_generator
 
@@ -76,6 +77,29 @@ def test_scores_of_a_chip() -> None:
 )
 def test_calibration_error_by_hand(confidence: list[float], correct: list[int], expected: float) -> None:
     assert calibration_error(np.array(confidence), np.array(correct, bool)) == pytest.approx(expected)
+
+
+def test_the_reliability_diagram_by_hand() -> None:
+    # Two bins, (0, 0.5] and (0.5, 1]: a value on the edge belongs to the lower one.
+    sums = bin_sums(np.array([0.5, 0.75, 0.625, 1.0]), np.array([False, True, False, True]), bins=2)
+    assert reliability(sums) == {
+        "share": [0.25, 0.75],
+        "accuracy": [0.0, pytest.approx(2 / 3)],
+        "confidence": [0.5, pytest.approx((0.75 + 0.625 + 1.0) / 3, abs=1e-6)],
+    }
+    # The sums of two chips are those of all their images.
+    assert reliability(sums + sums) == reliability(sums)
+    assert reliability(bin_sums(np.zeros(0), np.zeros(0, bool), bins=1))["accuracy"] == [None]
+
+
+@given(st.integers(1, 200), st.integers(0, 1000))
+def test_the_diagrams_gaps_add_up_to_the_calibration_error(images: int, seed: int) -> None:
+    rng = numpy_generator(seed, "reliability", images)
+    confidence, correct = rng.random(images), rng.random(images) < 0.7
+    table = reliability(bin_sums(confidence, correct))
+    gaps = [s * abs(a - c) for s, a, c in zip(*table.values(), strict=True) if a is not None]
+    # Confidences are rounded to 2^-20 before they are summed.
+    assert sum(gaps) == pytest.approx(calibration_error(confidence, correct), abs=2**-20)
 
 
 @given(st.integers(2, 8), st.integers(2, 6), st.integers(1, 20))

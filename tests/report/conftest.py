@@ -24,6 +24,18 @@ def chips(mean: float, spread: float, count: int, *names: str | int) -> list[flo
     return [float(v) for v in np.round(np.clip(values, 0.05, 0.999), 4)]
 
 
+def bins(accuracy: float) -> Document:
+    """A reliability diagram: nothing below a third, most images at high confidence, too sure by a tenth."""
+    confidence = [(i + 0.5) / 15 for i in range(15)]
+    share = [0.0] * 5 + [(i - 4) / 55 for i in range(5, 15)]
+    right = [max(0.0, c - 0.1 * (1 - accuracy)) if s else None for c, s in zip(confidence, share, strict=True)]
+    return {
+        "share": share,
+        "accuracy": right,
+        "confidence": [c if s else None for c, s in zip(confidence, share, strict=True)],
+    }
+
+
 def profile_entry(
     values: list[float], *, name: str, at_s: float | None, threshold: float | None, **knobs: Any
 ) -> Document:
@@ -57,6 +69,7 @@ def profile_entry(
         "tolerance": {k: float(order[r - 1]) if r else None for k, r in rank.items()},
         "confidence": float(x.mean()) + 0.06,
         "ece": 0.061,
+        "reliability": bins(float(x.mean())),
         "ekl": 0.214,
         "agreement": float(x.mean()) + 0.03,
         "fidelity": None,
@@ -81,7 +94,13 @@ def evaluation(entries: list[Document], *, accuracy: float = 0.8742, path: str =
         "data": {"source": "cifar10/test.parquet", "examples": 10000, "sha256": "9a01" * 16},
         "seed": 0,
         "canary": {"tensors": 20, "inert": []},
-        "clean": {"accuracy": accuracy, "loss": 0.391, "confidence": 0.941, "ece": 0.067},
+        "clean": {
+            "accuracy": accuracy,
+            "loss": 0.391,
+            "confidence": 0.941,
+            "ece": 0.067,
+            "reliability": bins(accuracy),
+        },
         "profiles": entries,
         "runtime": {
             "seconds": 251.3,
@@ -142,6 +161,11 @@ def make_fit(count: int = 100, threshold: float | None = 0.8) -> Document:
             "scale": [0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5],
             "before": [0.8742, 0.835, 0.68, 0.46, 0.284, 0.19, 0.14],
             "after": [0.8655, 0.862, 0.854, 0.842, 0.822, 0.79, 0.741],
+            "before_band": [[0.8742, 0.8742], *([m - 0.1, m + 0.05] for m in (0.835, 0.68, 0.46, 0.284, 0.19, 0.14))],
+            "after_band": [
+                [0.8655, 0.8655],
+                *([m - 0.04, m + 0.02] for m in (0.862, 0.854, 0.842, 0.822, 0.79, 0.741)),
+            ],
             "chips": 32,
         },
         "sensitivity": [

@@ -132,7 +132,7 @@ def test_every_figure_is_drawn_once_and_has_words(browser: Browser, page: Path) 
                          seen[0].querySelectorAll('path').length]; })"""
         )
         names = " ".join(name.removeprefix("figure-") for name, *_ in figures)
-        assert names == "chips severity yield quantiles controls loss validation sensitivity noise"
+        assert names == "chips severity yield quantiles controls loss validation sensitivity reliability noise"
         for _name, visible, height, words, paths in figures:
             assert visible == 1
             assert height > 60

@@ -64,7 +64,7 @@ def fidelity(document: Document) -> Document:
     entry = document["profiles"][0]
     spread = {k: entry["accuracy"][k] for k in ("mean", "std", "min", "p05", "median", "p95", "max")}
     entry["fidelity"] = {"cosine": spread, "nrmse": {**spread, "mean": 0.31}, "sqnr_db": {**spread, "mean": 10.2}}
-    entry.update({"accuracy": None, "accuracies": None, "yield": None, "confidence": None, "ece": None, "ekl": None})
+    entry.update(dict.fromkeys(("accuracy", "accuracies", "yield", "confidence", "ece", "ekl", "reliability")))
     entry["tolerance"] = {"90/95": None, "95/95": None, "99/95": None}
     return document
 
@@ -146,7 +146,7 @@ def test_every_key_may_be_null(fit_document: Callable[..., Document], monkeypatc
     # Drawing takes most of the time; here it is only checked that drawings would get numbers.
     for name in SECTIONS.names():
         module = SECTIONS.module(name)
-        for chart in ("curves", "bars", "ranges", "quantiles", "distribution", "along"):
+        for chart in ("curves", "bars", "ranges", "quantiles", "distribution", "along", "diagram"):
             if hasattr(module, chart):
                 monkeypatch.setattr(module, chart, undrawn)
     document = fit_document(30)

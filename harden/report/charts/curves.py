@@ -74,11 +74,11 @@ def curves(
     """
     with drawing():
         plot = Plot(WIDTH, HEIGHT)
-        plot.margins(left=46, right=16, top=28 + _legend(plot, lines), bottom=48)
+        plot.margins(left=46, right=16, top=28 + legend(plot, lines), bottom=48)
         axis = plot.axis
         axis.grid(axis="y")
         for line in lines:
-            _line(axis, line)
+            draw_line(axis, line)
         if x_limits:
             axis.set_xlim(*x_limits)
         _scales(axis, lines, y_limits, x_rate, x_ticks)
@@ -101,7 +101,8 @@ def _tone(line: Line) -> dict[str, Any]:
     return tone
 
 
-def _line(axis: Axes, line: Line) -> None:
+def draw_line(axis: Axes, line: Line) -> None:
+    """Draw one curve, and its band where it has one."""
     if line.low is not None and line.high is not None:
         step = "post" if line.steps else None
         axis.fill_between(line.x, line.low, line.high, step=step, color=COLOURS[line.colour], alpha=0.16, linewidth=0)
@@ -147,7 +148,7 @@ def _level(axis: Axes, level: Level) -> None:
         axis.annotate(level.label, (level.x, 0), xycoords=("data", "axes fraction"), **place, **text)
 
 
-def _legend(plot: Plot, lines: Sequence[Line]) -> int:
+def legend(plot: Plot, lines: Sequence[Line]) -> int:
     """Name the curves in rows under the plot's title; returns the rows' height in pixels."""
     named = [(clean(line.label)[:40], line) for line in lines if line.label]
     if len(named) < 2:

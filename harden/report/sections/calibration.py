@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from harden.report.blocks import Bullets, Section, Table
-from harden.report.conditions import Trials
+from harden.report.blocks import Block, Bullets, Columns, Details, Figure, Section, Table
+from harden.report.charts.reliability import Bins, diagram
+from harden.report.conditions import Condition, Trials
 from harden.report.document import Document, Reading
-from harden.report.words import MISSING, clean, known, percent
+from harden.report.plots import colour
+from harden.report.words import MISSING, clean, known, percent, rate
 
 ORDER = 100
 TITLE = "Confidence and agreement"
+LEAST = 0.005  # share of the images below which a bin's accuracy is mostly luck
 
 
 def _nats(value: Any) -> str:
@@ -35,7 +38,7 @@ def applies(document: Document) -> bool:
 
 
 def build(document: Document) -> Section:
-    """A table, and how to read it."""
+    """A table, the reliability diagram where the bins are known, and how to read both."""
     reading = Reading(document)
     condition = reading.hardest
     trials = condition.trials if condition else ()
@@ -45,19 +48,78 @@ def build(document: Document) -> Section:
     table = Table(
         ["", *heads], rows, "l" + "r" * len(trials), caption=f"Noise: {condition.label}." if condition else ""
     )
-    return Section(
-        TITLE,
+    words = Bullets(
         [
-            table,
-            Bullets(
-                [
-                    "Calibration error: how far, on average, the stated confidence is from the accuracy. 0 is best.",
-                    "Agreement: how often a chip gives the class that the network gives without noise.",
-                    "KL divergence: how far a chip's probabilities are from the average chip's. 0: all chips agree.",
-                ]
-            ),
-        ],
+            "Confidence: the largest of the probabilities that the network gives to the classes.",
+            "Calibration error: how far, on average, the stated confidence is from the accuracy. 0 is best.",
+            "Agreement: how often a chip gives the class that the network gives without noise.",
+            "KL divergence: how far a chip's probabilities are from the average chip's. 0: all chips agree.",
+        ]
     )
+    networks = _networks(reading, condition) if condition else []
+    if not condition or not networks:
+        return Section(TITLE, [table, words])
+    blocks: list[Block] = [Columns([_figure(networks, condition)], [table, words])]
+    blocks.append(Details("The diagram's numbers", [_numbers(networks)]))
+    return Section(TITLE, blocks)
+
+
+def _networks(reading: Reading, condition: Condition) -> list[Bins]:
+    """Every network over its chips; of a single network also without noise."""
+    found = [
+        _bins("chips" if t.role == "network" else clean(t.role), colour(t.role, i), t.entry)
+        for i, t in enumerate(condition.trials)
+    ]
+    if reading.kind == "eval":
+        found.insert(0, _bins("without noise", "limit", condition.subject.clean))
+    return [one for one in found if one]
+
+
+def _bins(label: str, tone: str, part: Mapping[str, Any]) -> Bins | None:
+    found = part.get("reliability")
+    columns = [found.get(key) for key in ("share", "accuracy", "confidence")] if isinstance(found, Mapping) else []
+    if not columns or not all(isinstance(c, list) and len(c) == len(columns[0] or []) > 0 for c in columns):
+        return None
+    share, accuracy, confidence = (c for c in columns if c is not None)
+    return Bins(label, tone, [s if known(s) else 0.0 for s in share], accuracy, confidence)
+
+
+def _figure(networks: Sequence[Bins], condition: Condition) -> Figure:
+    gaps = "; ".join(f"{one.label} {_widest(one)}" for one in networks)
+    return diagram(
+        "reliability",
+        networks,
+        least=LEAST,
+        alt=f"Accuracy against confidence under {condition.label}, with the widest gap of each network: {gaps}.",
+        caption=f"Below the dotted diagonal a network is surer than it is right. All chips together; bins with less "
+        f"than {rate(LEAST)} of the images are not drawn above.",
+    )
+
+
+def _widest(one: Bins) -> str:
+    pairs = [
+        (c, a)
+        for s, a, c in zip(one.share, one.accuracy, one.confidence, strict=True)
+        if s >= LEAST and known(a) and known(c)
+    ]
+    c, a = max(pairs, key=lambda p: abs(p[0] - p[1]), default=(None, None))
+    return f"{percent(a)} right at {percent(c)} confidence"
+
+
+def _numbers(networks: Sequence[Bins]) -> Table:
+    several = len(networks) > 1
+    head = ["confidence"]
+    for one in networks:
+        name = f", {one.label}" if several else ""
+        head += [f"images{name}", f"confidence{name}", f"accuracy{name}"]
+    bins = len(networks[0].share)
+    rows = []
+    for i in range(bins):
+        row = [f"{percent(i / bins)} to {percent((i + 1) / bins)}"]
+        for one in networks:
+            row += [percent(one.share[i], 2), percent(one.confidence[i]), percent(one.accuracy[i])]
+        rows.append(row)
+    return Table(head, rows, "l" + "r" * (len(head) - 1))
 
 
 def _scalar(value: Any) -> Any:
