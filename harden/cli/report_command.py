@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from pathlib import Path
 
@@ -18,7 +19,8 @@ import click
     type=click.Path(path_type=Path),
     help="also sign the model and the reports with this elliptic private key: model.sig (extra `sign`)",
 )
-def command(run: Path, bom: bool, key: Path | None) -> None:
+@click.option("--json", "as_json", is_flag=True, help="one JSON document on stdout: the verdict and the files written")
+def command(run: Path, bom: bool, key: Path | None, as_json: bool) -> None:
     """Make report.html and README.md again from report.json in RUN. Runs no model.
 
     \b
@@ -27,11 +29,18 @@ def command(run: Path, bom: bool, key: Path | None) -> None:
     """
     from harden.pipeline.reporting import rewrite
 
-    click.echo(str(rewrite(run, with_bom=bom)))
+    document = rewrite(run, with_bom=bom)
+    signature = None
     if key is not None:
         from harden.pipeline.signature import sign
 
         signature = sign(run, key)
+        document["files"]["signature"] = str(signature)
+    if as_json:
+        click.echo(json.dumps(document, indent=1))
+        return
+    click.echo(document["files"]["html"])
+    if signature is not None:
         click.echo(str(signature))
         words = ["python", "-m", "model_signing", "verify", "key", str(run), "--signature", str(signature)]
         click.echo(f"check it with: {shlex.join(words)} --public_key PUBLIC.pem --ignore_unsigned_files")

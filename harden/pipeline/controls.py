@@ -7,11 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from harden.errors import SettingsError
 from harden.evaluation.evaluate import evaluate
 from harden.pipeline.hardening import training_plan
 from harden.pipeline.prepare import Prepared
 from harden.pipeline.progress import Notify
 from harden.store import read_record, write_atomic
+from harden.training.plan import TrainingPlan
 
 _RECORD = "controls.json"
 
@@ -56,35 +58,55 @@ def run_controls(prepared: Prepared, folder: Path, notify: Notify, steps: int | 
     record = folder / _RECORD
     done: dict[str, Any] = read_record(record) or {}
     for name, (label, one) in plans.items():
-        if name in done:
-            continue
-        trained = prepared.trainer(
-            prepared.model,
-            prepared.training,
-            prepared.validation,
-            one,
-            on_progress=lambda at, total, _, name=name: notify(f"control {name}", at, total),
-            checkpoint=folder / f"checkpoint.{name}.safetensors",
-        )
-        found = evaluate(
-            trained.model,
-            prepared.conditions,
-            prepared.test,
-            chips=prepared.settings.chips,
-            seed=prepared.settings.seed,
-            threads=prepared.threads,
-            digital=prepared.digital,
-            engine=prepared.engine,
-            trials=folder / f"trials.{name}.jsonl",
-            progress=lambda at, total, name=name: notify(f"chips {name}", at, total),
-        ).document
-        done[name] = {
-            "label": label,
-            "accuracy": found["profiles"][0]["accuracy"],
-            "accuracies": found["profiles"][0]["accuracies"],
-            "clean": found["clean"]["accuracy"],
-            "steps": len(trained.history),
-            "seconds": trained.seconds,
-        }
-        write_atomic(record, json.dumps(done, indent=1) + "\n")
+        if name not in done:
+            done[name] = {"label": label, **train_and_judge(prepared, one, f"control {name}", name, folder, notify)}
+            write_atomic(record, json.dumps(done, indent=1) + "\n")
     return done
+
+
+def train_and_judge(
+    prepared: Prepared, plan: TrainingPlan, stage: str, name: str, folder: Path, notify: Notify
+) -> dict[str, Any]:
+    """Train by another plan, and measure the result on the chips that the run is judged by, under its first condition.
+
+    Args:
+        prepared: What the run works on; has training, validation and test data.
+        plan: How to train.
+        stage: What progress calls it.
+        name: Part of the names of the checkpoint and the trials in the run folder.
+        folder: The run folder.
+        notify: Called with stage, done and total.
+
+    Returns:
+        ``accuracy`` (over chips), ``accuracies``, ``clean``, ``steps``, ``seconds``.
+    """
+    if prepared.training is None or prepared.validation is None or prepared.test is None:
+        raise SettingsError(f"{stage} needs data to train, select and report on")
+    trained = prepared.trainer(
+        prepared.model,
+        prepared.training,
+        prepared.validation,
+        plan,
+        on_progress=lambda at, total, _: notify(stage, at, total),
+        checkpoint=folder / f"checkpoint.{name}.safetensors",
+    )
+    found = evaluate(
+        trained.model,
+        prepared.conditions[:1],
+        prepared.test,
+        chips=prepared.settings.chips,
+        seed=prepared.settings.seed,
+        threads=prepared.threads,
+        digital=prepared.digital,
+        engine=prepared.engine,
+        device=prepared.settings.device,
+        trials=folder / f"trials.{name}.jsonl",
+        progress=lambda at, total: notify(f"chips, {stage}", at, total),
+    ).document
+    return {
+        "accuracy": found["profiles"][0]["accuracy"],
+        "accuracies": found["profiles"][0]["accuracies"],
+        "clean": found["clean"]["accuracy"],
+        "steps": len(trained.history),
+        "seconds": trained.seconds,
+    }

@@ -15,6 +15,7 @@ from harden.evaluation.plan import Condition
 from harden.graph.file import Model
 from harden.memory import peak_memory_bytes
 from harden.pipeline import column, severity
+from harden.pipeline.ablation import levers_in_use
 from harden.pipeline.budget import measure_pace
 from harden.pipeline.compare import open_models
 from harden.pipeline.evaluate import prepare_evaluation
@@ -117,7 +118,11 @@ def _fit(settings: FitSettings, notify: Notify) -> dict[str, Any]:
         with stage(notify, "timing a few chips"):
             seconds |= _trials(prepared)
         if settings.controls and training is not None:
-            seconds["controls"] = 2 * (training + (seconds["chips before"] or 0.0))
+            seconds["controls"] = 2 * (training + _one_condition(seconds, prepared))
+        if settings.ablation and training is not None and plan is not None:
+            levers = levers_in_use(plan, {}, prepared.model.batch_norm == "kept")
+            count = len(levers) + (settings.protect is not None)
+            seconds["ablation"] = count * (training + _one_condition(seconds, prepared))
     named = {"training": prepared.training, "validation": prepared.validation, "test": prepared.test}
     return {
         "resolved": {
@@ -131,6 +136,11 @@ def _fit(settings: FitSettings, notify: Notify) -> dict[str, Any]:
         "seconds": seconds,
         "writes": str(run_folder(settings)),
     }
+
+
+def _one_condition(seconds: dict[str, float | None], prepared: Prepared) -> float:
+    """Seconds of the chips of the first condition alone."""
+    return (seconds["chips before"] or 0.0) / len(prepared.conditions)
 
 
 def _trials(prepared: Prepared) -> dict[str, float | None]:

@@ -11,6 +11,7 @@ from harden import distributed, methods
 from harden.data.dataset import Dataset
 from harden.evaluation.evaluate import evaluate
 from harden.graph.file import Model
+from harden.pipeline.ablation import run_ablation
 from harden.pipeline.column import add_column_baseline
 from harden.pipeline.command import command_line
 from harden.pipeline.controls import run_controls
@@ -22,6 +23,7 @@ from harden.pipeline.prepare import Prepared, prepare
 from harden.pipeline.progress import Notify, silent
 from harden.pipeline.protection import with_protection
 from harden.pipeline.reporting import read_record, write_report
+from harden.pipeline.seeds import repeated
 from harden.pipeline.severity import severity_curve
 from harden.settings import EvalSettings, FitSettings, to_toml
 from harden.store import RunFolder, read_lines
@@ -44,7 +46,9 @@ def fit(settings: FitSettings, notify: Notify = silent) -> dict[str, Any]:
         HardenError: See harden.errors for which and the exit codes.
     """
     with distributed.joined():
-        return _repeated(settings, notify) if settings.seeds > 1 else _once(settings, notify)
+        if settings.seeds > 1:
+            return repeated(settings, run_folder(settings), _once, notify)
+        return _once(settings, notify)
 
 
 def _once(settings: FitSettings, notify: Notify) -> dict[str, Any]:
@@ -64,25 +68,6 @@ def _finished(prepared: Prepared, settings: FitSettings, notify: Notify) -> dict
         document = _run(prepared, folder.path, notify)
         write_report(folder.path, document)
     return document
-
-
-def _repeated(settings: FitSettings, notify: Notify) -> dict[str, Any]:
-    """One run a seed, each in ``OUT/seed-K``; the first run's document, with what the seeds gave."""
-    documents = {}
-    for seed in range(settings.seed, settings.seed + settings.seeds):
-        one = settings.model_copy(update={"seeds": 1, "seed": seed, "out": str(run_folder(settings) / f"seed-{seed}")})
-        documents[seed] = _once(one, lambda stage, done, total, seed=seed: notify(f"seed {seed}, {stage}", done, total))
-    if not distributed.first():
-        return {}
-    results = [
-        {"seed": seed, "clean": d["after"]["clean"]["accuracy"], **(d["after"]["profiles"][0]["accuracy"] or {})}
-        for seed, d in documents.items()
-        if d["after"]
-    ]
-    threshold = settings.threshold
-    reached = [one for one in results if threshold is not None and one.get("mean", 0.0) >= threshold]
-    converged = None if threshold is None or not results else len(reached) / len(results)
-    return {**documents[settings.seed], "seeds": results, "convergence_probability": converged}
 
 
 def run_folder(settings: FitSettings) -> Path:
@@ -119,8 +104,14 @@ def _run(prepared: Prepared, folder: Path, notify: Notify) -> dict[str, Any]:
     controls = None
     if prepared.settings.controls:
         controls = run_controls(prepared, folder, notify, training.get("steps"))
+    ablation = run_ablation(prepared, folder, notify, training) if prepared.settings.ablation else None
     analyses = _analyses(prepared, hardened, folder, notify)
-    return {**_document(prepared, folder, before, after, training), **analyses, "controls": controls}
+    return {
+        **_document(prepared, folder, before, after, training),
+        **analyses,
+        "controls": controls,
+        "ablation": ablation,
+    }
 
 
 def _measure(prepared: Prepared, model: Model, trials: Path, notify: Notify, stage: str) -> dict[str, Any] | None:

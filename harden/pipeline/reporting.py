@@ -9,7 +9,7 @@ from typing import Any
 from harden import store
 from harden.errors import InputError
 from harden.report.bom import bom
-from harden.report.render import html, markdown
+from harden.report.render import html, markdown, verdict
 from harden.store import write_atomic
 
 RECORD = "report.json"
@@ -18,6 +18,8 @@ RECORD = "report.json"
 def write_report(folder: Path, document: dict[str, Any]) -> None:
     """Write the three forms of a finished run's document into its folder; the record comes last.
 
+    A report on several seeds lies beside their folders, each with a model and a card, and gets no card of its own.
+
     Args:
         folder: The run folder.
         document: A ``harden.fit/1`` or ``harden.eval/1`` document.
@@ -25,7 +27,8 @@ def write_report(folder: Path, document: dict[str, Any]) -> None:
     record = json.dumps(document, indent=1)
     document = json.loads(record)  # what is shown is what is stored, so the report can be made again to the byte
     write_atomic(folder / "report.html", html(document))
-    write_atomic(folder / "README.md", markdown(document))
+    if not document.get("seeds"):
+        write_atomic(folder / "README.md", markdown(document))
     write_atomic(folder / RECORD, record + "\n")
 
 
@@ -34,12 +37,15 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     return store.read_record(folder / RECORD)
 
 
-def rewrite(folder: Path, *, with_bom: bool = False) -> Path:
+def rewrite(folder: Path, *, with_bom: bool = False) -> dict[str, Any]:
     """Make the report of a finished run again.
 
     Args:
         folder: The run folder.
         with_bom: Also write ``bom.json``, a CycloneDX bill of materials.
+
+    Returns:
+        A ``harden.report/1`` document: ``verdict``, and the ``files`` that were written, by form.
 
     Raises:
         InputError: The folder holds no finished run.
@@ -50,6 +56,14 @@ def rewrite(folder: Path, *, with_bom: bool = False) -> Path:
             "holds no finished run (no report.json)", where=str(folder), fix="Run harden fit or eval --out"
         )
     write_report(folder, document)
+    files = {"html": "report.html", "card": "README.md", "record": RECORD}
+    if document.get("seeds"):
+        del files["card"]
     if with_bom:
         write_atomic(folder / "bom.json", json.dumps(bom(document), indent=1) + "\n")
-    return folder / "report.html"
+        files["bom"] = "bom.json"
+    return {
+        "schema": "harden.report/1",
+        "verdict": verdict(document),
+        "files": {form: str(folder / name) for form, name in files.items()},
+    }

@@ -89,4 +89,7 @@ class FitSettings(Settings):
     controls: bool = Field(
         False, description="also fine-tune without noise, with and without the levers, and show both beside the result"
     )
+    ablation: bool = Field(
+        False, description="also train once more without each lever, and show what it contributed; a training a lever"
+    )
     augment: Literal["auto", "on", "off"] = Field("auto", description="random crops and flips while training")

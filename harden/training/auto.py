@@ -84,6 +84,24 @@ def choose_scale(
     return halve(model, data, validation, plan, Search("sigma_scale_search", candidates), **options)
 
 
+def final_plan(plan: TrainingPlan, levers: Mapping[str, Any]) -> TrainingPlan:
+    """The plan that a run ended with.
+
+    Args:
+        plan: What the run was given: an objective's plan or a recipe's.
+        levers: The run's record of levers, in which a search says what it chose.
+
+    Returns:
+        The winner's plan with its steps; the plan itself where nothing was searched for.
+    """
+    if (chosen := levers.get("auto")) is not None:
+        fields = dict(methods.load(plan.method, plan.options).candidates())[chosen["chosen"]]
+        return replace(_plan(plan, fields), steps=chosen["plan"]["steps"])
+    if (chosen := levers.get("sigma_scale_search")) is not None:
+        return replace(plan, train_sigma_scale=chosen["plan"]["train_sigma_scale"], steps=chosen["plan"]["steps"])
+    return plan
+
+
 def halve(
     model: Any,
     data: Any,

@@ -48,3 +48,34 @@ def test_without_both_controls_nothing_is_split(fit_document: Callable[..., Docu
     document["controls"] = None
     note = levers.build(document).blocks[-1]
     assert "--controls" in getattr(note, "text", "")
+
+
+def left_out(document: Document) -> list[list[str]]:
+    tables = [b for b in levers.build(document).blocks if isinstance(b, Table) and b.head[0] == "left out"]
+    return [list(row) for row in tables[0].rows] if tables else []
+
+
+def test_a_lever_is_credited_with_what_is_lost_without_it(fit_document: Callable[..., Document]) -> None:
+    document = fit_document()
+    chips = document["after"]["profiles"][0]["accuracies"]
+    mean = float(np.mean(chips))
+    for name, loss in (("freeze_batch_norms", -0.01), ("clip", 0.2)):
+        kept = [c - loss for c in chips]
+        document.setdefault("ablation", {})[name] = {
+            "label": name,
+            "accuracy": {"mean": mean - loss},
+            "accuracies": kept,
+            "clean": 0.8,
+        }
+    rows = left_out(document)
+    assert rows[0][:2] == ["nothing", percent(mean)]
+    # The lever that matters most comes first; a lever may also harm.
+    assert [row[0] for row in rows[1:]] == ["clip", "freeze batch norms"]
+    assert rows[1][1:] == [percent(mean - 0.2), "+20.0", "+20.0 to +20.0", "80.0%"]
+    assert rows[2][2] == "−1.0"
+
+
+def test_without_an_ablation_the_report_says_how_to_get_one(fit_document: Callable[..., Document]) -> None:
+    document = fit_document()
+    assert left_out(document) == []
+    assert "--ablation" in getattr(levers.build(document).blocks[-1], "text", "")

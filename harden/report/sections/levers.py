@@ -36,18 +36,57 @@ def build(document: Document) -> Section:
     if controls:
         blocks.append(_bars(reading, controls))
         blocks += _steps(reading)
+    blocks += _left_out(reading)
     rows = [row for name, value in reading.part("levers").items() if (row := _lever(name, value))]
     if rows:
-        blocks.append(Table(["lever", "state", "what it did", "points"], rows, "lllr"))
-    if not controls:
-        blocks.append(
-            Paragraph(
-                "No controls were run, so the gain is not split between the method and the levers. "
-                "Run it with `--controls` to see what fine-tuning alone, the levers and the method add.",
-                tone="note",
-            )
+        caption = (
+            "Points: what validation chips gained at the place where the lever was applied. They are the chips that "
+            "decided, so they flatter; an empty cell was not measured this way."
         )
+        gained = any(row[-1] for row in rows)
+        table = Table(["lever", "state", "what it did", "points"], rows, "lllr", caption=caption)
+        plain = Table(["lever", "state", "what it did"], [row[:-1] for row in rows], "lll")
+        blocks.append(table if gained else plain)
+    asked = [
+        f"`{flag}` to see {what}"
+        for flag, what, there in (
+            ("--controls", "what fine-tuning alone, the levers and the method add", bool(controls)),
+            ("--ablation", "what each lever contributes", "ablation" in reading.document and _ablation(reading)),
+        )
+        if not there
+    ]
+    if asked:
+        blocks.append(Paragraph(f"Run it with {', and with '.join(asked)}.", tone="note"))
     return Section(TITLE, blocks)
+
+
+def _ablation(reading: Reading) -> list[tuple[str, Mapping[str, Any]]]:
+    """The runs without one lever, by lever."""
+    return [(name, one) for name, one in reading.part("ablation").items() if _mean(one) is not None]
+
+
+def _left_out(reading: Reading) -> list[Block]:
+    """What each lever contributed: the run with all of them against the run without this one."""
+    condition = reading.conditions[0] if reading.conditions else None
+    found = _ablation(reading)
+    if condition is None or not found:
+        return []
+    whole = condition.subject
+    mean, clean_mean = whole.spread.get("mean"), whole.clean.get(reading.measure)
+    if not known(mean):
+        return []
+    rows = [["nothing", percent(mean), "", "", percent(clean_mean)]]
+    for name, one in sorted(found, key=lambda item: _mean(item[1]) or 0.0):
+        without = _mean(one) or 0.0
+        interval = _bounds(one.get("accuracies"), whole.values)
+        rows.append([label(name), percent(without), points(mean - without), interval, percent(one.get("clean"))])
+    caption = (
+        f"Noise: {condition.label}. Each row is another training of as many steps with the same seed, without this one "
+        "lever, judged on the same chips. The interval is over chips; it does not hold the luck of a single training, "
+        "which is easily a point. Levers act together, so their points do not add up to the whole gain."
+    )
+    head = ["left out", f"mean {reading.measure}", "lever gives, points", "95% interval", "without noise"]
+    return [Table(head, rows, "lrrrr", caption=caption)]
 
 
 def _controls(reading: Reading) -> list[tuple[str, float]]:

@@ -85,5 +85,10 @@ def _hints(reading: Reading) -> list[str]:
     if any(row for row in reading.rows("not_perturbed")):
         items.append("The tensors listed as not perturbed are taken to be stored without error.")
     if reading.kind == "fit":
-        items.append("One training run, one seed: another seed gives another network. `--seeds N` shows how much.")
+        seeds = len(reading.rows("seeds"))
+        items.append(
+            f"Only {plural(seeds, 'training run')}: that tells roughly how much another seed changes, and no more."
+            if seeds > 1
+            else "One training run, one seed: another seed gives another network. `--seeds N` shows how much."
+        )
     return items

@@ -1,0 +1,67 @@
+"""What other seeds and single levers change: each is a whole run, and the report says so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from harden.data.embedded import FILES, content
+from harden.errors import RunFolderError
+from harden.pipeline.fit import fit
+from harden.pipeline.reporting import rewrite
+from harden.report import schema
+from harden.settings import FitSettings
+
+TINY: dict[str, Any] = {
+    "profile": ("gaussian:sigma=0.2",),
+    "method": "noise",
+    "epochs": 2.0,
+    "chips": 3,
+    "limit": 120,
+    "threads": 1,
+    "threshold": 0.1,
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("seeds")
+    for name in FILES:
+        (folder / name).write_bytes(content(name))
+    return folder
+
+
+def settings(folder: Path, out: str, **others: Any) -> FitSettings:
+    files = {"model": "digits_cnn.onnx", "data": "train.npz", "test": "test.npz", "out": out}
+    return FitSettings(**{k: str(folder / v) for k, v in files.items()}, **{**TINY, **others})
+
+
+def test_a_lever_left_out_is_the_run_without_it(folder: Path) -> None:
+    document = fit(settings(folder, "whole", ablation=True))
+    without = document["ablation"]
+    assert list(without) == ["clip", "freeze_batch_norms", "batch_norm_reestimation"]
+    bare = fit(settings(folder, "bare", clip="none"))
+    assert without["clip"]["accuracies"] == bare["after"]["profiles"][0]["accuracies"]
+    assert without["clip"]["accuracies"] != document["after"]["profiles"][0]["accuracies"]
+    assert without["clip"]["clean"] == bare["after"]["clean"]["accuracy"]
+    assert not list(jsonschema.Draft202012Validator(schema.load("harden.fit/1")).iter_errors(document))
+
+
+def test_several_seeds_have_a_report_of_their_own(folder: Path) -> None:
+    document = fit(settings(folder, "seeds", seeds=2))
+    run = folder / "seeds"
+    assert [row["seed"] for row in document["seeds"]] == [0, 1]
+    assert document["seeds"][0]["mean"] != document["seeds"][1]["mean"]
+    assert document["convergence_probability"] == 1.0
+    assert document["convergence_ci95"] == pytest.approx([0.025**0.5, 1.0])  # two of two
+    assert "--seeds 2" in document["command"]
+    assert not list(jsonschema.Draft202012Validator(schema.load("harden.fit/1")).iter_errors(document))
+    told = rewrite(run)
+    assert set(told["files"]) == {"html", "record"}
+    assert "From seed to seed" in (run / "report.html").read_text(encoding="utf-8")
+    assert all((run / name).exists() for name in document["artifacts"])
+    with pytest.raises(RunFolderError, match="other settings"):
+        fit(settings(folder, "seeds", seeds=2, epochs=1.0))
