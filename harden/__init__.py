@@ -6,6 +6,7 @@ The public names are imported when they are first used, so ``import harden`` is 
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from harden.noise.profile import Profile
     from harden.pipeline.api import Fitted, fit, load
     from harden.report.view import Report
+
+# ONNX Runtime from 1.29 on sends events to its maker and leaves a device identifier in the home folder, unless it is told
+# before it is imported. A user who wants that sets the variable to 0.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __version__ = "0.1.0"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -45,11 +46,15 @@ def tracked(settings: FitSettings, folder: Path) -> Iterator[Track]:
     elif settings.track == "trackio":
         import trackio
 
-        trackio.init(project="harden", name=folder.name, config=settings.model_dump(mode="json", exclude_none=True))
+        # trackio prints to stdout, which is for results.
+        with contextlib.redirect_stdout(sys.stderr):
+            config = settings.model_dump(mode="json", exclude_none=True)
+            trackio.init(project="harden", name=folder.name, config=config, resume="allow")
         try:
             yield lambda record: trackio.log(dict(_numbers(record)), step=record["step"])
         finally:
-            trackio.finish()
+            with contextlib.redirect_stdout(sys.stderr):
+                trackio.finish()
     else:
         yield lambda _: None
 

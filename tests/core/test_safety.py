@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -105,3 +108,13 @@ def test_documents_are_nested_up_to_a_limit(depth: int) -> None:
 def test_odd_toml_is_one_error(text: str) -> None:
     with pytest.raises(SettingsError, match="not valid TOML"):
         parse_toml(text, "here", SettingsError)
+
+
+def test_onnx_runtime_leaves_no_identifier_at_home(tmp_path: Path) -> None:
+    """ONNX Runtime writes a device identifier when it is imported, before it sends anything; harden forbids both."""
+    # The variables of a build server would silence it, too, and hide that harden does not.
+    kept = {name: value for name, value in os.environ.items() if name in ("PATH", "PYTHONPATH", "SYSTEMROOT")}
+    environment = {**kept, "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    code = "from harden.runtime.sessions import Session; import onnxruntime"
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    assert not [path for path in tmp_path.rglob("*") if path.name in ("deviceid", "onnxruntime.db")]

@@ -36,12 +36,14 @@ def test_tensorboard_gets_every_number(tmp_path: Path) -> None:
     assert sorted(found.Tags()["scalars"]) == ["loss", "lr"]
 
 
-def test_trackio_is_called_as_it_documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trackio_is_called_as_it_documents(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     calls: list[Any] = []
     fake: Any = types.ModuleType("trackio")
     fake.init = lambda **given: calls.append((given["project"], given["name"], given["config"]["track"]))
     fake.log = lambda numbers, step: calls.append((step, numbers))
-    fake.finish = lambda: calls.append("finish")
+    fake.finish = lambda: (calls.append("finish"), print("* Run finished."))
     monkeypatch.setitem(sys.modules, "trackio", fake)
     _track(tmp_path, "trackio")
     assert calls == [
@@ -50,6 +52,7 @@ def test_trackio_is_called_as_it_documents(tmp_path: Path, monkeypatch: pytest.M
         (2, {"loss": 1.5, "lr": 0.05}),
         "finish",
     ]
+    assert capsys.readouterr().out == ""  # it prints, and stdout is for results
 
 
 def test_a_missing_package_is_told_with_the_pip_line(monkeypatch: pytest.MonkeyPatch) -> None:
