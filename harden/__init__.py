@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from harden.pipeline.api import Fitted, fit, load
     from harden.report.view import Report
 
-# ONNX Runtime from 1.29 on sends events to its maker and leaves a device identifier in the home folder, unless it is told
-# before it is imported. A user who wants that sets the variable to 0.
+# ONNX Runtime from 1.29 on sends events to its maker and leaves a device identifier in the home folder, unless it is
+# told not to before it is imported. A user who wants that sets the variable to 0.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __version__ = "0.1.0"
