@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from harden.graph.file import Model
     from harden.noise.profile import Profile
     from harden.pipeline.api import Fitted, fit, load
+    from harden.pipeline.new_head import with_new_head
     from harden.report.view import Report
 
 # ONNX Runtime from 1.29 on sends events to its maker and leaves a device identifier in the home folder, unless it is
@@ -37,6 +38,7 @@ __all__ = [
     "evaluate",
     "fit",
     "load",
+    "with_new_head",
 ]
 
 _HOMES = {
@@ -51,6 +53,7 @@ _HOMES = {
     "evaluate": "harden.evaluation.evaluate",
     "fit": "harden.pipeline.api",
     "load": "harden.pipeline.api",
+    "with_new_head": "harden.pipeline.new_head",
 }
 
 

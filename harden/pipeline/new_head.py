@@ -35,6 +35,9 @@ def with_new_head(model: Model, data: Dataset, *, seed: int = 0, threads: int = 
     Raises:
         ModelError: The model does not end in a linear layer.
         DataError: No labels, or fewer than two classes.
+
+    Example:
+        ``model = harden.with_new_head(harden.load("timm:resnet18", pretrained=True), train)``
     """
     head = find_head(model)
     if data.labels is None or data.classes < 2:
