@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from harden.errors import DataError, ModelError
@@ -91,7 +92,7 @@ def open_bench(
     head = feed.head(_CHECKED_IMAGES)
     copy.check(*head)
     found = check_noise(copy, model.module(), head)
-    scorer, clean = _score_clean(model, data, feed, copy, folder, dict(custom or {}))
+    scorer, clean, classes = _score_clean(model, data, feed, copy, folder, dict(custom or {}))
     identity = {
         "model": model.sha256,
         "data": data.sha256,
@@ -100,19 +101,20 @@ def open_bench(
         **({} if copy.device == "cpu" else {"device": copy.device}),
     }
     around = Surround(model, copy, weights, feed)
-    return Bench(copy, weights, feed, scorer, clean, found, identity, data.classes, around)
+    return Bench(copy, weights, feed, scorer, clean, found, identity, classes, around)
 
 
 def _score_clean(
     model: Model, data: Dataset, feed: Feed, copy: RuntimeCopy, folder: Path, custom: dict[str, Metric]
-) -> tuple[ClassScorer | FidelityScorer, dict[str, Any]]:
+) -> tuple[ClassScorer | FidelityScorer, dict[str, Any], int]:
+    """A scorer that knows the clean network's answers, these answers' scores, and over how many classes they go."""
     session = copy.clean_session(threads=available_cores())
     first = session.run(*feed.head(feed.batch))
     if data.labels is None:
         distant = FidelityScorer(first, feed.batch, feed.examples, folder, str(model.source))
         for batch, count in feed:
             distant.remember([output[:count] for output in session.run(*batch)])
-        return distant, {"accuracy": None, "loss": None, "confidence": None, "ece": None}
+        return distant, {"accuracy": None, "loss": None, "confidence": None, "ece": None}, 0
     reference = Reference(data.labels, kind_of_output(model, data, first[0]))
     tally = ClassScorer(reference, custom).tally()
     for batch, count in feed:
@@ -120,7 +122,8 @@ def _score_clean(
     scores = tally.result()
     clean = {key: scores.values[key] for key in _CLEAN if key in scores.values}
     clean["reliability"] = reliability(scores.bins)
-    return ClassScorer(replace(reference, clean=scores.predicted), custom), clean
+    classes = max(data.classes, int(np.prod(first[0].shape[1:])))
+    return ClassScorer(replace(reference, clean=scores.predicted), custom), clean, classes
 
 
 @contextlib.contextmanager

@@ -19,7 +19,8 @@ _TINY = 1e-30
 def kind_of_output(model: Model, data: Dataset, first: np.ndarray) -> Kind:
     """Decide how the first output becomes class scores.
 
-    A last node Softmax or Sigmoid makes it probabilities. One number an example serves data of two classes.
+    A last node Softmax or Sigmoid makes it probabilities. One number an example serves data of two classes. Where
+    labels are numbers without names, the last tenth of the network's classes may be missing.
 
     Args:
         model: The model.
@@ -49,7 +50,9 @@ def kind_of_output(model: Model, data: Dataset, first: np.ndarray) -> Kind:
             where=model.source,
             fix="Export the model with its logits as the first output",
         )
-    if width == data.classes:
+    # Numbered labels may miss the last classes, as a sample of ImageNet does; a network for many more is another's.
+    sample = data.class_names is None and 0.9 * width <= data.classes < width
+    if width == data.classes or sample:
         return "probabilities" if last == "Softmax" else "logits"
     if width == 1 and data.classes == 2:
         return "binary_probability" if last == "Sigmoid" else "binary_logit"
