@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from harden.memory import OutOfMemoryError, out_of_memory
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -27,6 +29,10 @@ J = TypeVar("J")
 _LAUNCHED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # what torchrun tells each process
 _PATIENCE_DAYS = 7
 _sharing: ContextVar[bool] = ContextVar("sharing", default=False)
+
+
+class ShortElsewhereError(OutOfMemoryError):
+    """Memory did not suffice in another of the processes that train together."""
 
 
 def size() -> int:
@@ -94,6 +100,41 @@ def alone() -> Iterator[None]:
         _sharing.reset(token)
 
 
+@contextlib.contextmanager
+def short_together() -> Iterator[None]:
+    """A block that ends for lack of memory in all processes where it does so in one.
+
+    The others learn it where they next exchange something, or :func:`confirm`.
+    """
+    try:
+        yield
+    except ShortElsewhereError:
+        raise
+    except Exception as error:
+        if size() > 1 and out_of_memory(error):
+            _shortages(1)
+        raise
+
+
+def confirm() -> None:
+    """Agree with the other processes that memory has sufficed in all of them so far.
+
+    Raises:
+        ShortElsewhereError: In one of them it did not.
+    """
+    if size() > 1 and _shortages(0):
+        raise ShortElsewhereError("memory does not suffice in another process")
+
+
+def _shortages(own: int) -> int:
+    """How many processes are short of memory. On the CPU, so that none waits for a GPU."""
+    import torch
+
+    found = torch.tensor([own])
+    _group().all_reduce(found)
+    return int(found)
+
+
 def slices() -> int:
     """Into how many slices a batch is cut here: 1 outside of :func:`together`."""
     return size() if _sharing.get() else 1
@@ -109,6 +150,7 @@ def total(tensor: Tensor) -> Tensor:
     """The sum over the slices, without a gradient; a new tensor, equal bit for bit in all processes."""
     if slices() == 1:
         return tensor.detach()
+    confirm()
     found = tensor.detach().clone()
     _group().all_reduce(found)
     return found
@@ -125,6 +167,7 @@ def gathered(tensor: Tensor) -> Tensor:
 
     if slices() == 1:
         return tensor.detach()[None]
+    confirm()
     parts = [torch.empty_like(tensor) for _ in range(size())]
     _group().all_gather(parts, tensor.detach().contiguous())
     return torch.stack(parts)
@@ -183,6 +226,7 @@ def divided(jobs: Sequence[J], work: Callable[[J], float]) -> list[float]:
     found = torch.zeros(len(jobs), dtype=torch.float64)
     for number, value in mine.items():
         found[number] = value
+    confirm()
     _group().all_reduce(found)  # one process adds a number, the others nothing
     return found.tolist()
 

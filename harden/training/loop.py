@@ -193,14 +193,15 @@ class _Run:
     def _attempt(self, progress: Progress) -> dict[str, Any] | None:
         """A step; None where the loss exploded, or memory did not suffice, and the run went back."""
         try:
-            return self._step(progress)
-        except (RuntimeError, MemoryError) as error:
-            if distributed.size() > 1 or not out_of_memory(error):
+            with distributed.short_together():
+                return self._step(progress)
+        except (RuntimeError, MemoryError, OutOfMemoryError) as error:
+            if not out_of_memory(error):
                 raise
         # Here, not in the handler: the error's traceback holds on to what the step had allocated.
         self.optimizer.zero_grad(set_to_none=True)
         self._given = {}
-        progress.divide(self.batches.size)
+        progress.divide(self.batches.size, distributed.size())
         return None
 
     def _step(self, progress: Progress) -> dict[str, Any] | None:
@@ -227,6 +228,7 @@ class _Run:
         set_rate(self.optimizer, rate)
         self.optimizer.step()
         self._project((step + 1) / self.total)
+        distributed.confirm()  # before the step counts
         record = {"step": step + 1, "loss": loss, "lr": rate, "gradient": norm, **parts}
         progress.advance(record)
         return record
@@ -284,10 +286,11 @@ class _Run:
     def _select(self, progress: Progress) -> None:
         while True:
             try:
-                score = self.selector.score()
+                with distributed.short_together():
+                    score = self.selector.score()
                 break
-            except (RuntimeError, MemoryError) as error:
-                if distributed.size() > 1 or not out_of_memory(error) or not self.selector.divide():
+            except (RuntimeError, MemoryError, OutOfMemoryError) as error:
+                if not out_of_memory(error) or not self.selector.divide():
                     raise
                 progress.halvings += 1
         progress.selected(self.selector.measure, score)

@@ -142,7 +142,7 @@ class Progress:
         self._good = Snapshot(self._values(), self._good.tensors, self._good.best)
         self._write(force=True)
 
-    def divide(self, batch: int) -> None:
+    def divide(self, batch: int, processes: int = 1) -> None:
         """Memory did not suffice: go back to the last snapshot and work off a batch in twice as many parts.
 
         The step stays the same: the gradients of its parts are summed up. The decision is kept, so that a run that is
@@ -150,12 +150,13 @@ class Progress:
 
         Args:
             batch: Examples a step.
+            processes: How many share them.
 
         Raises:
             OutOfMemoryError: A part has two examples already.
         """
         start = self._good or self._pending
-        if start is None or 4 * self.parts > batch:
+        if start is None or 4 * self.parts > batch // processes:
             raise OutOfMemoryError(
                 f"memory does not suffice for a step, not even in {self.parts} parts", where="training", fix=SMALLER
             )
