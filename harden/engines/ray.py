@@ -33,6 +33,9 @@ class RayEngine:
         cpus: Processors a task keeps busy.
         patience: Times the median duration after which a task is given to a second worker.
         least_s: Seconds that it gets in any case.
+
+    Attributes:
+        processors: How many the cluster has.
     """
 
     name = "ray"
@@ -48,6 +51,7 @@ class RayEngine:
         there = int(self._ray.cluster_resources().get("CPU", 0)) // cpus
         if there < 1:
             raise SettingsError(f"no machine of the Ray cluster has {cpus} processors to spare", where="--engine ray")
+        self.processors = there * cpus
         self._limited = workers is not None and workers < there
         self.workers = there if workers is None else min(workers, there)
 
@@ -74,6 +78,16 @@ class RayEngine:
     def handed_out(self) -> int:
         """Tasks that are with the cluster at a time."""
         return self.workers if self._limited else _AHEAD * self.workers
+
+    @property
+    def machines(self) -> int:
+        """How many machines of the cluster have processors to spare."""
+        return sum(node["Alive"] and node["Resources"].get("CPU", 0) >= self._cpus for node in self._ray.nodes())
+
+    @property
+    def gpus(self) -> int:
+        """How many GPUs the cluster has."""
+        return int(self._ray.cluster_resources().get("GPU", 0))
 
     @property
     def ray(self) -> Any:

@@ -15,6 +15,7 @@ from torch import nn
 from harden.errors import ModelError
 from harden.graph.analog import AnalogWeight, Use, analog_weight, find_uses, select
 from harden.graph.plan import NO_OVERRIDES, Around, Frame, Observer, Plan, Step, Tracer
+from harden.graph.precision import Precision
 from harden.graph.program import Node, Program
 from harden.graph.quantized import Quantization
 from harden.graph.resizing import FixedBatch, WholeExamples
@@ -63,6 +64,7 @@ class GraphModule(nn.Module):
 
     Attributes:
         around: What stands around analog nodes in every forward pass, such as converters; None for nothing.
+        precision: What forward passes compute in; None is what the graph says.
 
     Raises:
         UnsupportedError: Operators are missing, or a weight cannot be trained; all of them are named.
@@ -76,6 +78,7 @@ class GraphModule(nn.Module):
         self._twins: list[GraphModule | None] = []
         self.program = program
         self.around: Around | None = None
+        self.precision: Precision | None = None
         self.roles: Roles = assign_roles(program)
         self.uses: tuple[Use, ...] = tuple(find_uses(program, self.roles))
         self.input_names = tuple(program.names[value] for value in program.inputs)
@@ -123,7 +126,21 @@ class GraphModule(nn.Module):
         """
         if self.fixed is not None and not self.fixed.fits(inputs):
             return self._resized(self.fixed, inputs, weights=weights, taps=taps, update_statistics=update_statistics)
-        signature = (tuple(map(_facts, inputs)), tuple(taps))
+        if self.precision is None:
+            return self._run(inputs, weights, taps, update_statistics)
+        precision = self.precision
+        with precision.within(_device(inputs)):
+            return precision.giving(self._run(tuple(map(precision.taking, inputs)), weights, taps, update_statistics))
+
+    def _run(
+        self,
+        inputs: tuple[Any, ...],
+        weights: Mapping[str, torch.Tensor] | None,
+        taps: Sequence[str],
+        update_statistics: bool,
+    ) -> Any:
+        # What a plan has folded away was computed in the precision of its first run.
+        signature = (tuple(map(_facts, inputs)), tuple(taps), self.precision)
         plan = self._plans.get(signature)
         frame = self._frame(inputs, weights or NO_OVERRIDES, update_statistics)
         frame.around = self.around
@@ -194,7 +211,7 @@ class GraphModule(nn.Module):
             self._twins.append(fixed.twin(self))
         twin = self._twins[0]
         if twin is not None:
-            twin.training, twin.around = self.training, self.around
+            twin.training, twin.around, twin.precision = self.training, self.around, self.precision
         return twin
 
     def _resized(self, fixed: FixedBatch | WholeExamples, inputs: tuple[torch.Tensor, ...], **options: Any) -> Any:
@@ -234,8 +251,7 @@ class GraphModule(nn.Module):
             values[value] = tie.entering(tensor)
         for value, tensor, kind in zip(self.program.inputs, inputs, self.program.input_types, strict=False):
             values[value] = _declared(tensor, kind)
-        device = next((item.device for item in inputs if isinstance(item, torch.Tensor)), torch.device("cpu"))
-        return Frame(values, self.training, update, self._by_node, weights, device, frozenset(frozen))
+        return Frame(values, self.training, update, self._by_node, weights, _device(inputs), frozenset(frozen))
 
     def _check(self, inputs: tuple[Any, ...], weights: Mapping[str, torch.Tensor]) -> None:
         if len(inputs) != len(self.program.inputs):
@@ -276,6 +292,11 @@ class GraphModule(nn.Module):
 
     def _makers(self) -> dict[int, Node]:
         return {value: node for node in self.program.walk() for value in node.outputs if value}
+
+
+def _device(inputs: tuple[Any, ...]) -> torch.device:
+    """Where a pass computes."""
+    return next((item.device for item in inputs if isinstance(item, torch.Tensor)), torch.device("cpu"))
 
 
 def _facts(value: Any) -> Any:

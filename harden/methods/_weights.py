@@ -38,6 +38,11 @@ def moved(weights: Mapping[str, Tensor], shifts: Mapping[str, Tensor]) -> dict[s
     return {key: w + shifts[key] if key in shifts else w for key, w in weights.items()}
 
 
+def normal_like(weight: Tensor, source: torch.Generator) -> Tensor:
+    """Standard normal numbers in the form of a weight, drawn on the generator's device."""
+    return torch.empty_like(weight, device=source.device).normal_(generator=source).to(weight.device)
+
+
 def norm(tensors: Mapping[str, Tensor]) -> Tensor:
     """2-norm over all tensors.
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
-from harden.methods._weights import clean, gradients
+from harden.methods._weights import clean, gradients, normal_like
 from harden.methods.base import Batch, Network, Noise, Objective, Options, Outputs, StepResult, each
 
 
@@ -111,10 +110,7 @@ def attack(
     reference = each(Tensor.detach, outputs)
     size = config.attack_size
     fixed = {key: w.detach() for key, w in weights.items()}
-    shares = {
-        key: config.start * torch.empty_like(w).normal_(generator=batch.generator("attack", key))
-        for key, w in fixed.items()
-    }
+    shares = {key: config.start * normal_like(w, batch.generator("attack", key)) for key, w in fixed.items()}
     for _ in range(config.attack_steps):
         tried = {key: (w + w.abs() * shares[key]).requires_grad_() for key, w in fixed.items()}
         ascent = gradients(batch.divergence(reference, net(*batch.inputs, weights=tried)), tried)

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from harden.methods._weights import clean, everything, task_gradients
+from harden.methods._weights import clean, everything, normal_like, task_gradients
 from harden.methods.base import Batch, Network, Noise, Objective, Options, StepResult
 
 
@@ -86,7 +86,7 @@ class Method(Objective):
 
     def _walked(self, key: str, place: Tensor, home: Tensor, gradient: Tensor, batch: Batch, r: int) -> Tensor:
         config = self.config
-        kick = torch.empty_like(place).normal_(generator=batch.generator("langevin", r, key))
+        kick = normal_like(place, batch.generator("langevin", r, key))
         force = gradient - config.gamma * (home - place)
         return place - config.rate * force + math.sqrt(config.rate) * config.temperature * kick
 

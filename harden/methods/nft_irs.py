@@ -85,7 +85,7 @@ class Method(Objective):
         self._heads = {}
         for i, tap in enumerate(self.taps):
             width = self._pool(features[tap]).shape[1]
-            self._add_head(batch.seed, i, width, outputs.shape[1], outputs.dtype)
+            self._add_head(batch.seed, i, width, outputs.shape[1], outputs)
 
     def step(self, net: Network, batch: Batch, noise: Noise) -> StepResult:
         """The task loss of the outputs after feedback, from one noisy pass."""
@@ -111,14 +111,14 @@ class Method(Objective):
         """The heads' weights: crossbars like the network's own."""
         return {name: value for name, value in self._heads.items() if name.endswith("weight")}
 
-    def _add_head(self, seed: int, index: int, width: int, classes: int, dtype: torch.dtype) -> None:
+    def _add_head(self, seed: int, index: int, width: int, classes: int, like: Tensor) -> None:
         shapes = {"hidden": (self.config.hidden, width), "out": (classes, self.config.hidden)}
         for layer, shape in shapes.items():
             name = f"nft_irs.head{index}.{layer}"
             # He initialisation by fan-out, as the paper's heads have it.
             weight = torch.empty(shape).normal_(0, math.sqrt(2 / shape[0]), generator=generator(seed, name))
-            self._heads[f"{name}.weight"] = torch.nn.Parameter(weight.to(dtype))
-            self._heads[f"{name}.bias"] = torch.nn.Parameter(torch.zeros(shape[0], dtype=dtype))
+            self._heads[f"{name}.weight"] = torch.nn.Parameter(weight.to(like))
+            self._heads[f"{name}.bias"] = torch.nn.Parameter(like.new_zeros(shape[0]))
 
     def _head(self, index: int, tap: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
         name = f"nft_irs.head{index}"

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harden import distributed, methods, streams
 from harden.data.dataset import Dataset
+from harden.engines import check_name
 from harden.errors import SettingsError
 from harden.graph.file import Model
 from harden.noise.profile import Profile
-from harden.pipeline.hardening import TRAINERS
 from harden.pipeline.inputs import open_model
+from harden.pipeline.placing import place
+from harden.training.auto import auto
 from harden.training.plan import TrainingPlan
 
 if TYPE_CHECKING:
@@ -79,6 +82,9 @@ def fit(
     validation: Dataset | None = None,
     epochs: float | None = None,
     seed: int = 0,
+    device: str = "cpu",
+    engine: str = "local",
+    workers: int | None = None,
     **plan: Any,
 ) -> Fitted:
     """Harden a model.
@@ -92,6 +98,9 @@ def fit(
         validation: Examples to select by; a stratified tenth of ``data`` when absent.
         epochs: Passes over the training examples; one by default, or as many as make 100 steps.
         seed: Root of every random stream.
+        device: What is trained on: ``cpu``, ``cuda``, or ``auto``.
+        engine: Where training runs: ``local``, ``ray`` or ``ray://HOST:PORT``; see docs/scaling.md.
+        workers: How many workers of the Ray cluster train together; None is one a machine (or a GPU).
         **plan: Further fields of ``harden.training.plan.TrainingPlan``, such as ``clip`` or ``lr``.
 
     Returns:
@@ -113,15 +122,17 @@ def fit(
         seed=seed,
         **plan,
     )
-    run = TRAINERS[_trainable(method)]
-    with distributed.joined():
-        trained = run(model, data, validation, full, on_step=history.append)
+    recipe = _trainable(method) == "recipe"
+    batch = min(full.batch_size, len(data))
+    with distributed.joined(), place(check_name(engine), workers, batch, device) as where:
+        run = partial(auto, trainer=where.trainer, engine=where.engine) if recipe else where.trainer
+        trained = run(model, data, validation, replace(full, device=where.device), on_step=history.append)
     return Fitted(trained.model, history, trained.selected_step, trained.levers, trained.seconds)
 
 
 def _trainable(method: str) -> str:
     kind = methods.describe(method)["kind"]
-    if kind not in TRAINERS:
+    if kind not in ("objective", "recipe"):
         fix = f"harden.methods.load('{method}').apply(model, batches, profile), or harden fit --method {method}"
         raise SettingsError(f"method {method} is a {kind}: it does not train", fix=fix)
     return kind

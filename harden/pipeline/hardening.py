@@ -27,11 +27,8 @@ from harden.store import append_line, read_record, write_atomic
 from harden.streams import numpy_generator
 from harden.training.auto import auto, choose_scale
 from harden.training.batches import as_tensors
-from harden.training.loop import train
 from harden.training.plan import Trained, TrainingPlan
 
-# A recipe chooses among training runs and has the signature of one.
-TRAINERS = {"objective": train, "recipe": auto}
 _RECORD = "training.json"
 _AFTER_TRAINING = "batch norms under noise"
 _CHECKED_EXAMPLES = 16
@@ -183,6 +180,7 @@ def training_plan(prepared: Prepared) -> TrainingPlan:
         "clip": None if settings.clip == "none" else settings.clip,
         "digital": prepared.digital,
         "threads": prepared.threads,
+        "device": prepared.device,
         "train_sigma_scale": settings.train_sigma_scale[0],
     }
     return TrainingPlan(**{name: getattr(settings, name) for name in same} | resolved)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 
@@ -88,6 +88,22 @@ def drawn_on(settings: Settings) -> str | None:
         SettingsError: The device is not there.
     """
     return choose_device(settings.device) if settings.draw == "device" else None
+
+
+def trained_on(device: str) -> Literal["cpu", "cuda"]:
+    """The kind of device that a network is trained on: what ``--device`` says; ``auto`` is a GPU where torch has one.
+
+    Raises:
+        SettingsError: A GPU is wanted, and torch has none.
+    """
+    import torch
+
+    there = torch.cuda.is_available()
+    if device == "cuda" and not there:
+        raise SettingsError(
+            "torch finds no GPU here", where="--device cuda", fix="Install torch for CUDA, or leave --device out"
+        )
+    return "cuda" if there and device != "cpu" else "cpu"
 
 
 def open_conditions(

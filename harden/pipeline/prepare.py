@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from harden.pipeline.inputs import (
     open_preprocess,
     open_training_data,
     thread_count,
+    trained_on,
 )
 from harden.pipeline.new_head import with_new_head
 from harden.pipeline.progress import Notify, silent
@@ -53,6 +54,8 @@ class Prepared:
         digital: Globs of tensors and nodes kept off the crossbars: the user's, and those that are protected.
         trainer: What carries a training run out.
         engine: Where trials run; None is this machine.
+        workers: How many workers of a cluster train together; 1 where this process trains.
+        device: What the network is trained on.
     """
 
     settings: FitSettings
@@ -68,11 +71,13 @@ class Prepared:
     digital: tuple[str, ...]
     trainer: Trainer = train
     engine: Engine | None = None
+    workers: int = 1
+    device: Literal["cpu", "cuda"] = "cpu"
 
     @property
     def processes(self) -> int:
         """How many processes train together."""
-        return distributed.size()
+        return max(distributed.size(), self.workers)
 
     def resolved(self) -> dict[str, Any]:
         """What decides the numbers beside the settings."""
@@ -85,6 +90,7 @@ class Prepared:
             "profiles": sorted({c.profile.digest for c in (*self.conditions, *self.noise)}),
             "threads": self.threads,
             "version": __version__,
+            **({"device": self.device} if self.device != "cpu" else {}),
             **({"processes": self.processes} if self.processes > 1 else {}),
         }
 
@@ -139,6 +145,8 @@ def prepare(settings: FitSettings, notify: Notify = silent) -> Prepared:
         test=test,
         threads=thread_count(settings),
         digital=settings.digital,
+        # A cluster's devices are seen when it is joined.
+        device=trained_on(settings.device) if settings.engine == "local" else "cpu",
     )
 
 

@@ -40,14 +40,21 @@ class Settings(BaseModel):
     digital: Texts = Field((), description="glob of tensors or nodes that are kept off the crossbars; may repeat")
     seed: int = Field(0, ge=0, description="root of every random stream")
     threads: int | None = Field(None, ge=1, le=256, description="processor threads; default: all cores")
-    device: Literal["auto", "cpu", "cuda"] = Field("cpu", description="what ONNX Runtime runs chips on")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "cpu", description="what ONNX Runtime runs chips on, and what a network is trained on"
+    )
     draw: Literal["cpu", "device"] = Field(
         "cpu", description="device: draw chips on --device, from another family of random streams that is its own"
     )
     engine: Engine = Field(
         "local", description="where the work is done: local, ray, or ray://HOST:PORT; see docs/scaling.md"
     )
-    workers: int | None = Field(None, ge=1, description="with ray: trials at a time; default: all processors")
+    workers: int | None = Field(
+        None,
+        ge=1,
+        description="with ray: trials at a time (default: all processors), and workers that train together (default: "
+        "one a machine, or a GPU)",
+    )
     max_memory: Bytes | None = Field(
         None, description="memory this process may take, such as 8GB: batches and workers shrink to fit; Linux"
     )

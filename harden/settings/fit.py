@@ -93,3 +93,7 @@ class FitSettings(Settings):
         False, description="also train once more without each lever, and show what it contributed; a training a lever"
     )
     augment: Literal["auto", "on", "off"] = Field("auto", description="random crops and flips while training")
+    amp: Literal["off", "bfloat16"] = Field(
+        "off", description="bfloat16: train in mixed precision; what is selected and reported is in single"
+    )
+    channels_last: bool = Field(False, description="train with images as [batch, height, width, channels] in memory")

@@ -58,6 +58,7 @@ class Batches:
                 fix=f"Give a multiple of {distributed.size()} that is not above the {len(data)} training examples",
             )
         self._seed = plan.seed
+        self._device = plan.device
         self._augment = _augmentation(data, plan.augment)
         self._epoch: tuple[int, np.ndarray] = (-1, np.empty(0, np.int64))
 
@@ -70,8 +71,8 @@ class Batches:
             rng, part = numpy_generator(self._seed, "augment", step), slice(places[0], places[-1] + 1)
             raw = augment(self.data.raw(index), rng, part=part, of=self.size, **self._augment)
             inputs = (self.data.normalise(raw), *inputs[1:])
-        tensors = as_tensors(inputs)
-        labels = None if self.data.labels is None else torch.from_numpy(np.asarray(self.data.labels[index], np.int64))
+        tensors = as_tensors(inputs, self._device)
+        labels = None if self.data.labels is None else as_labels(self.data.labels[index], self._device)
         targets = labels if self._targets is None else self._targets(tensors, labels)
         return Batch(tensors, targets, self.task, self._seed, step, step / self.total)
 
@@ -84,9 +85,14 @@ class Batches:
         return np.sort(self._epoch[1][place * self.size : (place + 1) * self.size])
 
 
-def as_tensors(inputs: Sequence[np.ndarray]) -> tuple[torch.Tensor, ...]:
-    """A network's inputs as tensors."""
-    return tuple(torch.from_numpy(np.ascontiguousarray(part)) for part in inputs)
+def as_tensors(inputs: Sequence[np.ndarray], device: str = "cpu") -> tuple[torch.Tensor, ...]:
+    """A network's inputs as tensors on a device."""
+    return tuple(torch.from_numpy(np.ascontiguousarray(part)).to(device) for part in inputs)
+
+
+def as_labels(labels: np.ndarray, device: str = "cpu") -> torch.Tensor:
+    """Class numbers [B] as a tensor on a device."""
+    return torch.from_numpy(np.asarray(labels, np.int64)).to(device)
 
 
 def _augmentation(data: Any, switch: str) -> dict[str, Any] | None:

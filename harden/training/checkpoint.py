@@ -78,7 +78,9 @@ class Tensors:
                 self._extra[rest].copy_(value)
             else:
                 key, _, parameter = rest.partition("/")
-                self._optimizer.state[self._trained[parameter]][key] = value.clone()
+                trained = self._trained[parameter]
+                # Momenta are where their parameter is; AdamW's number of steps stays on the processor.
+                self._optimizer.state[trained][key] = value.clone() if value.dim() == 0 else value.clone().to(trained)
 
     @torch.no_grad()
     def restore_network(self, tensors: Mapping[str, Tensor]) -> None:
@@ -97,11 +99,22 @@ def write(path: Path, snapshot: Snapshot, plan: str) -> None:
     """
     tensors = snapshot.tensors | {f"best/{name}": value for name, value in snapshot.best.items()}
     tensors[_PROGRESS] = torch.frombuffer(bytearray(json.dumps(snapshot.progress).encode()), dtype=torch.uint8)
-    tensors = {name: value.contiguous() for name, value in tensors.items()}
-    content = save(tensors, metadata={_PLAN: plan, _DIGEST: _digest(tensors)})
+    tensors = {name: value.cpu().contiguous() for name, value in tensors.items()}
+    put(path, save(tensors, metadata={_PLAN: plan, _DIGEST: _digest(tensors)}))
+
+
+def put(path: Path, content: bytes) -> None:
+    """Put a checkpoint in its place atomically; the one before is kept beside it."""
     if path.exists():
         path.replace(_previous(path))
     write_atomic(path, content)
+
+
+def kept(path: Path) -> dict[str, bytes]:
+    """The contents of the checkpoint and of the one before it, under the names they have in a run folder."""
+    names = {path: Path("checkpoint.safetensors")}
+    names |= {_previous(one): _previous(name) for one, name in names.items()}
+    return {name.name: one.read_bytes() for one, name in names.items() if one.exists()}
 
 
 def latest(path: Path, plan: str) -> Snapshot | None:

@@ -6,15 +6,17 @@ a run that was killed ends with the same bits as one that was not.
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from harden import distributed, methods
-from harden.errors import SettingsError
+from harden.errors import HardenError, SettingsError
+from harden.graph.precision import Precision
 from harden.levers import clip as clipping
 from harden.levers import column_scaling
 from harden.levers.batch_norm import statistics
@@ -96,15 +98,17 @@ class _Run:
         self, model: Any, data: Any, validation: Any, plan: TrainingPlan, objective: Any, checkpoint: Path | None
     ) -> None:
         self.model, self.plan, self.objective, self.file = model, plan, objective, checkpoint
-        self.net = model.module()
+        self.net = model.module().to(plan.device)
         needs_clean = plan.objective == "match" or plan.teacher == "clean"
-        clean = frozen_copy(model) if needs_clean else None
+        clean = frozen_copy(model, plan.device) if needs_clean else None
+        self.nets = [self.net, clean] if needs_clean else [self.net]
         targets = Targets(plan, self.net, clean)
         self.batches = Batches(data, plan, targets.task, targets)
         self.total = self.batches.total
         self.around = Surround(self.net, data, plan)
         self.selector = Selector(self.net, validation, plan, clean if plan.objective == "match" else None, self.around)
         self.net.train()
+        self._check_precision()
         objective.prepare(self.net, self.batches.at(0))
         self.extra = objective.parameters()
         self.parameters = {**dict(self.net.named_parameters()), **self.extra}
@@ -120,11 +124,42 @@ class _Run:
         file = checkpoint if distributed.first() else None
         self.progress = Progress(self.tensors, plan.digest, file, self.total)
 
+    @contextlib.contextmanager
+    def _precision(self) -> Iterator[None]:
+        """The block's forward passes compute in the plan's precision."""
+        plan = self.plan
+        given = Precision(plan.amp, plan.channels_last) if plan.amp != "off" or plan.channels_last else None
+        for net in self.nets:
+            net.precision = given
+        try:
+            yield
+        finally:
+            for net in self.nets:
+                net.precision = None
+
+    def _check_precision(self) -> None:
+        if self.plan.amp == "off":
+            return
+        inputs = self.batches.at(0).inputs
+        try:
+            with torch.no_grad(), self._precision():
+                self.net(*inputs)
+        except (RuntimeError, HardenError) as error:
+            if out_of_memory(error):
+                raise
+            raise SettingsError(
+                f"this network cannot be computed in mixed precision ({str(error).splitlines()[0]})",
+                where="--amp",
+                fix="Leave it out",
+            ) from error
+
     def _clip(self) -> clipping.Clip | None:
         plan, found = self.plan, None
         k = clipping.resolve(plan.clip, [profile for profile, _ in plan.profiles])
         if plan.clip == "search":
-            found = search_limits(self.net, self.batches.at(0).inputs, plan.profiles, plan.digital, plan.seed)
+            net = self.net if plan.device == "cpu" else self.model.module()
+            inputs = tuple(one.cpu() for one in self.batches.at(0).inputs)
+            found = search_limits(net, inputs, plan.profiles, plan.digital, plan.seed)
         elif k is None:
             return None
         return clipping.Clip(clipping.clippable(self.net, plan.digital), k, plan.clip_anneal, found)
@@ -151,7 +186,7 @@ class _Run:
         self.objective.finish(self.net)
         levers = self._levers(progress)
         levers["batch_norm_reestimation"] = finish_batch_norms(self.net, self.batches, self.selector, self.plan)
-        weights = self.net.export_weights()
+        weights = {name: tensor.cpu() for name, tensor in self.net.export_weights().items()}
         return Trained(
             self.model.with_weights(weights),
             weights,
@@ -214,7 +249,7 @@ class _Run:
         self._given: dict[str, Any] = {}
         turn = step % len(plan.profiles)
         self.around.use(turn, "train", turn, step, noise=self.noise.strength(step / self.total))
-        with distributed.together():
+        with distributed.together(), self._precision():
             batch = self.batches.at(step)
             loss, parts = self._backward(batch, self.noise.at(step, batch.progress))
             self._average_gradients()
@@ -306,6 +341,8 @@ class _Run:
         return {
             "clip": self.clip.record if self.clip else None,
             "column_scaling": self.columns.record if self.columns else None,
+            **({"amp": plan.amp} if plan.amp != "off" else {}),
+            **({"channels_last": True} if plan.channels_last else {}),
             "freeze_batch_norms": 1 - self.frozen_from / self.total,
             "teacher": None
             if plan.teacher == "none"

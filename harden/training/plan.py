@@ -64,6 +64,10 @@ class TrainingPlan:
             classes), where classes are of unequal size.
         selection_examples: Validation examples at most; None is 1000, fewer for images above 64 x 64 pixels.
         augment: Crops and flips; ``"auto"`` for colour images up to 64 pixels (crops only, for grey ones).
+        device: What the network is trained on, ``"cpu"`` or ``"cuda"``.
+        amp: What the steps compute in: ``"off"`` is single precision, ``"bfloat16"`` mixed precision. Selections are in
+            single precision, as the runtime is.
+        channels_last: Whether images are [B, H, W, C] in memory while training.
     """
 
     method: str = "noise"
@@ -101,6 +105,9 @@ class TrainingPlan:
     selection_examples: int | None = None
     select: Literal["accuracy", "balanced_accuracy"] = "accuracy"
     augment: Switch = "auto"
+    device: Literal["cpu", "cuda"] = "cpu"
+    amp: Literal["off", "bfloat16"] = "off"
+    channels_last: bool = False
 
     def __post_init__(self) -> None:
         problems = [text for wrong, text in self._checks() if wrong]
@@ -127,6 +134,12 @@ class TrainingPlan:
             (
                 self.teacher == "none" and (self.teacher_match != "logits" or bool(self.teacher_taps)),
                 "teacher_match, teacher_taps: there is no teacher; choose teacher clean or self",
+            ),
+            (self.device not in ("cpu", "cuda"), f"device={self.device!r}: known are cpu, cuda"),
+            (self.amp not in ("off", "bfloat16"), f"amp={self.amp!r}: known are off, bfloat16"),
+            (
+                self.device != "cpu" and self.column_scaling != "off",
+                "column_scaling: is done on processors only; leave it off, or take device cpu",
             ),
             (self.threads < 1, f"threads={self.threads}: must be at least 1"),
             (min(self.selections, self.selection_chips) < 1, "selections and selection_chips: must be at least 1"),

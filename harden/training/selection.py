@@ -14,7 +14,7 @@ from harden import distributed
 from harden.errors import DataError
 from harden.methods.base import Outputs, each, listed
 from harden.streams import numpy_generator
-from harden.training.batches import as_tensors
+from harden.training.batches import as_labels, as_tensors
 from harden.training.plan import TrainingPlan
 from harden.training.surround import Surround
 from harden.training.tasks import first, relative_error
@@ -56,10 +56,10 @@ class Selector:
         order = class_by_class(order, data.labels) if balanced else order
         chosen = np.sort(order[: plan.selection_examples or _examples(data.input_shape)])
         parts = [chosen[i : i + _BATCH] for i in range(0, len(chosen), _BATCH)]
-        self._inputs = [as_tensors(data.feed(part)) for part in parts]
+        self._inputs = [as_tensors(data.feed(part), plan.device) for part in parts]
         self._score: Callable[[Outputs, int], float]
         if reference is None:
-            self._labels = [torch.from_numpy(np.asarray(data.labels[part], np.int64)) for part in parts]
+            self._labels = [as_labels(data.labels[part], plan.device) for part in parts]
             self._score = self._balanced_accuracy if balanced else self._accuracy
             # Right answers weighted with examples / (classes * examples of the class) have the mean recall as mean.
             counts = torch.bincount(torch.cat(self._labels)).double()

@@ -36,7 +36,7 @@ class Surround:
             return
         chosen = ranges.examples(len(data))
         parts = [chosen[at : at + _BATCH] for at in range(0, len(chosen), _BATCH)]
-        batches = [as_tensors(data.feed(part)) for part in parts]
+        batches = [as_tensors(data.feed(part), plan.device) for part in parts]
         for number, periphery in enumerate(self._peripheries):
             if periphery.on:
                 seen = ranges.calibrate(net, net.analog_weights(plan.digital), batches, periphery.range_percentile)

@@ -41,6 +41,6 @@ class Targets:
         return own, self._net(*inputs) if self._teacher == "self" else reference
 
 
-def frozen_copy(model: Any) -> Any:
-    """The model as a network that is only asked, never trained."""
-    return model.module().eval().requires_grad_(False)
+def frozen_copy(model: Any, device: str = "cpu") -> Any:
+    """The model as a network on a device that is only asked, never trained."""
+    return model.module().to(device).eval().requires_grad_(False)

@@ -31,8 +31,16 @@ def test_results_keep_the_order_of_the_tasks(engine) -> None:
     assert list(engine().run(square, range(50))) == [k * k for k in range(50)]
 
 
-def test_work_is_done_by_other_processes_side_by_side(engine) -> None:
-    pids = set(engine().run(lambda _: (time.sleep(0.2), os.getpid())[1], range(8)))
+def test_work_is_done_by_other_processes_side_by_side(engine, tmp_path) -> None:
+    def meet(_: int) -> int:
+        (tmp_path / str(os.getpid())).touch()
+        for _ in range(3000):
+            if len(list(tmp_path.iterdir())) >= 2:
+                break
+            time.sleep(0.1)
+        return os.getpid()
+
+    pids = set(engine().run(meet, range(4)))
     assert os.getpid() not in pids
     assert len(pids) >= 2
 
