@@ -78,7 +78,7 @@ def train_and_judge(
         notify: Called with stage, done and total.
 
     Returns:
-        ``accuracy`` (over chips), ``accuracies``, ``clean``, ``steps``, ``seconds``.
+        ``accuracy`` (over chips), ``accuracies``, ``clean``, ``steps``, ``selected_step``, ``seconds``.
     """
     if prepared.training is None or prepared.validation is None or prepared.test is None:
         raise SettingsError(f"{stage} needs data to train, select and report on")
@@ -108,5 +108,6 @@ def train_and_judge(
         "accuracies": found["profiles"][0]["accuracies"],
         "clean": found["clean"]["accuracy"],
         "steps": len(trained.history),
+        "selected_step": trained.selected_step,
         "seconds": trained.seconds,
     }

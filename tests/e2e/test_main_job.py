@@ -163,5 +163,10 @@ def test_the_report_can_be_made_again_from_the_record(
     shutil.copytree(finished[0] / "a", run)
     before = (run / "report.html").read_bytes()
     (run / "report.html").unlink()
-    assert command(tmp_path, "report", "a").code == 0
+    done = command(tmp_path, "report", "a", "--bom", "--json")
+    assert done.code == 0, done.err
     assert (run / "report.html").read_bytes() == before
+    assert done.document["schema"] == "harden.report/1"
+    assert done.document["verdict"].startswith("Under gaussian noise")
+    assert set(done.document["files"]) == {"html", "card", "record", "bom"}
+    assert all((tmp_path / path).exists() for path in done.document["files"].values())

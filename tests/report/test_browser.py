@@ -71,7 +71,7 @@ class Browser:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
         self.call("Page.navigate", url=path.as_uri())
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 300
         while self.value("document.readyState") != "complete" or self.value("location.protocol") != "file:":
             assert time.monotonic() < deadline
             time.sleep(0.02)

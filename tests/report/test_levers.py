@@ -79,3 +79,23 @@ def test_without_an_ablation_the_report_says_how_to_get_one(fit_document: Callab
     document = fit_document()
     assert left_out(document) == []
     assert "--ablation" in getattr(levers.build(document).blocks[-1], "text", "")
+
+
+def test_a_control_that_went_back_to_its_start_says_so(fit_document: Callable[..., Document]) -> None:
+    document = fit_document()
+    document["controls"]["none_bare"]["selected_step"] = 0
+    document["controls"]["none"]["selected_step"] = 120
+    bare, levers_only = (row[0] for row in steps(document)[1:3])
+    assert "its weights are those given" in bare
+    assert "given" not in levers_only
+
+
+def test_levers_that_are_off_share_a_row(fit_document: Callable[..., Document]) -> None:
+    document = fit_document()
+    document["levers"] |= {"column_scaling": None, "noise_ramp": 0.0}
+    rows = next(b for b in levers.build(document).blocks if isinstance(b, Table) and b.head[0] == "lever").rows
+    assert [row[0] for row in rows] == [
+        "clip",
+        "batch norm reestimation",
+        "teacher, train sigma scale, column scaling, noise ramp",
+    ]

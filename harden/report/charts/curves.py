@@ -35,12 +35,13 @@ class Line:
 
 @dataclass(frozen=True)
 class Level:
-    """A reference line with a label: horizontal at ``y``, or vertical at ``x``."""
+    """A reference line with a label: horizontal at ``y``, or vertical at ``x`` (label below, or above if ``high``)."""
 
     label: str
     y: float | None = None
     x: float | None = None
     colour: str = "ink"
+    high: bool = False
 
 
 def curves(
@@ -144,8 +145,9 @@ def _level(axis: Axes, level: Level) -> None:
         left, right = axis.get_xlim()
         end = level.x > left + 0.6 * (right - left)
         axis.axvline(level.x, **style)
-        place: dict[str, Any] = {"xytext": (-4 if end else 4, 10), "ha": "right" if end else "left"}
-        axis.annotate(level.label, (level.x, 0), xycoords=("data", "axes fraction"), **place, **text)
+        place: dict[str, Any] = {"xytext": (-4 if end else 4, -10 if level.high else 10)}
+        place["ha"] = "right" if end else "left"
+        axis.annotate(level.label, (level.x, float(level.high)), xycoords=("data", "axes fraction"), **place, **text)
 
 
 def legend(plot: Plot, lines: Sequence[Line]) -> int:

@@ -11,7 +11,7 @@ from harden.report.blocks import Figure
 from harden.report.charts.curves import WIDTH, Line, draw_line, legend
 from harden.report.plots import COLOURS, SMALL, Plot, drawing, percent_axis
 
-HEIGHT = 390
+HEIGHT = 360
 
 
 @dataclass(frozen=True)
@@ -36,14 +36,13 @@ def diagram(name: str, networks: Sequence[Bins], *, least: float, alt: str, capt
         caption: How to read it.
     """
     lines = [_line(one, least) for one in networks]
-    diagonal = Line("accuracy = confidence", "muted", [0.0, 1.0], [0.0, 1.0], markers=False)
     with drawing():
         plot = Plot(WIDTH, HEIGHT, rows=2, ratios=[3.2, 1.0])
-        plot.margins(left=46, right=16, top=28 + legend(plot, [*lines, diagonal]), bottom=48, gap=0.28)
+        plot.margins(left=46, right=16, top=28 + legend(plot, lines), bottom=48, gap=0.42)
         upper, lower = plot.axes
         for axis in plot.axes:
             axis.grid(axis="y")
-        upper.plot(diagonal.x, diagonal.y, color=COLOURS["muted"], linewidth=1.2, linestyle=(0, (2, 2)))
+        upper.plot([0.0, 1.0], [0.0, 1.0], color=COLOURS["muted"], linewidth=1.2, linestyle=(0, (2, 2)))
         for line in lines:
             draw_line(upper, line)
         for one in networks:
@@ -59,7 +58,7 @@ def diagram(name: str, networks: Sequence[Bins], *, least: float, alt: str, capt
         lower.annotate(
             "share of the images",
             (0, 1),
-            (-42, 4),
+            (-42, 10),
             "axes fraction",
             textcoords="offset points",
             fontsize=SMALL,

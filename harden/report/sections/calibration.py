@@ -59,7 +59,7 @@ def build(document: Document) -> Section:
     networks = _networks(reading, condition) if condition else []
     if not condition or not networks:
         return Section(TITLE, [table, words])
-    blocks: list[Block] = [Columns([_figure(networks, condition)], [table, words])]
+    blocks: list[Block] = [Columns([_figure(networks, condition)], [table]), words]
     blocks.append(Details("The diagram's numbers", [_numbers(networks)]))
     return Section(TITLE, blocks)
 

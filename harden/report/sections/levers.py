@@ -38,6 +38,8 @@ def build(document: Document) -> Section:
         blocks += _steps(reading)
     blocks += _left_out(reading)
     rows = [row for name, value in reading.part("levers").items() if (row := _lever(name, value))]
+    off = [row[0] for row in rows if row[1] == "off"]
+    rows = [row for row in rows if row[1] != "off"] + ([[", ".join(off), "off", "", ""]] if off else [])
     if rows:
         caption = (
             "Points: what validation chips gained at the place where the lever was applied. They are the chips that "
@@ -79,7 +81,15 @@ def _left_out(reading: Reading) -> list[Block]:
     for name, one in sorted(found, key=lambda item: _mean(item[1]) or 0.0):
         without = _mean(one) or 0.0
         interval = _bounds(one.get("accuracies"), whole.values)
-        rows.append([label(name), percent(without), points(mean - without), interval, percent(one.get("clean"))])
+        rows.append(
+            [
+                f"{label(name)}{_given(one)}",
+                percent(without),
+                points(mean - without),
+                interval,
+                percent(one.get("clean")),
+            ]
+        )
     caption = (
         f"Noise: {condition.label}. Each row is another training of as many steps with the same seed, without this one "
         "lever, judged on the same chips. The interval is over chips; it does not hold the luck of a single training, "
@@ -112,10 +122,11 @@ def _steps(reading: Reading) -> list[Block]:
     active = ", ".join(label(name) for name in _LEVERS if _active(reading, name))
     bare, levers = (v for v in values if isinstance(v, Mapping))
     method = reading.method or "the method"
+    names = f"levers{f' ({active})' if active else ''}"
     stages = [
         ("the network as given", before.spread.get("mean"), before.values),
-        ("fine-tuning without noise, no levers", _mean(bare), bare.get("accuracies")),
-        (f"levers{f' ({active})' if active else ''}", _mean(levers), levers.get("accuracies")),
+        (f"fine-tuning without noise, no levers{_given(bare)}", _mean(bare), bare.get("accuracies")),
+        (f"{names}{_given(levers)}", _mean(levers), levers.get("accuracies")),
         (f"{method}, which sees the noise", condition.subject.spread.get("mean"), condition.subject.values),
     ]
     rows = [[stages[0][0], percent(stages[0][1]), "", ""]]
@@ -128,6 +139,11 @@ def _steps(reading: Reading) -> list[Block]:
         "The difference to the row above is taken on the same chips."
     )
     return [Table(["with", f"mean {reading.measure}", "adds, points", "95% interval"], rows, "lrrr", caption=caption)]
+
+
+def _given(run: Mapping[str, Any]) -> str:
+    """Said of a training whose selection went back to where it began."""
+    return "; no step was better on validation chips, so its weights are those given" * (run.get("selected_step") == 0)
 
 
 def _bounds(old: Any, new: Any) -> str:
@@ -178,7 +194,8 @@ def _lever(name: str, value: Any) -> list[str]:
     """One row: name, state, what it did, points; none for an empty list."""
     if isinstance(value, list):
         return [label(name), "", shown(value), ""] if value else []
-    if not value or (isinstance(value, Mapping) and not any(value.values())):
+    idle = name == "train_sigma_scale" and value == 1  # the noise of the profile, no more and no less
+    if not value or idle or (isinstance(value, Mapping) and not any(value.values())):
         return [label(name), "off", "", ""]
     if not isinstance(value, Mapping):
         times = f"{number(value)} times the profile's noise" if name == "train_sigma_scale" else shown(value)

@@ -34,7 +34,7 @@ def build(document: Document) -> Section:
     validation = _series(training.get("validation"), "accuracy") or _series(
         training.get("validation"), "balanced_accuracy"
     )
-    figures = [f for f in (_loss(history, levels), _validation(validation, levels)) if f]
+    figures = [f for f in (_loss(history, levels + _frozen(reading)), _validation(validation, levels)) if f]
     if len(figures) == 2:
         blocks.append(Columns([figures[0]], [figures[1]]))
     else:
@@ -55,6 +55,15 @@ def build(document: Document) -> Section:
     return Section(TITLE, blocks)
 
 
+def _frozen(reading: Reading) -> list[Level]:
+    """Where batch norms go over to the statistics that the chip uses: the loss may jump there."""
+    share, steps = reading.part("levers").get("freeze_batch_norms"), reading.part("training").get("steps")
+    kept = reading.model.get("batch_norm") == "kept"
+    if not (known(share) and known(steps) and kept and 0 < share < 1):
+        return []
+    return [Level("batch norms frozen", x=(1 - share) * steps, colour="muted", high=True)]
+
+
 def _series(rows: Any, key: str) -> list[tuple[float, float]]:
     rows = rows if isinstance(rows, list) else []
     return [(float(r["step"]), float(r[key])) for r in rows if known(r.get("step")) and known(r.get(key))]
@@ -73,7 +82,9 @@ def _loss(series: Sequence[tuple[float, float]], levels: list[Level]) -> Figure 
         x_label="step",
         y_label="training loss",
         alt=f"Training loss from {number(smooth[0])} to {number(smooth[-1])} in {number(series[-1][0])} steps.",
-        caption="Loss on the training batches (thin) and its moving average.",
+        caption="Loss on the training batches (thin) and its moving average."
+        + " It may jump where batch norms are frozen: from there they compute as on the chip."
+        * any(level.high for level in levels),
         levels=levels,
         y_limits=None,
     )
