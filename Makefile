@@ -3,17 +3,25 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# One lock for every Python and system. Without trackio, which wants an older Pillow than the rest.
+LOCKED := pyproject.toml --universal --python-version 3.10 --generate-hashes --no-annotate \
+	--extra dev --extra datasets --extra fuzz --extra sign --extra tensorboard
 
-.PHONY: fuzz wheel help install demo test test-slow check fix docs bench bench-eval bench-methods bench-noise bench-scale bench-import bench-effectiveness bench-effectiveness-quick clean
+.PHONY: fuzz wheel lock help install demo test test-slow check fix docs bench bench-eval bench-methods bench-noise bench-scale bench-import bench-effectiveness bench-effectiveness-quick clean
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-$(READY): pyproject.toml constraints.txt
+# Everything but harden itself comes from the lock, by hash; nothing is resolved, and nothing fetched to build harden.
+$(READY): pyproject.toml requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit("harden needs Python >= 3.10, this is " + sys.version.split()[0] if sys.version_info < (3, 10) else 0)'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
+
+lock: $(READY)  ## Bring requirements.lock up to pyproject.toml; with UPGRADE=--upgrade to the newest versions
+	$(BIN)/uv pip compile --quiet $(UPGRADE) $(LOCKED) --output-file requirements.lock
 
 install: $(READY)  ## Create .venv and install harden with its development tools
 
@@ -27,7 +35,7 @@ fuzz: $(READY)  ## Coverage-guided fuzzing with atheris, 30 s a target; skipped 
 	$(BIN)/python tests/fuzz/run.py 30
 
 wheel: $(READY)  ## Build the wheel, install it in a fresh environment without the repository, run harden demo there
-	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
 	./tests/wheel.sh dist/harden_onnx-*.whl
 
 test-slow: $(READY)  ## The tests marked slow
