@@ -3,9 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# One lock for every Python and system. Without trackio, which wants an older Pillow than the rest.
+# One lock for every Python and system. Without trackio, which wants an older Pillow, and atheris, which has few wheels.
 LOCKED := pyproject.toml --universal --python-version 3.10 --generate-hashes --no-annotate \
-	--extra dev --extra datasets --extra fuzz --extra sign --extra tensorboard
+	--extra dev --extra datasets --extra sign --extra tensorboard
 
 .PHONY: fuzz wheel lock help install demo test test-slow check fix docs bench bench-eval bench-methods bench-noise bench-scale bench-import bench-effectiveness bench-effectiveness-quick clean
 
