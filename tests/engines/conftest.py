@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
+import socket
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -37,11 +39,21 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         from ray.cluster_utils import Cluster
 
         options = {"num_cpus": CPUS, "object_store_memory": 100 * 2**20, "include_dashboard": False, "no_monitor": True}
-        found = Cluster(initialize_head=True, head_node_args=options)
+        options["ray_client_server_port"] = free_port()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)  # Ray leaves the client server's log files open
+            found = Cluster(initialize_head=True, head_node_args=options)
         ray.init(address=found.address, log_to_driver=False, logging_level="ERROR")
+        found.client = f"ray://127.0.0.1:{options['ray_client_server_port']}"
         yield found
         ray.shutdown()
         found.shutdown()
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
 
 
 @pytest.fixture

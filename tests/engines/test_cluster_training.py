@@ -6,6 +6,8 @@ import importlib.util
 import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +150,7 @@ def test_fit_trains_on_the_cluster_with_the_same_result(cluster, tmp_path) -> No
         (tmp_path / name).write_bytes(content(name))
     common = {"model": str(tmp_path / "digits_cnn.onnx"), "data": str(tmp_path / "train.npz"), "method": "sam"}
     common |= {"test": str(tmp_path / "test.npz"), "limit": 600, "batch_size": 60, "chips": 2, "threads": 1}
-    common |= {"profile": ("gaussian:sigma=0.2",)}
+    common |= {"profile": ("gaussian:sigma=0.2",), "epochs": 1.0}
     places: dict[str, dict[str, Any]] = {"here": {}, "there": {"engine": "ray", "workers": 2}}
     told = {out: fit(FitSettings(**common, out=str(tmp_path / out), **more)) for out, more in places.items()}
     for one, other in zip(*(told[out]["training"]["history"] for out in places), strict=True):
@@ -156,6 +158,21 @@ def test_fit_trains_on_the_cluster_with_the_same_result(cluster, tmp_path) -> No
     assert_close(*(load_file(tmp_path / out / "model.safetensors") for out in ("there", "here")))
     assert (tmp_path / "there" / "checkpoint.safetensors").exists()
     assert "processes = 2" in (tmp_path / "there" / "settings.toml").read_text()
+
+
+def test_a_client_elsewhere_trains_there(cluster, tmp_path) -> None:
+    for name in FILES:
+        (tmp_path / name).write_bytes(content(name))
+    told = {}
+    for out, more in {"here": [], "there": ["--engine", cluster.client, "--workers", "2"]}.items():
+        command = [sys.executable, "-m", "harden", "fit", "digits_cnn.onnx", "--profile", "gaussian", "--limit", "400"]
+        command += ["--data", "train.npz", "--method", "noise", "--chips", "2", "--batch-size", "60", "--threads", "1"]
+        command += ["--epochs", "1", "--out", out, *more, "--json", "--quiet"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=900)
+        assert done.returncode == 0, done.stderr
+        told[out] = json.loads(done.stdout)["training"]["history"]
+    for one, other in zip(*told.values(), strict=True):
+        assert other == pytest.approx(one, rel=1e-3, abs=1e-4)
 
 
 def test_more_workers_than_there_are_processors_are_refused(cluster, tmp_path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -219,6 +221,34 @@ def test_killed_workers_leave_no_trial_out_and_none_twice(folder, cluster) -> No
     assert len(killed) == 2
     assert trials(folder / "there") == trials(folder / "here")
     assert numbers(there) == numbers(here)
+
+
+def test_a_node_that_leaves_takes_no_trial_with_it_and_leaves_none_twice(folder, cluster) -> None:
+    here = evaluate(settings(folder, out=str(folder / "here"), chips=20))
+    node = cluster.add_node(num_cpus=2, object_store_memory=100 * 2**20)
+    cluster.wait_for_nodes()
+    left: list[int] = []
+
+    def leave(stage: str, done: int, total: int) -> None:
+        if done >= 12 and not left:
+            left.append(done)
+            cluster.remove_node(node, allow_graceful=False)
+
+    there = evaluate(settings(folder, out=str(folder / "there"), chips=20, engine="ray"), leave)
+    assert left
+    assert trials(folder / "there") == trials(folder / "here")
+    assert numbers(there) == numbers(here)
+
+
+def test_a_client_elsewhere_gets_the_same_bytes(folder, cluster) -> None:
+    evaluate(settings(folder, out=str(folder / "here")))
+    command = [sys.executable, "-m", "harden", "eval", "digits_cnn.onnx", "--data", "test.npz", "--limit", "100"]
+    command += ["--profile", "rram1", "--profile", NOISY, "--chips", "6", "--threads", "2", "--out", "there"]
+    command += ["--engine", cluster.client, "--json", "--quiet"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["runtime"]["engine"] == "ray"
+    assert trials(folder / "there") == trials(folder / "here")
 
 
 def a_worker() -> int:

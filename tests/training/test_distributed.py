@@ -105,6 +105,7 @@ def test_torchrun_fits_as_one_process_does_and_tells_it_once(tmp_path) -> None:
         (tmp_path / name).write_bytes(content(name))
     arguments = ["fit", "digits_cnn.onnx", "--profile", "gaussian:sigma=0.2", "--method", "sam", "--limit", "600"]
     arguments += ["--data", "train.npz", "--test", "test.npz", "--batch-size", "60", "--chips", "2", "--threads", "1"]
+    arguments += ["--epochs", "1"]
     launch = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(free_port())]
     told = {}
     for out, before in (("one", []), ("two", launch)):
