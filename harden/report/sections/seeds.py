@@ -6,7 +6,7 @@ import statistics
 
 from harden.report.blocks import Block, Paragraph, Section, Table
 from harden.report.document import Document, Reading
-from harden.report.words import interval, known, number, percent, plural, points, rate
+from harden.report.words import interval, known, number, percent, plural, rate
 
 ORDER = 25
 TITLE = "From seed to seed"
@@ -41,10 +41,11 @@ def _words(reading: Reading) -> str:
     text = f"{plural(len(found), 'run')} with {len(found)} seeds."
     if len(means) > 1:
         low, high = min(means), max(means)
+        digits = 2 if percent(low) == percent(high) else 1
         text = (
-            f"Over {plural(len(means), 'run')} the mean {reading.measure} over chips goes from {percent(low)} to "
-            f"{percent(high)}: on average {percent(statistics.mean(means))}, standard deviation "
-            f"{points(statistics.stdev(means)).lstrip('+')} points."
+            f"Over {plural(len(means), 'run')} the mean {reading.measure} over chips goes from "
+            f"{percent(low, digits)} to {percent(high, digits)}: on average {percent(statistics.mean(means), digits)}, "
+            f"standard deviation {number(100 * statistics.stdev(means), 2)} points."
         )
     share = reading.document.get("convergence_probability")
     if known(share):

@@ -20,6 +20,7 @@ from harden.report.words import clean, known, number, ordinal, percent, plural, 
 ORDER = 60
 TITLE = "What can be promised"
 CHIPS = 3
+_SHOWN = 1e-4  # a smaller share would read as none at all
 _NAMES = {"90/95": 0.90, "95/95": 0.95, "99/95": 0.99}
 
 
@@ -90,9 +91,11 @@ def _gaussian(form: Mapping[str, Any], trials: Trials) -> str:
     text = f"Nothing in {plural(chips, 'chip')} speaks against a Gaussian ({_numbers(form)})."
     if trials.threshold is None:
         return f"{text} {rare}"
+    tail = form["below"]["gaussian"]
+    put = percent(tail, 2) if tail >= _SHOWN else f"less than {percent(_SHOWN, 2)}"
     failures = sum(v < trials.threshold for v in trials.values)
     return (
-        f"{text} It would put {percent(form['below']['gaussian'], 2)} of chips below the required "
+        f"{text} It would put {put} of chips below the required "
         f"{rate(trials.threshold)}; counted: {failures} of {chips:,}, with 95% confidence at most "
         f"{percent(upper_bound(failures, chips))}. {rare}"
     )
