@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.numpy import save
 from scipy.special import softmax
 
 from harden.errors import SettingsError
@@ -123,6 +126,19 @@ def test_infinite_outputs_are_wrong_and_carry_no_opinion() -> None:
     assert scores.values["non_finite"] == 2
     assert scores.values["confidence"] == pytest.approx(softmax([0, 0, 5]).max() / 3)
     assert np.isfinite(scores.values["loss"])
+
+
+def test_sums_of_a_version_that_kept_less_are_made_again(tmp_path: Path) -> None:
+    sums = Sums(1, 5, 5, 2)
+    sums.done = 3
+    path = tmp_path / "probabilities.safetensors"
+    sums.save(path, "run", "2x1")
+    assert Sums(1, 5, 5, 2).load(path, "run") == "2x1"
+    old = {"mass": sums.mass, "hits": sums.hits}
+    path.write_bytes(save(old, metadata={"identity": "run", "done": "3", "layout": "2x1"}))
+    fresh = Sums(1, 5, 5, 2)
+    assert fresh.load(path, "run") is None
+    assert fresh.done == 0
 
 
 def test_sums_do_not_depend_on_the_order_of_chips() -> None:
