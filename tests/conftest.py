@@ -8,9 +8,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+# How long an example takes tells of the machine, not of the code.
+hypothesis.settings.register_profile("harden", deadline=None)
+hypothesis.settings.load_profile("harden")
 
 
 @pytest.fixture(scope="session")

@@ -111,6 +111,10 @@ CASES += [
 ]  # fmt: skip
 
 
+# ONNX Runtime 1.23, the last for Python 3.10, fails at what this attribute asks for.
+OLD_RUNTIME = tuple(int(part) for part in onnxruntime.__version__.split(".")[:2]) <= (1, 23)
+
+
 def label(case: tuple) -> str:
     return f"{case[0]}-{case[1]}"
 
@@ -118,6 +122,8 @@ def label(case: tuple) -> str:
 @pytest.mark.parametrize("case", CASES, ids=label)
 def test_agrees_with_onnx_runtime(case: tuple) -> None:
     op, opset, inputs, attributes, outputs = case
+    if OLD_RUNTIME and "noop_with_empty_axes" in attributes:
+        pytest.skip("ONNX Runtime 1.23 cannot run it")
     names = [f"i{n}" for n in range(len(inputs))]
     results = [f"o{n}" for n in range(outputs)]
     proto = graphs.model(
