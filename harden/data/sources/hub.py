@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, TYPE_CHECKING
 
 from harden.data.sources.base import Examples, Request, digest_file, digest_files, unreadable
 from harden.data.tables import Shard, read_table
@@ -37,7 +37,8 @@ def read(source: str, request: Request) -> Examples:
     if not name or not split:
         raise DataError("name the data set and the split", where=source, fix="Such as hf:ylecun/mnist:test")
     with unreadable("data set of the hub", source, "Check the name, the split and the connection"):
-        loaded = datasets.load_dataset(name, config or None, split=split).with_format("arrow")
+        # What its batches are depends on the format, which its types do not know.
+        loaded: Any = datasets.load_dataset(name, config or None, split=split).with_format("arrow")
 
         def batches(columns: list[str]) -> Iterator[pa.RecordBatch]:
             for table in loaded.select_columns(columns).iter(batch_size=1024):
