@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harden.data.sources.base import Examples, Request, digest_file, digest_files, unreadable
 from harden.data.tables import Shard, read_table
