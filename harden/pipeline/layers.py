@@ -13,7 +13,7 @@ from harden.data.dataset import Dataset
 from harden.evaluation.plan import Condition
 from harden.evaluation.ranking import rank_layers
 from harden.graph.file import Model
-from harden.pipeline.progress import Notify
+from harden.pipeline.progress import Notify, stage
 from harden.store import read_record, write_atomic
 
 _RECORD = "layers.json"
@@ -54,20 +54,19 @@ def layer_ranking(
     known = read_record(record)
     if known is not None:
         return known
-    notify("ranking layers", 0, 1)
     sample = streams.numpy_generator(seed, "layers").permutation(len(data))[:_EXAMPLES]
-    found = rank_layers(
-        hardened,
-        condition,
-        data.subset(np.sort(sample)),
-        images=_IMAGES,
-        check=0,
-        check_chips=_CHIPS,
-        seed=seed,
-        digital=digital,
-        threads=threads,
-    )
+    with stage(notify, "ranking layers"):
+        found = rank_layers(
+            hardened,
+            condition,
+            data.subset(np.sort(sample)),
+            images=_IMAGES,
+            check=0,
+            check_chips=_CHIPS,
+            seed=seed,
+            digital=digital,
+            threads=threads,
+        )
     made = {key: found[key] for key in ("sensitivity", "sensitivity_r2")}
     write_atomic(record, json.dumps(made, indent=1) + "\n")
-    notify("ranking layers", 1, 1)
     return made

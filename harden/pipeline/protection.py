@@ -9,7 +9,7 @@ from typing import Any
 
 from harden.errors import SettingsError
 from harden.pipeline.prepare import Prepared
-from harden.pipeline.progress import Notify
+from harden.pipeline.progress import Notify, stage
 from harden.store import read_record, write_atomic
 from harden.training.protect import budget_of, protect
 
@@ -38,17 +38,16 @@ def with_protection(prepared: Prepared, folder: Path, notify: Notify) -> tuple[P
     if chosen is None:
         if prepared.validation is None or prepared.validation.labels is None:
             raise SettingsError("--protect needs labelled --data to rank the layers by")
-        notify("ranking layers", 0, 1)
-        names, found = protect(
-            prepared.model,
-            prepared.noise[0],
-            prepared.validation,
-            budget_of(wanted),
-            digital=prepared.digital,
-            seed=prepared.settings.seed,
-            threads=prepared.threads,
-        )
+        with stage(notify, "ranking layers"):
+            names, found = protect(
+                prepared.model,
+                prepared.noise[0],
+                prepared.validation,
+                budget_of(wanted),
+                digital=prepared.digital,
+                seed=prepared.settings.seed,
+                threads=prepared.threads,
+            )
         chosen = {"names": list(names), **found}
         write_atomic(record, json.dumps(chosen, indent=1) + "\n")
-        notify("ranking layers", 1, 1)
     return replace(prepared, digital=(*prepared.digital, *chosen["names"])), chosen
