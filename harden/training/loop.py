@@ -6,17 +6,15 @@ a run that was killed ends with the same bits as one that was not.
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from harden import distributed, methods
-from harden.errors import HardenError, SettingsError
-from harden.graph.precision import Precision
+from harden.errors import SettingsError
 from harden.levers import clip as clipping
 from harden.levers import column_scaling
 from harden.levers.batch_norm import statistics
@@ -33,6 +31,7 @@ from harden.training.noise import StepNoise, TrainingNoise
 from harden.training.optimizer import build, clip_gradient, factor, set_rate
 from harden.training.pieces import pieces
 from harden.training.plan import Trained, TrainingPlan
+from harden.training.precision import TrainingPrecision
 from harden.training.progress import Progress
 from harden.training.selection import Selector
 from harden.training.surround import Surround
@@ -101,14 +100,14 @@ class _Run:
         self.net = model.module().to(plan.device)
         needs_clean = plan.objective == "match" or plan.teacher == "clean"
         clean = frozen_copy(model, plan.device) if needs_clean else None
-        self.nets = [self.net, clean] if needs_clean else [self.net]
+        self.precision = TrainingPrecision(plan, [net for net in (self.net, clean) if net is not None])
         targets = Targets(plan, self.net, clean)
         self.batches = Batches(data, plan, targets.task, targets)
         self.total = self.batches.total
         self.around = Surround(self.net, data, plan)
         self.selector = Selector(self.net, validation, plan, clean if plan.objective == "match" else None, self.around)
         self.net.train()
-        self._check_precision()
+        self.precision.check(self.batches)
         objective.prepare(self.net, self.batches.at(0))
         self.extra = objective.parameters()
         self.parameters = {**dict(self.net.named_parameters()), **self.extra}
@@ -123,35 +122,6 @@ class _Run:
         self.frozen_from = self.total - round(frozen * self.total)
         file = checkpoint if distributed.first() else None
         self.progress = Progress(self.tensors, plan.digest, file, self.total)
-
-    @contextlib.contextmanager
-    def _precision(self) -> Iterator[None]:
-        """The block's forward passes compute in the plan's precision."""
-        plan = self.plan
-        given = Precision(plan.amp, plan.channels_last) if plan.amp != "off" or plan.channels_last else None
-        for net in self.nets:
-            net.precision = given
-        try:
-            yield
-        finally:
-            for net in self.nets:
-                net.precision = None
-
-    def _check_precision(self) -> None:
-        if self.plan.amp == "off":
-            return
-        inputs = self.batches.at(0).inputs
-        try:
-            with torch.no_grad(), self._precision():
-                self.net(*inputs)
-        except (RuntimeError, HardenError) as error:
-            if out_of_memory(error):
-                raise
-            raise SettingsError(
-                f"this network cannot be computed in mixed precision ({str(error).splitlines()[0]})",
-                where="--amp",
-                fix="Leave it out",
-            ) from error
 
     def _clip(self) -> clipping.Clip | None:
         plan, found = self.plan, None
@@ -249,7 +219,7 @@ class _Run:
         self._given: dict[str, Any] = {}
         turn = step % len(plan.profiles)
         self.around.use(turn, "train", turn, step, noise=self.noise.strength(step / self.total))
-        with distributed.together(), self._precision():
+        with distributed.together(), self.precision.within():
             batch = self.batches.at(step)
             loss, parts = self._backward(batch, self.noise.at(step, batch.progress))
             self._average_gradients()
