@@ -12,10 +12,18 @@ _CANNOT = 3
 @click.command("inspect")
 @click.argument("model")
 @click.option("--weights", metavar="FILE", help="checkpoint (safetensors) for timm:NAME")
+@click.option("--input-size", metavar="H,W", help="size of the images, for timm:NAME")
 @click.option("--input", "inputs", multiple=True, metavar="NAME=SHAPE", help="such as x=1x3x48x320; may repeat")
 @click.option("--digital", multiple=True, metavar="GLOB", help="tensors or nodes kept off the crossbars; may repeat")
 @answer_options
-def command(model: str, weights: str | None, inputs: tuple[str, ...], digital: tuple[str, ...], answer: Answer) -> int:
+def command(
+    model: str,
+    weights: str | None,
+    input_size: str | None,
+    inputs: tuple[str, ...],
+    digital: tuple[str, ...],
+    answer: Answer,
+) -> int:
     """Say whether MODEL can be hardened, and which of its weights are noisy.
 
     Runs the file in ONNX Runtime and as a torch module on the same inputs and compares. Exits 3 when it cannot be
@@ -26,7 +34,9 @@ def command(model: str, weights: str | None, inputs: tuple[str, ...], digital: t
     harden inspect detector.onnx --input x=1x3x640x640
     """
     from harden.pipeline.inspect import inspect, inspect_text, weights_text
+    from harden.settings import read_size
 
-    document = inspect(model, weights=weights, inputs=inputs, digital=digital)
+    size = None if input_size is None else read_size(input_size, "--input-size")
+    document = inspect(model, weights=weights, input_size=size, inputs=inputs, digital=digital)
     answer.show(document, inspect_text(document), weights_text(document["weights"]))
     return 0 if document["trainable"] else _CANNOT

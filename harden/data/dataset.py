@@ -14,7 +14,7 @@ from harden.data.images import Progress, resize_all
 from harden.data.labels import encode
 from harden.data.preprocess import Preprocess, resolve_preprocess
 from harden.data.sources.base import Examples, Request, digest_values
-from harden.errors import DataError
+from harden.errors import DataError, SettingsError
 
 Index = slice | np.ndarray | Sequence[int]
 
@@ -258,3 +258,15 @@ def _shares(sizes: list[int], total: int) -> list[int]:
     for index in np.argsort(-(exact - counts), kind="stable")[: total - counts.sum()]:
         counts[index] += 1
     return counts.tolist()
+
+
+def check_data(data: object) -> None:
+    """Refuse what is no data set, such as a path.
+
+    Raises:
+        SettingsError: It is none.
+    """
+    if not isinstance(data, Dataset):
+        raise SettingsError(
+            f"data is a {type(data).__name__}, not a Dataset", fix="Dataset.open(path, preprocess=model.preprocess)"
+        )

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harden.data.dataset import Dataset, check_data
 from harden.engines import Engine, opened
 from harden.errors import HardenError
 from harden.evaluation.bench import open_bench, single_threaded_torch
@@ -29,13 +30,12 @@ from harden.noise.profile import Profile
 from harden.store import scratch
 
 if TYPE_CHECKING:
-    from harden.data.dataset import Dataset
     from harden.graph.file import Model
 
 
 def evaluate(
     model: Model,
-    profile: Profile | Condition | Sequence[Profile | Condition],
+    profile: str | Profile | Condition | Sequence[str | Profile | Condition],
     data: Dataset,
     *,
     chips: int = 100,
@@ -57,7 +57,8 @@ def evaluate(
 
     Args:
         model: The model, as it would be saved.
-        profile: The noise: a profile, a condition (a profile at a time), or several.
+        profile: The noise: a profile or its text (``rram1:sigma_d=0.1``), a condition (a profile at a time), or
+            several.
         data: The examples. Without labels, chips are compared with the clean network instead (``fidelity``).
         chips: Chips a condition; chip k has the same random numbers in every condition.
         seed: Root of all random streams.
@@ -86,6 +87,7 @@ def evaluate(
         OutOfMemoryError: Memory does not suffice for one image at a time on one worker.
         MissingExtraError: The engine needs Ray, and it is not installed.
     """
+    check_data(data)
     check_numbers(chips, threshold, batch_size, threads)
     demands = [Requirement.parse(text) for text in requirements]
     check_meetable(demands, chips)

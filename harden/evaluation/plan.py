@@ -115,16 +115,17 @@ class Plan:
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def as_conditions(profile: Profile | Condition | Sequence[Profile | Condition]) -> tuple[Condition, ...]:
-    """One profile, one condition, or several of both, as conditions.
+def as_conditions(profile: str | Profile | Condition | Sequence[str | Profile | Condition]) -> tuple[Condition, ...]:
+    """One profile (or its text, ``NAME:key=value,...``), one condition, or several of them, as conditions.
 
     Raises:
         SettingsError: There is none.
     """
-    several = profile if isinstance(profile, Sequence) else (profile,)
+    several = profile if isinstance(profile, Sequence) and not isinstance(profile, str) else (profile,)
     if not several:
         raise SettingsError("no noise to evaluate under", where="--profile", fix="Name one: harden profiles list")
-    return tuple(one if isinstance(one, Condition) else Condition(one) for one in several)
+    read = (Profile.parse(one) if isinstance(one, str) else one for one in several)
+    return tuple(one if isinstance(one, Condition) else Condition(one) for one in read)
 
 
 def check_numbers(chips: int, threshold: float | None, batch: int | None, threads: int | None) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 SCHEMA = "harden.eval/1"
+_HEAD = ("noise", "time", "chips", "mean", "5th percentile", "worst")
 
 
 @dataclass(frozen=True)
@@ -26,10 +27,19 @@ class Evaluation:
         return np.array(self.document["profiles"][index]["accuracies"], dtype=np.float64)
 
     def __repr__(self) -> str:
-        return "\n".join([f"Evaluation of {self.document['model']['path']}", *(" ".join(r) for r in self._rows())])
+        """The conditions as a table; the first column to the left, numbers to the right."""
+        table = [list(_HEAD), *self._rows()]
+        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+        lines = [
+            "  ".join(cell.rjust(width) if at else cell.ljust(width) for at, (cell, width) in enumerate(cells))
+            for cells in (list(zip(row, widths, strict=True)) for row in table)
+        ]
+        clean = self.document["clean"]["accuracy"]
+        noiseless = "" if clean is None else f", accuracy without noise {clean:.4f}"
+        return "\n".join([f"Evaluation of {self.document['model']['path']}{noiseless}", *lines])
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{c}</th>" for c in ("noise", "time", "chips", "mean", "5th percentile", "worst"))
+        head = "".join(f"<th>{c}</th>" for c in _HEAD)
         rows = "".join(
             "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in self._rows()
         )

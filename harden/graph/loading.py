@@ -15,6 +15,7 @@ from harden.graph.storage import slots
 from harden.graph.tensors import problem_of
 from harden.store import similar
 
+_CHECKPOINTS = {".safetensors", ".pt", ".pth", ".ckpt", ".bin"}
 LARGEST_FILE = 2**31 - 1
 """Protobuf's own limit; larger models keep their tensors in external files."""
 
@@ -41,6 +42,14 @@ def read(path: Path) -> Read:
         ModelError: The file is missing, a directory, unreadable, too large, truncated or no ONNX model.
     """
     data = _bytes(path)
+    if path.suffix in _CHECKPOINTS:
+        raise ModelError(
+            "a checkpoint, not a model: it has weights and no graph",
+            where=str(path),
+            fix=f"Give timm:NAME --weights {path.name}"
+            if path.suffix == ".safetensors"
+            else "Export the model to ONNX",
+        )
     proto = ModelProto()
     try:
         proto.ParseFromString(data)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harden import distributed, methods, streams
-from harden.data.dataset import Dataset
+from harden.data.dataset import Dataset, check_data
 from harden.engines import check_name
-from harden.errors import SettingsError
+from harden.errors import SettingsError, UnknownNameError
 from harden.graph.file import Model
 from harden.noise.profile import Profile
 from harden.pipeline.inputs import open_model
@@ -76,7 +76,7 @@ def fit(
     model: Model,
     data: Dataset,
     *,
-    profile: Profile | Sequence[Profile],
+    profile: str | Profile | Sequence[str | Profile],
     method: str = "distill",
     options: Mapping[str, Any] | None = None,
     validation: Dataset | None = None,
@@ -92,7 +92,7 @@ def fit(
     Args:
         model: The model; not changed.
         data: Examples to train on.
-        profile: The noise, or several noises that are mixed.
+        profile: The noise or its text (``rram1:sigma_d=0.1``), or several noises that are mixed.
         method: The method's name; ``harden methods list`` shows them.
         options: The method's hyper-parameters.
         validation: Examples to select by; a stratified tenth of ``data`` when absent.
@@ -107,12 +107,18 @@ def fit(
         The hardened model and how it came about. Validate it with ``harden.evaluate``.
 
     Raises:
-        SettingsError: An unknown method or a wrong option.
+        SettingsError: An unknown method or argument, a wrong option, or data that is no Dataset.
         DivergedError: Training diverged twice.
     """
+    check_data(data)
+    known = {field.name for field in fields(TrainingPlan)}
+    unknown = set(plan) - known
+    if unknown:
+        raise UnknownNameError("argument of harden.fit or field of the plan", min(unknown), known)
     if validation is None:
         data, validation = data.split(_VALIDATION_SHARE, streams.numpy_generator(seed, "split"))
-    profiles = (profile,) if isinstance(profile, Profile) else tuple(profile)
+    several = (profile,) if isinstance(profile, (str, Profile)) else tuple(profile)
+    profiles = [Profile.parse(one) if isinstance(one, str) else one for one in several]
     history: list[dict[str, Any]] = []
     full = TrainingPlan(
         method=method,

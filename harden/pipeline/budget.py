@@ -86,17 +86,22 @@ class Pace:
 
 
 def measure_pace(
-    plan: TrainingPlan, model: Model, data: Dataset, validation: Dataset, trainer: Trainer = train
+    plan: TrainingPlan,
+    model: Model,
+    data: Dataset,
+    validation: Dataset,
+    trainer: Trainer = train,
+    steps: int = _PILOT_STEPS,
 ) -> Pace:
-    """Time a pilot of 8 steps and two selections of a plan on its own model and data."""
+    """Time a pilot of so many steps, at least 2, and two selections of a plan on its own model and data."""
     marks = [time.perf_counter()]
     pilot = trainer(
         model,
         data,
         validation,
-        replace(plan, steps=_PILOT_STEPS, selections=1),
+        replace(plan, steps=steps, selections=1),
         on_step=lambda _: marks.append(time.perf_counter()),
     )
     step_s = statistics.median(b - a for a, b in itertools.pairwise(marks[1:]))
-    other_s = max(pilot.seconds - _PILOT_STEPS * step_s, 0.0) * (plan.selections + 1) / _PILOT_SELECTIONS
+    other_s = max(pilot.seconds - steps * step_s, 0.0) * (plan.selections + 1) / _PILOT_SELECTIONS
     return Pace(step_s, other_s)

@@ -16,7 +16,7 @@ from harden.graph.file import Model
 from harden.memory import peak_memory_bytes
 from harden.pipeline import column, severity
 from harden.pipeline.ablation import levers_in_use
-from harden.pipeline.budget import measure_pace
+from harden.pipeline.budget import Pace, measure_pace
 from harden.pipeline.compare import open_models
 from harden.pipeline.evaluate import prepare_evaluation
 from harden.pipeline.fit import run_folder
@@ -26,9 +26,13 @@ from harden.pipeline.prepare import Prepared, prepare
 from harden.pipeline.progress import Notify, silent, stage
 from harden.report.words import clean, duration
 from harden.settings import CompareSettings, EvalSettings, FitSettings, Settings, origin
+from harden.training.finish import BATCHES
+from harden.training.plan import TrainingPlan
 
 _CHIPS = 2
 _EXAMPLES = 500
+_STEPS = 3
+_PASSES = 3  # forward passes that cost as much as a step, about
 
 
 def dry_run(settings: Settings, notify: Notify = silent) -> dict[str, Any]:
@@ -107,7 +111,7 @@ def _fit(settings: FitSettings, notify: Notify) -> dict[str, Any]:
         plan = training_plan(prepared)
         pilot = replace(plan, method="noise", options={}) if prepared.kind == "recipe" else plan
         with stage(notify, "timing a few steps"):
-            pace = measure_pace(pilot, prepared.model, prepared.training, prepared.validation)
+            pace = _quick_pace(pilot, prepared.model, prepared.training, prepared.validation)
         steps, training = plan.total_steps(len(prepared.training)), settings.budget
         if settings.budget is None:
             training = steps * pace.step_s + pace.other_s
@@ -141,6 +145,15 @@ def _fit(settings: FitSettings, notify: Notify) -> dict[str, Any]:
 def _one_condition(seconds: dict[str, float | None], prepared: Prepared) -> float:
     """Seconds of the chips of the first condition alone."""
     return (seconds["chips before"] or 0.0) / len(prepared.conditions)
+
+
+def _quick_pace(plan: TrainingPlan, model: Model, data: Dataset, validation: Dataset) -> Pace:
+    """The pace of a plan from a few steps; the passes that re-estimate batch norms, twice, are worked out."""
+    short = replace(plan, batch_norm_reestimation="off")
+    pace = measure_pace(short, model, data, validation, steps=_STEPS)
+    if plan.batch_norm_reestimation == "off" or model.batch_norm != "kept":
+        return pace
+    return replace(pace, other_s=pace.other_s + 2 * BATCHES * pace.step_s / _PASSES)
 
 
 def _trials(prepared: Prepared) -> dict[str, float | None]:

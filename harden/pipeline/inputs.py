@@ -188,6 +188,9 @@ def open_training_data(
 
     Returns:
         Training, validation, and test data; the last is ``None`` without ``--test``.
+
+    Raises:
+        DataError: A data set cannot be read, or has other classes than the training examples.
     """
 
     def opened(source: str) -> Dataset:
@@ -206,7 +209,26 @@ def open_training_data(
     else:
         share = min(_VALIDATION_SHARE, _VALIDATION_MOST / len(train))
         train, validation = train.split(share, streams.numpy_generator(settings.seed, "split"))
-    return train, validation, opened(settings.test) if settings.test else None
+    test = opened(settings.test) if settings.test else None
+    for one in (validation, test):
+        if one is not None:
+            _check_classes(train, one)
+    return train, validation, test
+
+
+def _check_classes(train: Dataset, other: Dataset) -> None:
+    """Refuse examples whose classes are named otherwise: the numbers would mean other things."""
+    ours, theirs = train.class_names, other.class_names
+    if ours is None or theirs is None or ours == theirs:
+        return
+    more, fewer = sorted(set(theirs) - set(ours)), sorted(set(ours) - set(theirs))
+    told = [f"has the class {', '.join(map(repr, more[:3]))}, which {train.source} has not"] if more else []
+    told += [f"lacks the class {', '.join(map(repr, fewer[:3]))} of {train.source}"] if fewer else []
+    raise DataError(
+        "; ".join(told) or f"numbers its classes otherwise than {train.source}",
+        where=other.source,
+        fix="Give data sets with the same classes",
+    )
 
 
 def check_fits(model: Model, *data: Dataset) -> None:

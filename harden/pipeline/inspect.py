@@ -14,13 +14,19 @@ from harden.runtime.parity import parity
 
 
 def inspect(
-    source: str, *, weights: str | None = None, inputs: Sequence[str] = (), digital: Sequence[str] = ()
+    source: str,
+    *,
+    weights: str | None = None,
+    input_size: tuple[int, int] | None = None,
+    inputs: Sequence[str] = (),
+    digital: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Describe a model as ``harden inspect`` shows it.
 
     Args:
         source: An ONNX file or ``timm:NAME``; a timm model without ``weights`` has random ones, which is said.
         weights: A safetensors checkpoint for ``timm:NAME``.
+        input_size: Height and width of the images of ``timm:NAME``.
         inputs: Input shapes, ``name=1x3x224x224``.
         digital: Globs of tensors or nodes kept off the crossbars.
 
@@ -32,7 +38,7 @@ def inspect(
         ModelError: The file cannot be read at all.
         SettingsError: An input shape cannot be read or names no input.
     """
-    model = open_model(source, weights=weights, allow_random=True)
+    model = open_model(source, weights=weights, allow_random=True, input_size=input_size)
     shapes = _shapes(model, inputs)
     missing = unsupported(model)
     obstacles = [f"operator {one['op']} ({one['count']} nodes) is not supported" for one in missing]

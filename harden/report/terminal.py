@@ -7,11 +7,12 @@ from typing import Any
 
 from harden.report.conditions import Trials
 from harden.report.document import Document, Reading
-from harden.report.verdict import verdict
+from harden.report.verdict import NOTHING_BETTER, kept_nothing, verdict
 from harden.report.words import clean, duration, interval, known, number, percent, plural, points, rate
 
 _ASCII = str.maketrans({"−": "-", "–": "-", "±": "+-", "×": "x", "…": "...", "µ": "u"})
 MOST = 12
+_FEW_STEPS = 100
 
 
 def summary(document: Document) -> str:
@@ -33,8 +34,18 @@ def summary(document: Document) -> str:
         lines += [*_conditions(reading), f"hardest: {condition.label}"]
     lines += _table(reading, condition.trials)
     lines += _differences(reading)
+    if kept_nothing(document):
+        lines += [f"The training found {NOTHING_BETTER}: the file's weights are those given.", *_advice(reading)]
     lines += _requirements(reading)
     return "\n".join(lines).translate(_ASCII)
+
+
+def _advice(reading: Reading) -> list[str]:
+    """What to try where training gained nothing."""
+    steps = reading.part("training").get("steps")
+    few = known(steps) and steps < _FEW_STEPS
+    more = f"Its {plural(steps, 'step')} were few: try more --epochs, " if few else "Try more --epochs, "
+    return [f"{more}weaker noise in training (--train-sigma-scale 0.5), or --method auto."]
 
 
 def _title(reading: Reading, noise: str) -> str:
@@ -44,6 +55,8 @@ def _title(reading: Reading, noise: str) -> str:
     chips = plural(reading.conditions[0].subject.chips, "chip")
     examples = reading.data.get("examples")
     images = f" x {examples:,} examples" if known(examples) else ""
+    if reading.document.get("reported_on") == "validation":
+        images += " of the validation split (no --test)"
     return f"{what}, noise {noise}: {chips}{images}"
 
 

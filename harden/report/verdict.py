@@ -9,6 +9,8 @@ from harden.report.conditions import Condition, Trials
 from harden.report.document import Document, Reading
 from harden.report.words import MISSING, clean, interval, known, percent, plural, points, rate
 
+NOTHING_BETTER = "no step that did better on validation chips than the network as given"
+
 
 def verdict(document: Document) -> str:
     """Say in one sentence what the run showed.
@@ -41,6 +43,11 @@ def verdict(document: Document) -> str:
     return f"{where} {body}{_spec(condition.subject, reading.measure)}."
 
 
+def kept_nothing(document: Document) -> bool:
+    """Whether validation chips preferred the network as given to every step of the training."""
+    return Reading(document).part("training").get("selected_step") == 0
+
+
 def _alone(reading: Reading, trials: Trials) -> str:
     level = trials.clean.get(reading.measure)
     notes = [_worst(trials), f"{percent(level)} without noise" if known(level) else ""]
@@ -57,7 +64,9 @@ def _change(reading: Reading, before: Trials, after: Trials) -> str:
     difference = paired_difference(np.asarray(before.values), np.asarray(after.values)) if same and pairs else None
     verb = "raises" if new > old else "lowers"
     low, high = difference["ci95"] if difference else (1.0, 1.0)
-    if difference and low <= 0 <= high:
+    if kept_nothing(reading.document):
+        verb = f"found {NOTHING_BETTER}, and so leaves"
+    elif difference and low <= 0 <= high:
         change, low, high = map(points, (difference["mean"], low, high))
         verb = f"makes no clear difference ({change} points, 95% interval over chips {low} to {high}) to"
     quiet = ""

@@ -10,7 +10,7 @@ from harden.settings.common import WHERE, Settings
 from harden.settings.evaluate import CompareSettings, EvalSettings
 from harden.settings.fit import FitSettings
 from harden.settings.resolve import FILE, origin, resolve, to_toml
-from harden.settings.values import engine_name, read_seconds, seconds
+from harden.settings.values import engine_name, read_seconds, read_size, seconds
 
 __all__ = [
     "FILE",
@@ -22,6 +22,7 @@ __all__ = [
     "engine_name",
     "origin",
     "read_seconds",
+    "read_size",
     "resolve",
     "seconds",
     "to_toml",

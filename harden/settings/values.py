@@ -44,6 +44,22 @@ def read_seconds(text: str, flag: str) -> float:
         raise SettingsError(f"{flag}: {error}") from None
 
 
+def read_size(text: str, flag: str) -> tuple[int, int]:
+    """Height and width that were given to a flag; one number is both.
+
+    Raises:
+        SettingsError: They are none; names the flag.
+
+    Example:
+        >>> read_size("64", "--input-size"), read_size("48x320", "--input-size")
+        ((64, 64), (48, 320))
+    """
+    parts = text.replace("x", ",").split(",")
+    if len(parts) > 2 or not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
+        raise SettingsError(f"{flag} {text}: write height,width such as 64,64")
+    return int(parts[0]), int(parts[-1])
+
+
 def _separated(value: object) -> object:
     """Split ``a,b,c``; a list stays a list, a single value becomes a list of one."""
     if isinstance(value, str):

@@ -12,6 +12,7 @@ from harden.evaluation.compare import paired_difference
 from harden.report.blocks import Block, Figure, Paragraph, Section, Table
 from harden.report.charts.bars import Bar, bars
 from harden.report.document import Document, Reading
+from harden.report.verdict import NOTHING_BETTER, kept_nothing
 from harden.report.words import clean, known, label, number, percent, plural, points, shown
 
 ORDER = 70
@@ -40,6 +41,10 @@ def build(document: Document) -> Section:
     rows = [row for name, value in reading.part("levers").items() if (row := _lever(name, value))]
     off = [row[0] for row in rows if row[1] == "off"]
     rows = [row for row in rows if row[1] != "off"] + ([[", ".join(off), "off", "", ""]] if off else [])
+    if kept_nothing(document):
+        blocks.insert(
+            0, Paragraph(f"The training found {NOTHING_BETTER}. What levers did to its weights is not in the file.")
+        )
     if rows:
         caption = (
             "Points: what validation chips gained at the place where the lever was applied. They are the chips that "
