@@ -73,6 +73,7 @@ class Task(_Table):
         train_examples: Training examples used, all if absent.
         balanced: Whether the classes are so unequal that balanced accuracy counts.
         pseudo: Whether the given network's own answers count as right: accuracy is agreement with it.
+        default: The recipe that is what ``harden fit`` does by default, but for the number of steps.
         recipe: The rows.
     """
 
@@ -93,6 +94,7 @@ class Task(_Table):
     train_examples: int | None = None
     balanced: bool = False
     pseudo: bool = False
+    default: str = ""
     recipe: list[Recipe]
 
 
@@ -107,6 +109,8 @@ def read(path: Path) -> Task:
         if recipe.start not in known:
             raise ValueError(f"{path}: {recipe.name} starts from {recipe.start}, which no recipe before it is")
         known.add(recipe.name)
+    if task.default and task.default not in known:
+        raise ValueError(f"{path}: the default, {task.default}, is none of the recipes")
     return task
 
 
