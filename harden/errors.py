@@ -36,19 +36,31 @@ class HardenError(Exception):
         what: What happened, one sentence without a final full stop.
         where: File, field, node, tensor or item it happened at.
         fix: What the user can do about it.
+        problems: Every fault, where several were found; a line each.
     """
 
     exit_code = 1
 
-    def __init__(self, what: str, *, where: str | None = None, fix: str | None = None) -> None:
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str | None = None,
+        fix: str | None = None,
+        problems: Sequence[str] = (),
+    ) -> None:
         self.what = what
         self.where = where
         self.fix = fix
+        self.problems = tuple(problems)
         super().__init__(str(self))
 
     def __str__(self) -> str:
         text = f"{self.where}: {self.what}" if self.where else self.what
-        return f"{text}. {self.fix}" if self.fix else text
+        if len(self.problems) == 1:
+            text = f"{text}: {self.problems[0]}"
+        text = f"{text}. {self.fix}" if self.fix else text
+        return "\n".join([text, *(f"  - {problem}" for problem in self.problems if len(self.problems) > 1)])
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (type(self), self.__dict__.copy(), self.args)
@@ -62,36 +74,28 @@ def _rebuild(kind: type[HardenError], state: dict[str, object], args: tuple[obje
 
 
 class SettingsError(HardenError):
-    """A wrong flag or setting. ``problems`` lists every one that was found."""
+    """A wrong flag or setting."""
 
     exit_code = 2
-
-    def __init__(
-        self,
-        what: str,
-        *,
-        where: str | None = None,
-        fix: str | None = None,
-        problems: Sequence[str] = (),
-    ) -> None:
-        self.problems = tuple(problems)
-        super().__init__(what, where=where, fix=fix)
-
-    def __str__(self) -> str:
-        if len(self.problems) != 1:
-            return "\n".join([super().__str__(), *(f"  - {problem}" for problem in self.problems)])
-        place = f"{self.where}: " if self.where else ""
-        return f"{place}{self.what}: {self.problems[0]}" + (f". {self.fix}" if self.fix else "")
 
 
 class UnknownNameError(SettingsError):
     """A name nobody registered; proposes the nearest ones."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
-        names = sorted(known)
-        near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-        fix = f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(names) or 'none'}"
-        super().__init__(f"unknown {kind} '{name}'", fix=fix)
+        super().__init__(f"unknown {kind} '{name}'", fix=nearest(name, known))
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """What may have been meant by a name that nobody knows: the nearest ones, or else all.
+
+    Example:
+        >>> nearest("sigm", ["sigma", "rate"]), nearest("x", ["sigma", "rate"])
+        ('Did you mean sigma?', 'Known: rate, sigma')
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    return f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(names) or 'none'}"
 
 
 class RunFolderError(SettingsError):

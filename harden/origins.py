@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,15 +36,36 @@ def key_lines(text: str) -> dict[str, int]:
         >>> key_lines('# ours\\nchips = 7\\nat = [\\n  1,\\n]\\nseed = 3\\n')
         {'chips': 2, 'at': 3, 'seed': 6}
     """
+    return {path[0]: line for path, line in value_lines(text).items() if len(path) == 1}
+
+
+def value_lines(text: str) -> dict[tuple[str, ...], int]:
+    """The line that each key of valid TOML begins in, by its path; the parts of a list of tables are numbered.
+
+    Example:
+        >>> lines = value_lines('[[read]]\nlaw = "gaussian"\n[[read]]\nsigma = 2\n')
+        >>> lines["read", "0", "law"], lines["read", "1"], lines["read", "1", "sigma"]
+        (2, 3, 4)
+    """
     lines = text.splitlines()
-    found: dict[str, int] = {}
+    found: dict[tuple[str, ...], int] = {}
     begin = 0  # lines of the last valid part
     for end in range(1, len(lines) + 1):
         try:
             values = tomllib.loads("\n".join(lines[:end]))
         except tomllib.TOMLDecodeError:
             continue
-        for name in values:
-            found.setdefault(name, begin + 1)
+        for path in _paths(values):
+            found.setdefault(path, begin + 1)
         begin = end
     return found
+
+
+def _paths(table: dict[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name, value in table.items():
+        yield (*above, name)
+        if isinstance(value, dict):
+            yield from _paths(value, (*above, name))
+        elif isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+            items = {str(position): item for position, item in enumerate(value)}
+            yield from _paths(items, (*above, name))

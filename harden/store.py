@@ -309,17 +309,40 @@ class RunFolder:
             ) from error
 
     def _compare(self, known: str) -> None:
-        if known == self.settings:
-            return
-        old, new = known.splitlines(), self.settings.splitlines()
-        gone = [f"it has   {line}" for line in old if line not in new]
-        came = [f"you ask  {line}" for line in new if line not in old]
-        raise RunFolderError(
-            "the folder holds a run of other settings",
-            where=str(self.path),
-            fix="Name another --out, or repeat that run's command to resume it",
-            problems=gone + came,
-        )
+        if known != self.settings:
+            raise _another_run(self.path, known, self.settings)
+
+
+def refuse_another_run(path: Path | str, settings: str) -> None:
+    """Refuse a folder that holds a run of other settings, before anything that takes time is opened.
+
+    Args:
+        path: The folder; it may be absent.
+        settings: As of :class:`RunFolder`, without what is resolved later: that is not compared.
+
+    Raises:
+        RunFolderError: The folder holds another run.
+    """
+    kept = Path(path) / SETTINGS
+    if kept.exists():
+        known = read_text(kept, None).partition("[resolved]")[0].rstrip()
+        if known != settings.rstrip():
+            raise _another_run(Path(path), known, settings)
+
+
+def _another_run(path: Path, known: str, asked: str) -> RunFolderError:
+    there, here = (
+        dict(line.partition(" = ")[::2] for line in text.splitlines() if " = " in line) for text in (known, asked)
+    )
+    names = [name for name in {**there, **here} if there.get(name) != here.get(name)]
+    return RunFolderError(
+        "the folder holds a run of other settings",
+        where=str(path),
+        fix="Name another folder with --out, or repeat that run's command to resume it",
+        problems=[
+            f"{name}: {there.get(name, 'not set')} there, {here.get(name, 'not set')} asked for" for name in names
+        ],
+    )
 
 
 def _lock_file(file: Any) -> None:

@@ -23,7 +23,7 @@ def command(model: str | None, output: Output, config: Path | None, **flags: Any
     MODEL is an ONNX file, or timm:NAME with --weights FILE.safetensors.
 
     \b
-    harden fit resnet20.onnx --method nft --profile rram1:sigma_d=0.1 \\
+    harden fit resnet20.onnx --profile rram1:sigma_d=0.1 \\
         --data train.parquet --test test.parquet \\
         --mean .485,.456,.406 --std .229,.224,.225 --out runs/a
 

@@ -59,8 +59,11 @@ def _complete(name: str, field: FieldInfo) -> completion.Complete:
 
 
 def _default(field: FieldInfo) -> str:
-    absent = field.default is None or field.default is False or field.default == () or field.is_required()
-    return "" if absent or field.default_factory is not None else f"  [default: {field.default}]"
+    default = field.default
+    if default in (None, False, (), "") or field.is_required() or field.default_factory is not None:
+        return ""
+    text = ",".join(f"{one:g}" for one in default) if isinstance(default, tuple) else str(default)
+    return f"  [default: {text}]"
 
 
 def _metavar(field: FieldInfo) -> str:

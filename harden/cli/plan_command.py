@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from harden.cli.screen import Answer, answer_options
 
 
+class Rate(click.ParamType):
+    """A rate from 0 to 1, or with a % behind it from 0 to 100."""
+
+    name = "rate"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read a flag's text."""
+        from harden.settings.values import rate
+
+        try:
+            return float(rate(value))  # pyright: ignore[reportArgumentType]
+        except ValueError as error:
+            self.fail(f"{value!r}: {error}", param, ctx)
+
+
 @click.command("plan")
-@click.option("--margin", type=float, required=True, help="half the width of the interval, such as 0.01")
-@click.option("--confidence", type=float, default=0.95, show_default=True, help="of the interval, in (0, 1)")
-@click.option("--std", type=float, help="standard deviation of accuracy over chips, from earlier chips")
-@click.option("--yield", "yield_at_least", type=float, help="a yield to be shown, such as 0.99")
+@click.option("--margin", type=Rate(), required=True, help="half the width of the interval, such as 0.01 or 1%")
+@click.option("--confidence", type=Rate(), default=0.95, show_default=True, help="of the interval, in (0, 1)")
+@click.option("--std", type=Rate(), help="standard deviation of accuracy over chips, from earlier chips")
+@click.option("--yield", "yield_at_least", type=Rate(), help="a yield to be shown, such as 0.99")
 @click.option("--chips", type=int, help="how many chips there will be  [default: as many as are needed]")
 @click.option("--examples", type=int, help="images a chip, for the minutes")
 @click.option("--images-per-second", type=float, help="speed, for the minutes; harden eval prints it")

@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from harden.data.preprocess import Preprocess
 from harden.data.storage import allocate
@@ -23,6 +23,7 @@ from harden.errors import DataError
 
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 BLOCK = 1024  # images read ahead of decoding
+LISTED = 20  # broken images that a message names
 Progress = Callable[[int, int], None]
 
 
@@ -47,15 +48,21 @@ def decode_all(items: Iterable[Item], count: int, record: Preprocess, progress: 
         uint8 [count, H, W, C]; in a temporary file where it is large.
 
     Raises:
-        DataError: An image cannot be read, or its size differs from the others' and no input size is known.
+        DataError: Images cannot be read (all are named), or the size of one differs from the others' and no input
+            size is known.
     """
     _check_channels(record)
     stream, pixels, done = iter(items), None, 0
+    failures: list[DataError] = []
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         for block in iter(lambda: list(islice(stream, BLOCK)), []):
             # A task decodes a run of images: tasks of one image each would cost more than decoding a small one.
             runs = [block[at : at + 32] for at in range(0, len(block), 32)]
-            for image in _chain(pool.map(lambda run: [decode(item, record) for item in run], runs)):
+            for image in _chain(pool.map(lambda run: [_try(item, record) for item in run], runs)):
+                if isinstance(image, DataError):
+                    failures.append(image)
+                    done += 1
+                    continue
                 if pixels is None:
                     pixels = allocate((count, *image.shape), np.uint8)
                 if image.shape != pixels.shape[1:]:
@@ -64,6 +71,13 @@ def decode_all(items: Iterable[Item], count: int, record: Preprocess, progress: 
                 done += 1
             if progress:
                 progress(done, count)
+    if len(failures) == 1 or len(failures) == count:  # where all fail alike, one says why
+        raise failures[0]
+    if failures:
+        problems = [f"{error.where}: {error.what}" for error in failures[:LISTED]]
+        problems += [f"and {len(failures) - LISTED:,} more"] if len(failures) > LISTED else []
+        what = f"{len(failures):,} of {count:,} images cannot be used"
+        raise DataError(what, fix="Remove or replace them", problems=problems)
     if pixels is None or done != count:
         raise DataError(f"{count} images announced, {done} found", fix="Write the data set again")
     return pixels
@@ -75,7 +89,15 @@ def _check_channels(record: Preprocess) -> None:
         raise DataError(what, fix="Give --mean and --std with one value per channel of the images")
 
 
-def _chain(runs: Iterable[list[np.ndarray]]) -> Iterator[np.ndarray]:
+def _try(item: Item, record: Preprocess) -> np.ndarray | DataError:
+    """A decoded image, or why it is none: all that are broken are told at once."""
+    try:
+        return decode(item, record)
+    except DataError as error:
+        return error
+
+
+def _chain(runs: Iterable[list[np.ndarray | DataError]]) -> Iterator[np.ndarray | DataError]:
     for run in runs:
         yield from run
 
@@ -98,7 +120,8 @@ def decode(item: Item, record: Preprocess) -> np.ndarray:
     except DataError:
         raise
     except Exception as error:  # Pillow's plug-ins raise whatever the broken bytes lead them to
-        what = f"unreadable image: {' '.join(str(error).split()) or type(error).__name__}"
+        known = "" if isinstance(error, UnidentifiedImageError) else " ".join(str(error).split())
+        what = f"unreadable image: {known or type(error).__name__}"
         raise DataError(what, where=item.where, fix="Remove or replace it") from error
 
 

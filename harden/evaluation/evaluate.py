@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from harden.data.dataset import Dataset, check_data
 from harden.engines import Engine, opened
 from harden.errors import HardenError
@@ -150,7 +152,7 @@ def _document(
     return {
         "schema": SCHEMA,
         "model": _model_part(model, bench.weights),
-        "data": {"source": str(data.source), "examples": len(data), "sha256": data.sha256},
+        "data": _data_part(data),
         "seed": plan.seed,
         "clean": bench.clean,
         "profiles": entries,
@@ -162,6 +164,15 @@ def _document(
         ],
         "canary": {"tensors": bench.canary.tensors, "inert": list(bench.canary.inert)},
     }
+
+
+def _data_part(data: Dataset) -> dict[str, Any]:
+    part: dict[str, Any] = {"source": str(data.source), "examples": len(data), "sha256": data.sha256}
+    if data.labels is not None:
+        commonest = float(np.bincount(data.labels).max() / len(data))
+        names = list(data.class_names) if data.class_names else None
+        part["classes"] = {"count": data.classes, "commonest": commonest, "names": names}
+    return part
 
 
 def _model_part(model: Model, weights: Mapping[str, AnalogWeight]) -> dict[str, Any]:

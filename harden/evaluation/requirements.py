@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from harden.errors import SettingsError, UnmeetableError
+from harden.errors import SettingsError, UnmeetableError, nearest
 from harden.evaluation import statistics
 
 _PATTERN = re.compile(
@@ -137,15 +137,15 @@ def _check(r: Requirement) -> None:
     known = [f"{p}_accuracy" for p in _ACCURACY] + ["p05_accuracy", "clean_accuracy", "yield(T)", *_PLAIN]
     is_rate = r.measure == "yield" or r.measure.endswith("accuracy")
     if not (r.quantile is not None or r.measure == "yield" or r.measure in known):
-        problems.append(f"unknown measure '{r.measure}'; known: {', '.join(known)}")
+        problems.append(f"unknown measure '{r.measure}'. {nearest(r.measure, known)}")
     if r.quantile is not None and not 0 < r.quantile < 1:
         problems.append(f"the percentile in '{r.measure}' must lie between 0 and 100")
     if (r.measure == "yield") != (r.argument is not None):
         problems.append("yield takes the accuracy a chip must reach, as in yield(0.9); nothing else takes an argument")
     if r.argument is not None and not 0 <= r.argument <= 1:
-        problems.append(f"the threshold {r.argument:g} is outside [0, 1]")
+        problems.append(f"the threshold {r.argument:g} is outside [0, 1]{_meant(r.argument)}")
     if is_rate and not 0 <= r.value <= 1:
-        problems.append(f"the rate {r.value:g} is outside [0, 1]")
+        problems.append(f"the rate {r.value:g} is outside [0, 1]{_meant(r.value)}")
     if r.confidence is not None:
         if not 0 < r.confidence < 1:
             problems.append("the confidence must lie between 0% and 100%")
@@ -153,6 +153,10 @@ def _check(r: Requirement) -> None:
             problems.append(f"no bound is known for '{r.measure}'; leave out the @, or ask for a yield or a percentile")
     if problems:
         raise SettingsError(f"the requirement '{r.text}' makes no sense", where="--require", problems=problems)
+
+
+def _meant(value: float) -> str:
+    return f"; write {value / 100:g}" if 1 < value <= 100 else ""
 
 
 def chips_needed(r: Requirement) -> int:

@@ -107,6 +107,14 @@ def _texts(nodes: Iterable[NodeProto], owner: GraphProto | FunctionProto) -> Ite
                 yield from _texts(attribute.g.node, attribute.g)
 
 
+def missing(source: str) -> ModelError:
+    """What is said of a model that is not there; a bare name may have been meant as timm's."""
+    path = Path(source)
+    name = source if path.name == source and not path.suffix else "NAME"
+    fix = f"{similar(path)}Check the path, or write timm:{name} for a model of timm"
+    return ModelError("no such file", where=source, fix=fix)
+
+
 def _bytes(path: Path) -> bytes:
     try:
         if path.is_dir():
@@ -117,8 +125,6 @@ def _bytes(path: Path) -> bytes:
             )
         return path.read_bytes()
     except FileNotFoundError as error:
-        raise ModelError(
-            "no such file", where=str(path), fix=f"{similar(path)}Check the path, or use timm:NAME"
-        ) from error
+        raise missing(str(path)) from error
     except (OSError, ValueError) as error:
         raise ModelError(f"cannot be read: {error}", where=str(path)) from error

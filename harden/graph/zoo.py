@@ -15,6 +15,7 @@ from harden.graph.export import from_torch
 from harden.graph.file import Model
 
 _SHOWN = 4
+_PATIENCE_S = 10.0
 
 
 def from_timm(
@@ -90,11 +91,42 @@ def _create(name: str, pretrained: bool, classes: int | None, state: dict[str, t
     if classes is not None:
         options["num_classes"] = classes
     try:
+        if pretrained:
+            _check_hub(name)
         return timm.create_model(name, pretrained=pretrained, **options).eval()
+    except ModelError:
+        raise
     except Exception as error:  # timm and the hub raise anything: no network, no such tag
-        reason = str(error).split("\n")[0]
+        reason = str(error).split("\n")[0].rstrip(".")
         fix = "Check the network, or give --weights FILE.safetensors" if pretrained else None
         raise ModelError(f"timm cannot make the model: {reason}", where=f"timm:{name}", fix=fix) from error
+
+
+def _check_hub(name: str) -> None:
+    """Say at once that there is no network; the hub's own code tries again for a minute, and tells of each attempt.
+
+    Raises:
+        ModelError: The checkpoint is not on this machine, and the hub does not answer.
+    """
+    import huggingface_hub as hub
+    import timm
+
+    config = timm.get_pretrained_cfg(name, allow_unregistered=True)
+    repository = getattr(config, "hf_hub_id", None)
+    files = ("model.safetensors", "pytorch_model.bin")
+    if not repository or any(isinstance(hub.try_to_load_from_cache(repository, file), str) for file in files):
+        return
+    try:
+        hub.get_hf_file_metadata(hub.hf_hub_url(repository, files[0]), timeout=_PATIENCE_S)
+    except hub.errors.HfHubHTTPError:
+        return  # it answered
+    except Exception as error:  # of the hub's HTTP client, which has changed before
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ModelError(
+            f"the checkpoint cannot be downloaded: {repository} is not reachable ({reason})",
+            where=f"timm:{name}",
+            fix="Check the network, or give --weights FILE.safetensors",
+        ) from error
 
 
 def _classes(module: nn.Module, state: dict[str, torch.Tensor]) -> int | None:

@@ -145,7 +145,7 @@ class _Builder:
         try:
             return kind.model_validate(substitute(dict(table), self.knobs, self.values))
         except ValidationError as error:
-            self.problems += said(error, name)
+            self.problems += said(error, name, kind)
         except ValueError as error:
             self.problems.append(f"{name}: {error}")
         return None

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import copy
+import re
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from harden.errors import HardenError
+from harden.errors import HardenError, ProfileError
 from harden.noise.assembly import try_assemble
 from harden.noise.definition import STAGES, Definition, try_definition
 from harden.noise.knobs import resolve
 from harden.noise.periphery import KNOBS as PERIPHERY
 from harden.noise.profile import Profile
 from harden.noise.text import find_definition
+from harden.origins import value_lines
+from harden.parsing import parse_toml
 from harden.streams import generator
 
 
@@ -37,16 +41,63 @@ def check(name: str | Path) -> list[str]:
         []
     """
     label, text = find_definition(str(name))
-    definition, problems = try_definition(text)
+    table = parse_toml(text, str(name), ProfileError)
+    definition, problems = _forgiving(table)
     if definition is None:
-        return problems
+        return _placed(problems, text)
     values, _ = resolve(definition.all_knobs(), {})
-    _, problems = try_assemble(definition, values)
+    _, others = try_assemble(definition, values)
+    problems += others
     problems += [f"knobs.{knob}: nothing uses it" for knob in sorted(_unused(definition))]
     problems += [
         f"knobs.{name}: says nothing about itself (about)" for name, knob in definition.knobs.items() if not knob.about
     ]
-    return problems or _trial(Profile(label, definition, values))
+    return _placed(problems, text) or _trial(Profile(label, definition, values))
+
+
+def _forgiving(table: dict[str, Any]) -> tuple[Definition | None, list[str]]:
+    """The definition without the keys that are wrong, so that the laws can be looked at too; None if that fails."""
+    problems: list[str] = []
+    rest = copy.deepcopy(table)
+    while True:
+        definition, found = try_definition(rest)
+        fresh = [line for line in found if line not in problems]
+        problems += fresh
+        if definition is not None:
+            return definition, problems
+        mended = [_mended(rest, line.partition(":")[0]) for line in fresh]
+        if not mended or not all(mended):
+            return None, problems
+
+
+def _mended(table: dict[str, Any], field: str) -> bool:
+    """Take a wrong key out, or put something harmless in its place; False where that is no way out."""
+    path = field.split(".")
+    if path[0] in ("summary", "citation"):
+        table[path[0]] = "?"
+        return True
+    if path[0] == "knobs" and len(path) > 1 and path[1] in table["knobs"]:
+        knob = table["knobs"][path[1]]
+        extra = path[2] if isinstance(knob, dict) and path[2:] and "default" in knob else None
+        if extra in (None, "default") or knob.pop(extra, None) is None:
+            table["knobs"][path[1]] = {"default": 0.5, "about": "?"}
+        return True
+    return table.pop(path[0], None) is not None
+
+
+def _placed(problems: list[str], text: str) -> list[str]:
+    """Each problem with the line that it is in, where its field is written down; in the order of lines."""
+    lines = value_lines(text)
+    found = [(_line(problem.partition(":")[0].split(" ")[0], lines), problem) for problem in problems]
+    return [f"line {line}: {problem}" if line else problem for line, problem in sorted(found, key=lambda one: one[0])]
+
+
+def _line(field: str, lines: dict[tuple[str, ...], int]) -> int:
+    first, *rest = field.split(".")
+    stage = re.fullmatch(rf"({'|'.join(STAGES)})(\d*)", first)  # the second law of a stage is called program1
+    path = (stage[1], *([] if rest and rest[0].isdigit() else [stage[2] or "0"]), *rest) if stage else (first, *rest)
+    known = (path[:end] for end in range(len(path), 0, -1))
+    return next((lines[part] for part in known if part in lines), 0)
 
 
 def _trial(profile: Profile) -> list[str]:

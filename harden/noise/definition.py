@@ -7,12 +7,12 @@ laws of each stage. A string ``"$name"`` stands for the value of a knob.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from harden.errors import ProfileError
+from harden.errors import ProfileError, nearest
 from harden.noise import periphery as around
 from harden.noise.knobs import Knob, KnobValue
 from harden.parsing import parse_toml
@@ -176,20 +176,18 @@ def read_definition(text: str, where: str) -> Definition:
     Raises:
         ProfileError: Not TOML, or not a profile; every problem is listed.
     """
-    definition, problems = try_definition(text)
+    definition, problems = try_definition(parse_toml(text, where, ProfileError))
     if definition is None:
         raise ProfileError("; ".join(problems), where=where)
     return definition
 
 
-def try_definition(text: str) -> tuple[Definition | None, list[str]]:
-    """As `read_definition`, but every problem is returned instead of raised."""
+def try_definition(table: Mapping[str, Any]) -> tuple[Definition | None, list[str]]:
+    """As `read_definition` of parsed TOML, but every problem is returned instead of raised."""
     try:
-        definition = Definition.model_validate(parse_toml(text, None, ProfileError))
-    except ProfileError as error:
-        return None, [str(error)]
+        definition = Definition.model_validate(table)
     except ValidationError as error:
-        return None, said(error)
+        return None, said(error, kind=Definition)
     reference = definition.mapping.get("reference", COMMON["reference"].default)
     try:
         COMMON["reference"].read(reference)
@@ -198,16 +196,26 @@ def try_definition(text: str) -> tuple[Definition | None, list[str]]:
     return definition, []
 
 
-def said(error: ValidationError, prefix: str = "") -> list[str]:
-    """What is wrong with each field, one line each."""
+def said(error: ValidationError, prefix: str = "", kind: type[BaseModel] | None = None) -> list[str]:
+    """What is wrong with each field of a table of ``kind``, one line each."""
     lines = []
     for item in error.errors(include_url=False):
         field = ".".join([*([prefix] if prefix else []), *(str(part) for part in item["loc"])])
         message = item["msg"].removeprefix("Value error, ")
         if item["type"] == "extra_forbidden":
-            message = "no such key"
+            message = f"no such key. {nearest(str(item['loc'][-1]), _keys(kind, item['loc'][:-1]))}"
         lines.append(f"{field}: {message}" if field else message)
     return lines
+
+
+def _keys(kind: type[BaseModel] | None, path: Sequence[int | str]) -> list[str]:
+    """The keys of the table at ``path`` inside a table of ``kind``, as far as its types tell."""
+    for part in path:
+        field = kind.model_fields.get(str(part)) if kind else None
+        if field is not None:  # a name or a number inside a dict or a list keeps the type of its items
+            inside = [field.annotation, *get_args(field.annotation)]
+            kind = next((one for one in inside if isinstance(one, type) and issubclass(one, BaseModel)), None)
+    return list(kind.model_fields) if kind else []
 
 
 def substitute(value: Any, knobs: Mapping[str, Knob], values: Mapping[str, KnobValue]) -> Any:

@@ -8,18 +8,18 @@ from typing import Any
 
 from harden import methods
 from harden.data import sources
-from harden.errors import HardenError, ModelError, SettingsError
+from harden.errors import HardenError, SettingsError
 from harden.evaluation.copies import parse_copies
 from harden.evaluation.custom import load_metrics
 from harden.evaluation.requirements import Requirement, check_meetable
 from harden.evaluation.sweeps import parse_sweep
 from harden.evaluation.until import parse_until
+from harden.graph.loading import missing
 from harden.pipeline.clamping import check_new_nodes
 from harden.pipeline.inputs import open_conditions
 from harden.pipeline.missing import require
 from harden.pipeline.tracking import check_tracking
 from harden.settings import FitSettings, Settings, origin
-from harden.store import similar
 from harden.training.protect import budget_of
 
 Check = Callable[[], Any]
@@ -49,17 +49,14 @@ def check_settings(settings: Settings, *needed: str) -> None:
             error.where = f"{place}: {error.where}" if error.where else place
         raise error
     if failures:
-        problems = [f"{_place(settings, field)}{_inline(error)}" for field, error in failures]
+        problems = [_told(settings, field, error) for field, error in failures]
         raise SettingsError("settings are wrong", problems=problems)
 
 
-def _place(settings: Settings, field: str) -> str:
-    return f"{origin(settings, field)}: " if field else ""
-
-
-def _inline(error: HardenError) -> str:
-    """An error with its problems in the lines below, one step further in."""
-    return str(error).replace("\n", "\n  ")
+def _told(settings: Settings, field: str, error: HardenError) -> str:
+    """An error behind the place of its value, with its problems in the lines below, one step further in."""
+    text, place = str(error).replace("\n", "\n  "), origin(settings, field) if field else ""
+    return text if not place or text.startswith(f"{place}:") else f"{place}: {text}"
 
 
 def _checks(settings: Settings) -> Iterator[tuple[str, Check]]:
@@ -110,6 +107,5 @@ def _model(source: str) -> None:
 
 
 def _file(source: str) -> None:
-    path = Path(source)
-    if not path.exists():
-        raise ModelError("no such file", where=source, fix=f"{similar(path)}Check the path, or use timm:NAME")
+    if not Path(source).exists():
+        raise missing(source)

@@ -9,6 +9,7 @@ from typing import Any
 
 from harden import distributed, methods
 from harden.data.dataset import Dataset
+from harden.data.overlap import shared_examples
 from harden.evaluation.evaluate import evaluate
 from harden.graph.file import Model
 from harden.pipeline.ablation import run_ablation
@@ -26,7 +27,7 @@ from harden.pipeline.reporting import read_record, write_report
 from harden.pipeline.seeds import repeated
 from harden.pipeline.severity import severity_curve
 from harden.settings import EvalSettings, FitSettings, to_toml
-from harden.store import RunFolder, read_lines
+from harden.store import RunFolder, read_lines, refuse_another_run
 from harden.training.lead import follow
 
 
@@ -52,6 +53,7 @@ def fit(settings: FitSettings, notify: Notify = silent) -> dict[str, Any]:
 
 
 def _once(settings: FitSettings, notify: Notify) -> dict[str, Any]:
+    refuse_another_run(run_folder(settings), to_toml(settings))
     prepared = prepare(settings, notify)
     if not distributed.first():
         follow(prepared.model, prepared.training, prepared.validation)
@@ -187,11 +189,13 @@ def _document(
 def _learned_from(prepared: Prepared) -> dict[str, Any]:
     """The data of training and selection, by digest."""
     parts = {"data": prepared.training, "validation_data": prepared.validation}
-    return {
-        name: {"source": str(part.source), "examples": len(part), "sha256": part.sha256}
-        for name, part in parts.items()
-        if part is not None
+    there = {name: part for name, part in parts.items() if part is not None}
+    told: dict[str, Any] = {
+        name: {"source": str(part.source), "examples": len(part), "sha256": part.sha256} for name, part in there.items()
     }
+    if prepared.settings.test and prepared.test is not None:
+        told["shared_with_test"] = shared_examples(prepared.test, *there.values())
+    return told
 
 
 def _check_command(prepared: Prepared) -> str | None:

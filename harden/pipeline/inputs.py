@@ -190,7 +190,8 @@ def open_training_data(
         Training, validation, and test data; the last is ``None`` without ``--test``.
 
     Raises:
-        DataError: A data set cannot be read, or has other classes than the training examples.
+        DataError: A data set cannot be read, or has other classes than the training examples; or ``--test`` is
+            what is trained on.
     """
 
     def opened(source: str) -> Dataset:
@@ -213,6 +214,9 @@ def open_training_data(
     for one in (validation, test):
         if one is not None:
             _check_classes(train, one)
+    if test is not None and test.sha256 == train.sha256:
+        what = "the data to report on are the data trained on, so the figures would prove nothing"
+        raise DataError(what, where=test.source, fix="Leave --test out: a tenth of --data is then set aside for it")
     return train, validation, test
 
 

@@ -22,7 +22,7 @@ def check(file: str) -> dict[str, Any]:
     """
     problems = find_problems(file)
     if problems:
-        raise ProfileError("; ".join(problems), where=file)
+        raise ProfileError("the profile is wrong", where=file, problems=problems)
     return {"file": file, "problems": []}
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from harden.errors import InputError
 from harden.report.conditions import Condition, Trials, condition_labels
-from harden.report.words import clean
+from harden.report.words import clean, known
 
 Document = Mapping[str, Any]
 
@@ -105,6 +105,12 @@ class Reading:
         entries = [e for _, part in self.evaluations for e in part.get("profiles") or []]
         classified = any(isinstance(e.get("accuracy"), Mapping) for e in entries)
         return "fidelity" if entries and not classified else "accuracy"
+
+    @property
+    def constant(self) -> float | None:
+        """The accuracy of always answering with the commonest class; None where chips have no accuracy."""
+        share = (self.data.get("classes") or {}).get("commonest")
+        return float(share) if known(share) and self.measure == "accuracy" else None
 
     @property
     def clean(self) -> dict[str, Document]:

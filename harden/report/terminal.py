@@ -9,10 +9,10 @@ from harden.report.conditions import Trials
 from harden.report.document import Document, Reading
 from harden.report.verdict import NOTHING_BETTER, kept_nothing, verdict
 from harden.report.words import clean, duration, interval, known, number, percent, plural, points, rate
+from harden.training.plan import FEWEST_STEPS
 
 _ASCII = str.maketrans({"−": "-", "–": "-", "±": "+-", "×": "x", "…": "...", "µ": "u"})
 MOST = 12
-_FEW_STEPS = 100
 
 
 def summary(document: Document) -> str:
@@ -36,6 +36,8 @@ def summary(document: Document) -> str:
     lines += _differences(reading)
     if kept_nothing(document):
         lines += [f"The training found {NOTHING_BETTER}: the file's weights are those given.", *_advice(reading)]
+    if shared := reading.part("training").get("shared_with_test"):
+        lines += [f"{plural(shared, 'test example')} {'are' if shared > 1 else 'is'} in --data or --val as well."]
     lines += _requirements(reading)
     return "\n".join(lines).translate(_ASCII)
 
@@ -43,7 +45,7 @@ def summary(document: Document) -> str:
 def _advice(reading: Reading) -> list[str]:
     """What to try where training gained nothing."""
     steps = reading.part("training").get("steps")
-    few = known(steps) and steps < _FEW_STEPS
+    few = known(steps) and steps < FEWEST_STEPS
     more = f"Its {plural(steps, 'step')} were few: try more --epochs, " if few else "Try more --epochs, "
     return [f"{more}weaker noise in training (--train-sigma-scale 0.5), or --method auto."]
 
@@ -112,7 +114,10 @@ def _requirements(reading: Reading) -> list[str]:
             lines.append(f"require {clean(text)}: met under all conditions")
     seconds = reading.part("training").get("seconds")
     if known(seconds):
-        lines.append(f"trained in {duration(round(seconds))}")
+        steps = reading.part("training").get("steps")
+        few = known(steps) and 0 < steps < FEWEST_STEPS and not kept_nothing(reading.document)
+        seldom = f", {plural(steps, 'step')}; fewer than {FEWEST_STEPS} seldom suffice (--epochs)" if few else ""
+        lines.append(f"trained in {duration(round(seconds))}{seldom}")
     return lines
 
 

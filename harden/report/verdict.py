@@ -9,6 +9,7 @@ from harden.report.conditions import Condition, Trials
 from harden.report.document import Document, Reading
 from harden.report.words import MISSING, clean, interval, known, percent, plural, points, rate
 
+_HARDLY_MORE = 0.05
 NOTHING_BETTER = "no step that did better on validation chips than the network as given"
 
 
@@ -53,7 +54,7 @@ def _alone(reading: Reading, trials: Trials) -> str:
     notes = [_worst(trials), f"{percent(level)} without noise" if known(level) else ""]
     return (
         f"{reading.model_name} has a mean {reading.measure} of {percent(trials.spread['mean'])} over "
-        f"{plural(trials.chips, 'chip')}{_brackets(*notes)}"
+        f"{plural(trials.chips, 'chip')}{_brackets(*notes)}{_constant(reading, trials)}"
     )
 
 
@@ -62,13 +63,19 @@ def _change(reading: Reading, before: Trials, after: Trials) -> str:
     same = reading.evaluations[0][1].get("seed") == reading.evaluations[-1][1].get("seed")
     pairs = len(before.values) == len(after.values) > 1
     difference = paired_difference(np.asarray(before.values), np.asarray(after.values)) if same and pairs else None
-    verb = "raises" if new > old else "lowers"
+    method = reading.method or "hardening"
+    mean = f"the mean {reading.measure} of {plural(after.chips, 'chip')}"
     low, high = difference["ci95"] if difference else (1.0, 1.0)
     if kept_nothing(reading.document):
-        verb = f"found {NOTHING_BETTER}, and so leaves"
+        text = f"{method} found {NOTHING_BETTER}, and so leaves {mean} at {percent(new)}"
     elif difference and low <= 0 <= high:
         change, low, high = map(points, (difference["mean"], low, high))
-        verb = f"makes no clear difference ({change} points, 95% interval over chips {low} to {high}) to"
+        text = (
+            f"{method} makes no clear difference to {mean}: {percent(new)}, before {percent(old)} "
+            f"({change} points, 95% interval over chips {low} to {high})"
+        )
+    else:
+        text = f"{method} {'raises' if new > old else 'lowers'} {mean} from {percent(old)} to {percent(new)}"
     quiet = ""
     if known(before.clean.get(reading.measure)) and known(after.clean.get(reading.measure)):
         pair = percent(before.clean[reading.measure]), percent(after.clean[reading.measure])
@@ -76,10 +83,15 @@ def _change(reading: Reading, before: Trials, after: Trials) -> str:
     worst = ""
     if known(before.spread.get("min")) and known(after.spread.get("min")):
         worst = f", the worst chip from {percent(before.spread['min'])} to {percent(after.spread['min'])}"
-    return (
-        f"{reading.method or 'hardening'} {verb} the mean {reading.measure} of {plural(after.chips, 'chip')} from "
-        f"{percent(old)} to {percent(new)}{worst}{quiet}"
-    )
+    return f"{text}{worst}{quiet}{_constant(reading, after)}"
+
+
+def _constant(reading: Reading, trials: Trials) -> str:
+    """Said where chips know hardly more than which class is the commonest."""
+    level = reading.constant
+    if level is None or trials.spread["mean"] > level + _HARDLY_MORE:
+        return ""
+    return f"; always answering with the commonest class has {percent(level)}"
 
 
 def _ranking(reading: Reading, condition: Condition) -> str:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
-from harden.settings.values import Bytes, Durations, Engine, Numbers, Size, Texts
+from harden.settings.values import Bytes, Durations, Engine, Numbers, Rate, Size, Texts
 
 # Where a run happens and is kept decides none of its numbers.
 WHERE = frozenset({"out", "engine", "workers", "max_memory", "track"})
@@ -30,7 +30,7 @@ class Settings(BaseModel):
     )
     at: Durations = Field((), description="times since programming, such as 1h,30d; default: the profile's first")
     chips: int = Field(100, ge=1, description="virtual chips a condition")
-    threshold: float | None = Field(None, ge=0, le=1, description="accuracy a chip must reach to count as good")
+    threshold: Rate | None = Field(None, description="accuracy a chip must reach to count as good, such as 0.9 or 90%")
     require: Texts = Field((), description="a demand such as 'p05_accuracy>=0.85'; exit 6 if unmet; may repeat")
     mean: Numbers | None = Field(None, description="mean a channel, after x/255, such as .485,.456,.406")
     std: Numbers | None = Field(None, description="standard deviation a channel, after x/255")
@@ -56,6 +56,7 @@ class Settings(BaseModel):
         "one a machine, or a GPU)",
     )
     max_memory: Bytes | None = Field(
-        None, description="memory this process may take, such as 8GB: batches and workers shrink to fit; Linux"
+        None,
+        description="memory this process may take, such as 8GB, 512MiB: batches and workers shrink to fit; Linux",
     )
     out: str | None = Field(None, description="run folder")

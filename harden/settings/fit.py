@@ -20,7 +20,9 @@ class FitSettings(Settings):
     epochs: float | None = Field(
         None, gt=0, description="passes over the training examples; default: 1, or what makes 100 steps"
     )
-    budget: Duration | None = Field(None, gt=0, description="time for training and selection, such as 10min")
+    budget: Duration | None = Field(
+        None, gt=0, description="time for training and selection, such as 10min; units s, min, h, d"
+    )
     lr: float | None = Field(None, gt=0, description="peak learning rate; default: the optimizer's own")
     optimizer: Literal["sgd", "adamw"] = Field("sgd", description="sgd (Nesterov momentum 0.9) or adamw")
     clip: Clip = Field("auto", description="clamp weights to K standard deviations: K, auto, none, or search")

@@ -121,11 +121,33 @@ def _percent(value: object) -> object:
     return value.strip().removesuffix("%") if isinstance(value, str) else value
 
 
+def rate(value: object) -> object:
+    """Read a rate: a number from 0 to 1, or a text such as ``90%``.
+
+    Raises:
+        ValueError: The number means a percentage, and does not say so.
+
+    Example:
+        >>> rate("90%"), rate("0.9"), rate(0.9)
+        (0.9, '0.9', 0.9)
+    """
+    if isinstance(value, str) and value.strip().endswith("%"):
+        return float(value.strip()[:-1]) / 100
+    try:
+        number = float(value)  # pyright: ignore[reportArgumentType]
+    except (TypeError, ValueError):
+        return value
+    if 1 < number <= 100:
+        raise ValueError(f"a rate is a number from 0 to 1; write {number / 100:g} or {number:g}%")
+    return value
+
+
 def _amount(value: str) -> str:
     amount(value)
     return value
 
 
+Rate = Annotated[float, BeforeValidator(rate), Field(ge=0, le=1)]
 Percent = Annotated[float, BeforeValidator(_percent)]
 Scales = Annotated[tuple[Annotated[float, Field(ge=0)], ...], BeforeValidator(_scales)]
 Duration = Annotated[float, BeforeValidator(seconds)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -120,3 +121,15 @@ def test_settings_survive_toml(chips: int, at: list[float], clip: object, option
         {"model": "m", "chips": chips, "at": at, "clip": clip, "options": options, "mean": (0.5,)}
     )
     assert FitSettings.model_validate(tomllib.loads(to_toml(settings))) == settings
+
+
+@pytest.mark.parametrize("value", ["90%", 0.9, "0.9", "90 %"])
+def test_rates_may_be_percentages(value: object) -> None:
+    settings = resolve(EvalSettings, {"model": "m.onnx", "threshold": value})
+    assert settings.threshold == 0.9
+
+
+@pytest.mark.parametrize(("value", "said"), [("90", "write 0.9 or 90%"), (1.5, "write 0.015 or 1.5%"), (-1, "greater")])
+def test_rates_outside_their_range_say_what_may_have_been_meant(value: object, said: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(said)):
+        resolve(EvalSettings, {"model": "m.onnx", "threshold": value})

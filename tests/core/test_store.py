@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harden.errors import HardenError, RunFolderError
-from harden.store import RunFolder, append_line, read_lines, write_atomic
+from harden.store import RunFolder, append_line, read_lines, refuse_another_run, write_atomic
 
 
 def test_a_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,7 +52,7 @@ def test_a_folder_of_another_run_is_refused_with_the_difference(tmp_path: Path) 
     with pytest.raises(RunFolderError) as caught, RunFolder(tmp_path / "run", "seed = 1\nlr = 0.1\n"):
         pass
     assert caught.value.exit_code == 2
-    assert caught.value.problems == ("it has   seed = 0", "you ask  seed = 1")
+    assert caught.value.problems == ("seed: 0 there, 1 asked for",)
 
 
 def test_a_folder_of_something_else_is_refused_and_untouched(tmp_path: Path) -> None:
@@ -99,3 +99,13 @@ def test_errors_survive_pickling_and_json(tmp_path: Path) -> None:
     assert str(again) == str(error)
     assert again.problems == error.problems
     assert json.dumps(str(again))
+
+
+def test_another_run_is_refused_before_anything_is_resolved(tmp_path: Path) -> None:
+    with RunFolder(tmp_path / "run", "seed = 0\n\n[resolved]\nthreads = 2\n"):
+        pass
+    refuse_another_run(tmp_path / "run", "seed = 0\n")
+    refuse_another_run(tmp_path / "absent", "seed = 0\n")
+    with pytest.raises(RunFolderError, match="seed: 0 there, 1 asked for"):
+        refuse_another_run(tmp_path / "run", "seed = 1\n")
+    assert not (tmp_path / "absent").exists()

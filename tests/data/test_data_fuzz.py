@@ -30,7 +30,7 @@ def attempt(make) -> tuple[Dataset | None, str]:
         try:
             return make(), ""
         except HardenError as error:
-            return None, str(error)
+            return None, str(error).partition("\n  - ")[0]  # of several broken images, each has its line
 
 
 def keeps_its_promises(make) -> None:

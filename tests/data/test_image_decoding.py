@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from harden.data import Preprocess
-from harden.data.images import Item, decode, decode_all, resize_all
+from harden.data.images import LISTED, Item, decode, decode_all, resize_all
 from harden.errors import DataError
 from harden.streams import numpy_generator
 
@@ -73,12 +73,22 @@ def test_order_is_kept_over_many_blocks():
     assert seen[-1] == (3000, 3000)
 
 
-def test_the_first_unreadable_image_is_named():
+def test_all_unreadable_images_are_named():
     good = png(noise(4, 4))
     items = [Item("row 0", good), Item("row 1", good[:40]), Item("row 2", b"")]
-    with pytest.raises(DataError, match=r"^row 1: unreadable image") as caught:
+    with pytest.raises(DataError, match=r"^2 of 3 images") as caught:
         decode_all(items, 3, RGB)
-    assert "\n" not in str(caught.value)
+    assert [problem.partition(":")[0] for problem in caught.value.problems] == ["row 1", "row 2"]
+
+
+@pytest.mark.parametrize("good", [0, 1, 30])
+def test_one_unreadable_image_is_a_line_and_many_are_counted(good):
+    items = [Item(f"row {i}", png(noise(4, 4)) if i < good else b"") for i in range(30 + good)]
+    with pytest.raises(DataError) as caught:
+        decode_all(items, len(items), RGB)
+    lines = str(caught.value).splitlines()
+    assert len(lines) == (1 if good == 0 else 2 + LISTED)
+    assert good == 0 or lines[-1] == "  - and 10 more"
 
 
 @pytest.mark.parametrize("data", [b"", b"not an image", Path("absent.png")])

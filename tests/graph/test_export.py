@@ -185,3 +185,13 @@ def test_an_export_that_computes_something_else_is_not_taken(monkeypatch: pytest
     monkeypatch.setattr("harden.graph.export._dynamo", lambda *_: other)
     with pytest.raises(ModelError, match="differs from the module"):
         from_torch(nn.Sequential(nn.Linear(2, 2), nn.Tanh()), torch.ones(1, 2))
+
+
+def test_a_hub_that_does_not_answer_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*_: object, **__: object) -> None:
+        raise ConnectionError("Name or service not known")
+
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_: None)
+    monkeypatch.setattr("huggingface_hub.get_hf_file_metadata", unreachable)
+    with pytest.raises(ModelError, match=r"timm/resnet18\S* is not reachable \(Name or .*--weights FILE"):
+        from_timm("resnet18", pretrained=True)

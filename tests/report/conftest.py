@@ -91,7 +91,12 @@ def evaluation(entries: list[Document], *, accuracy: float = 0.8742, path: str =
             "analog_parameters": 270896,
             "batch_norm": "kept",
         },
-        "data": {"source": "cifar10/test.parquet", "examples": 10000, "sha256": "9a01" * 16},
+        "data": {
+            "source": "cifar10/test.parquet",
+            "examples": 10000,
+            "sha256": "9a01" * 16,
+            "classes": {"count": 10, "commonest": 0.1, "names": ["airplane", "automobile", "bird", *"abcdefg"]},
+        },
         "seed": 0,
         "canary": {"tensors": 20, "inert": []},
         "clean": {

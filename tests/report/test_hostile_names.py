@@ -17,7 +17,8 @@ EVIL = "<script>alert(1)</script>"
 
 def test_a_script_in_a_models_names_is_shown_and_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "test.npz").write_bytes(content("test.npz"))
+    for data in ("train.npz", "test.npz"):
+        (tmp_path / data).write_bytes(content(data))
     proto = onnx.load_from_string(content("digits_cnn.onnx"))
     weight = next(node.input[1] for node in proto.graph.node if node.op_type == "Conv")
     for node in proto.graph.node:
@@ -29,7 +30,7 @@ def test_a_script_in_a_models_names_is_shown_and_not_run(tmp_path: Path, monkeyp
     fit(
         resolve(
             FitSettings,
-            {"model": name, "method": "rescale", "profile": ("gaussian:sigma=0.2",), "data": "test.npz",
+            {"model": name, "method": "rescale", "profile": ("gaussian:sigma=0.2",), "data": "train.npz",
              "test": "test.npz",
              "chips": 2, "limit": 40, "threads": 1, "out": "run"},
         )

@@ -97,5 +97,5 @@ def test_levers_that_are_off_share_a_row(fit_document: Callable[..., Document]) 
     assert [row[0] for row in rows] == [
         "clip",
         "batch norm reestimation",
-        "teacher, train sigma scale, column scaling, noise ramp",
+        "extra teacher, train sigma scale, column scaling, noise ramp",
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,7 +12,11 @@ from markupsafe import Markup
 
 from harden.registry import SECTIONS
 from harden.report.blocks import Columns, Details, Figure, Section, Table
+from harden.report.document import Reading
 from harden.report.render import html, sections
+from harden.report.sections import limits, tolerance
+from harden.report.terminal import summary
+from harden.report.verdict import verdict
 from harden.report.words import known
 
 Document = dict[str, Any]
@@ -175,3 +180,40 @@ def test_requirements_are_judged_in_the_open(eval_document: Callable[..., Docume
     document = eval_document()
     document["profiles"][0]["requirements"] = [{"text": "p05_accuracy>=0.9", "found": 0.74, "met": False}]
     assert "NOT met" in html(document)
+
+
+def test_networks_that_know_nothing_are_held_against_the_commonest_class(
+    eval_document: Callable[..., Document],
+) -> None:
+    document = eval_document()
+    assert "commonest" not in verdict(document)
+    document["data"]["classes"]["commonest"] = 0.79  # a data set of unequal classes
+    assert "always answering with the commonest class has 79.0%" in verdict(document)
+    del document["data"]["classes"]  # no labels
+    assert "commonest" not in verdict(document)
+
+
+def test_test_examples_that_were_trained_on_are_told(fit_document: Callable[..., Document]) -> None:
+    document = fit_document()
+    document["training"]["shared_with_test"] = 0
+    assert not any("flattered" in item for item in limits.statements(Reading(document)))
+    document["training"]["shared_with_test"] = 12
+    assert any(item.startswith("12 examples of the test data") for item in limits.statements(Reading(document)))
+    assert "12 test examples are in --data or --val as well." in summary(document)
+
+
+def test_few_steps_and_few_chips_are_told(fit_document: Callable[..., Document]) -> None:
+    document = fit_document()
+    assert "seldom suffice" not in summary(document)
+    document["training"]["steps"] = 16
+    assert "16 steps; fewer than 100 seldom suffice (--epochs)" in summary(document)
+    few = tolerance.build(fit_document(5)).blocks
+    assert "needs 29 (--chips)" in str(few)
+
+
+def test_no_clear_difference_is_no_change_from_a_to_b(fit_document: Callable[..., Document]) -> None:
+    document = fit_document()
+    after, before = (document[role]["profiles"][0] for role in ("after", "before"))
+    before["accuracies"], before["accuracy"] = after["accuracies"], after["accuracy"]
+    pattern = r"makes no clear difference to the mean accuracy of 100 chips: (\S+%), before \1 \(±0.0 points"
+    assert re.search(pattern, verdict(document))

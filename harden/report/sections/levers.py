@@ -198,15 +198,15 @@ def _bars(reading: Reading, controls: list[tuple[str, float]]) -> Figure:
 def _lever(name: str, value: Any) -> list[str]:
     """One row: name, state, what it did, points; none for an empty list."""
     if isinstance(value, list):
-        return [label(name), "", shown(value), ""] if value else []
+        return [_title(name), "", shown(value), ""] if value else []
     idle = name == "train_sigma_scale" and value == 1  # the noise of the profile, no more and no less
     if not value or idle or (isinstance(value, Mapping) and not any(value.values())):
-        return [label(name), "off", "", ""]
+        return [_title(name), "off", "", ""]
     if not isinstance(value, Mapping):
         times = f"{number(value)} times the profile's noise" if name == "train_sigma_scale" else shown(value)
         if name == "freeze_batch_norms":
             times = f"last {percent(value)} of the steps with the statistics that the chip uses"
-        return [label(name), "on", times, ""]
+        return [_title(name), "on", times, ""]
     rest = {key: item for key, item in value.items() if item is not None}
     state = next((shown(rest.pop(key)) for key in ("state", "kind") if key in rest), "")
     if not state and "kept" in rest:
@@ -218,7 +218,12 @@ def _lever(name: str, value: Any) -> list[str]:
     if known(before) and known(after):
         gain = after - before if gain is None else gain
         words.append(f"validation chips {percent(before)} to {percent(after)}")
-    return [label(name), state or "on", ", ".join(words), points(gain) if gain is not None else ""]
+    return [_title(name), state or "on", ", ".join(words), points(gain) if gain is not None else ""]
+
+
+def _title(name: str) -> str:
+    # Methods such as distill have a teacher of their own.
+    return "extra teacher" if name == "teacher" else label(name)
 
 
 def _clip(value: Mapping[str, Any]) -> str:

@@ -78,6 +78,12 @@ def _coverage(reading: Reading) -> list[str]:
 
 def _hints(reading: Reading) -> list[str]:
     items = []
+    shared = reading.part("training").get("shared_with_test")
+    if known(shared) and shared:
+        items.append(
+            f"{plural(int(shared), 'example')} of the test data, of {reading.data.get('examples'):,}, "
+            f"{'are' if shared > 1 else 'is'} in the training or validation data as well: the accuracy is flattered."
+        )
     if reading.document.get("reported_on") == "validation":
         items.append(
             "No test data was given: the figures are from the validation split that also chose the checkpoint."

@@ -12,6 +12,7 @@ from harden.report.words import clean, duration, known, label, number, shown
 
 ORDER = 200
 TITLE = "The record"
+_NAMED = 20
 
 
 def applies(document: Document) -> bool:
@@ -62,6 +63,7 @@ def _facts(reading: Reading) -> list[tuple[str, str]]:
     if data.get("source"):
         facts.append(("test data", clean(data["source"])))
         facts.append(("test data, examples", number(data.get("examples"))))
+        facts += _classes(data.get("classes") or {})
         facts.append(("test data, sha256", clean(data.get("sha256") or "")))
     facts += _training_data(reading)
     if preprocess := reading.part("preprocess"):
@@ -83,6 +85,14 @@ def _facts(reading: Reading) -> list[tuple[str, str]]:
             against = f" ({clean_rate:,.0f} without noise)" if known(clean_rate) else ""
             facts.append(("examples a second", f"{runtime['images_per_second']:,.0f}{against}"))
     return facts
+
+
+def _classes(classes: Mapping[str, Any]) -> list[tuple[str, str]]:
+    if not classes.get("count"):
+        return []
+    names = [clean(name) for name in classes.get("names") or []]
+    listed = ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
+    return [("test data, classes", f"{classes['count']:,}" + (f": {listed}" if names else ""))]
 
 
 def _training_data(reading: Reading) -> list[tuple[str, str]]:

@@ -34,6 +34,7 @@ def build(document: Document) -> Section:
     )
     chips = f" over {plural(int(severity['chips']), 'chip')}" if known(severity.get("chips")) else " over chips"
     examples = f", {severity['examples']:,} examples" if known(severity.get("examples")) else ""
+    constant = [] if reading.constant is None else [Level("always one class", y=reading.constant, colour="muted")]
     profile = name_of(severity.get("profile")) or reading.profile
     figure = curves(
         "severity",
@@ -43,7 +44,7 @@ def build(document: Document) -> Section:
         alt=f"Mean {reading.measure} against noise strength: {ends}.",
         caption=f"Every noise of {profile}, scaled together. {'Band: 5th to 95th percentile of the chips. ' * banded}"
         f"{_size(severity)}",
-        levels=[Level("the device", x=1.0, colour="muted")],
+        levels=[Level("the device", x=1.0, colour="muted"), *constant],
         x_limits=(0.0, 1.04 * max(p["scale"] for p in points)),
     )
     text = Paragraph(

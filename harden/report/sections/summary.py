@@ -89,6 +89,8 @@ def _reading_aid(reading: Reading, condition: Condition) -> str:
         f"{which}. A chip is one draw of all noisy weights: {plural(condition.subject.chips, 'chip')}{images}. "
         "All numbers were measured on the ONNX file in ONNX Runtime."
     )
+    if reading.constant is not None:
+        text += f" Always answering with the commonest class would have {percent(reading.constant)}."
     if reading.measure == "fidelity":
         text += " Fidelity: cosine similarity of the outputs to those of the same file without noise."
     return text

@@ -9,7 +9,7 @@ import numpy as np
 
 from harden.evaluation.shape import shape
 from harden.evaluation.statistics import tolerance_rank, tolerance_trials
-from harden.report.blocks import Columns, Paragraph, Section, Table
+from harden.report.blocks import Block, Columns, Paragraph, Section, Table
 from harden.report.charts.quantiles import quantiles
 from harden.report.conditions import Trials
 from harden.report.document import Document, Reading
@@ -61,9 +61,12 @@ def build(document: Document) -> Section:
     return Section(TITLE, [Columns([table, text], [figure])])
 
 
-def _table(trials: list[Trials], measure: str) -> Table:
+def _table(trials: list[Trials], measure: str) -> Block:
     rows = []
     chips = trials[-1].chips
+    least = tolerance_trials(min(_NAMES.values()))
+    if chips < least:
+        return Paragraph(f"So few chips ({chips}) promise nothing: the weakest bound needs {least} (--chips).")
     for name, coverage in _NAMES.items():
         rank = tolerance_rank(chips, coverage)
         basis = f"{ordinal(rank)} of {chips:,}" if rank else f"needs {tolerance_trials(coverage)} chips"
