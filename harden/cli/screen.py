@@ -6,6 +6,7 @@ import functools
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -81,6 +82,7 @@ class Screen:
         self._tasks: dict[str, Any] = {}
         self._started: dict[str, float] = {}
         self._said: dict[str, float] = {}
+        self._waiting: dict[str, threading.Timer] = {}
 
     def __enter__(self) -> Screen:
         if not self._quiet and sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
@@ -100,6 +102,8 @@ class Screen:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
+        for timer in self._waiting.values():
+            timer.cancel()
         if self._bar is not None:
             self._bar.stop()
 
@@ -121,10 +125,18 @@ class Screen:
         if last == float("inf"):
             return
         finished = done >= total
+        whole = total == 1  # a stage that cannot say how far it is
         if finished:
             self._said[stage] = float("inf")
+            if timer := self._waiting.pop(stage, None):
+                timer.cancel()
             if now - start >= _SHORT_S or self._verbose:
-                self._echo(f"{stage}: {done}/{total}, {now - start:.{0 if now - start >= 10 else 1}f} s")
+                parts = "" if whole else f"{done}/{total}, "
+                self._echo(f"{stage}: {parts}{now - start:.{0 if now - start >= 10 else 1}f} s")
+        elif whole and self._bar is None and stage not in self._waiting:
+            self._waiting[stage] = timer = threading.Timer(_SHORT_S, self._echo, (f"{stage} ...",))
+            timer.daemon = True
+            timer.start()
         elif self._bar is None and now - last >= _PERIOD_S:
             self._said[stage] = now
             left = f", {(now - start) * (total - done) / done:.0f} s left" if done else ""

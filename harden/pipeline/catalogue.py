@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from harden import methods as method_package
@@ -21,7 +22,8 @@ def methods_text(records: list[dict[str, Any]]) -> str:
     """The methods as a table, aliases below."""
     rows = [(r["name"], r["kind"], r["cost"], r["summary"]) for r in records]
     aliases = [f"{alias} is {name}" for alias, name in method_package.ALIASES.items()]
-    return "\n".join([_table(("method", "kind", "cost", "summary"), rows), "", *aliases])
+    cost = "cost: forward (F) and backward (B) passes a step; plain training has 1F 1B"
+    return "\n".join([_table(("method", "kind", "cost", "summary"), rows), "", cost, *aliases])
 
 
 def method(name: str) -> dict[str, Any]:
@@ -31,10 +33,13 @@ def method(name: str) -> dict[str, Any]:
 
 def method_text(record: dict[str, Any]) -> str:
     """One method for people."""
-    lines = [f"{record['name']}: {record['summary']}", f"cost a step: {record['cost']}", f"source: {record['source']}"]
+    cost = re.sub(r"(\d+)F (\d+)B", r"\1 forward and \2 backward passes", record["cost"])
+    lines = [f"{record['name']}: {record['summary']}", f"cost a step: {cost}"]
     if record["alias_of"]:
         lines.insert(0, f"{record['alias']} is {record['name']}")
-    lines += ["", record["description"], "", "options (-o key=value):" if record["options"] else "no options"]
+    # The documentation draws the formulas; a terminal shows their TeX as it is.
+    description = re.sub(r":math:`([^`]*)`", r"\1", record["description"])
+    lines += ["", description, "", "options (-o key=value):" if record["options"] else "no options"]
     for option in record["options"]:
         lines.append(f"  {option['name']} = {option['default']}{_range(option)}")
         lines.append(f"      {option['description']}")

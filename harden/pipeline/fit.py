@@ -53,7 +53,8 @@ def fit(settings: FitSettings, notify: Notify = silent) -> dict[str, Any]:
 
 
 def _once(settings: FitSettings, notify: Notify) -> dict[str, Any]:
-    refuse_another_run(run_folder(settings), to_toml(settings))
+    if settings.out or settings.profile:  # else there is no folder yet, and what is missing is told below
+        refuse_another_run(run_folder(settings), to_toml(settings))
     prepared = prepare(settings, notify)
     if not distributed.first():
         follow(prepared.model, prepared.training, prepared.validation)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -38,10 +39,27 @@ def test_off_a_terminal_a_long_stage_gets_plain_lines_with_the_time_left(
 
 def test_verbose_names_short_stages_and_quiet_none(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
     _run(clock, verbose=True)
-    assert capsys.readouterr().err.endswith("chips: 100/100, 100 s\nreading: 1/1, 0.5 s\n")
+    assert capsys.readouterr().err.endswith("chips: 100/100, 100 s\nreading: 0.5 s\n")
     clock[0] = 0.0
     _run(clock, quiet=True)
     assert capsys.readouterr().err == ""
+
+
+def test_a_stage_that_cannot_say_how_far_it_is_is_named_while_it_lasts(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("harden.cli.screen._SHORT_S", 0.05)
+    with Screen() as screen:
+        screen("transforming", 0, 1)
+        time.sleep(0.3)
+        screen("transforming", 1, 1)
+        screen("verifying", 0, 1)
+        screen("verifying", 1, 1)
+        screen("left behind", 0, 1)
+    time.sleep(0.2)
+    first, *rest = capsys.readouterr().err.splitlines()
+    assert first == "transforming ..."
+    assert [line.partition(":")[0] for line in rest] == ["transforming"]
 
 
 @pytest.mark.parametrize(

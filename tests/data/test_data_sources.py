@@ -271,14 +271,14 @@ def test_folders_that_are_no_data_set_say_why(tmp_path):
     cases = {
         empty: "no images in it",
         folder(tmp_path / "flat", {"a.png": 1}): "images without labels",
-        folder(tmp_path / "root", {"train/a/a.png": 1, "test/a/a.png": 1}): "splits, not classes. Name one",
+        folder(tmp_path / "root", {"train/a/a.png": 1, "test/a/a.png": 1}): "splits, not classes. Name them",
     }
     (tmp_path / "root" / "broken").mkdir()
     for place, told in list(cases.items())[:2]:
         with pytest.raises(DataError, match=told):
             Dataset.open(place, GREY)
     (tmp_path / "root" / "broken").rmdir()
-    with pytest.raises(DataError, match=r"splits, not classes\. Name one: .*test"):
+    with pytest.raises(DataError, match=r"splits, not classes\. Name them: --data \S*train --test \S*test"):
         Dataset.open(tmp_path / "root", GREY)
     assert len(Dataset.open(tmp_path / "flat", GREY, labelled=False)) == 1
 

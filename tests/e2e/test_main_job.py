@@ -142,7 +142,7 @@ def test_a_folder_of_another_run_is_refused_and_kept(
     shutil.copytree(finished[0], folder)
     done = command(folder, *FIT, "--seed", "1")
     assert done.code == 2
-    assert "you ask  seed = 1" in done.err
+    assert "seed: 0 there, 1 asked for" in done.err
     assert (folder / "a" / "model.onnx").read_bytes() == (finished[0] / "a" / "model.onnx").read_bytes()
 
 

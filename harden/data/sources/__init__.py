@@ -40,5 +40,6 @@ def member(source: str) -> Any:
         return found
     forms = "; ".join(one.ACCEPTS for one in members)
     if not exists:
-        raise DataError("no such file or folder", where=source, fix=f"{similar(Path(source))}Accepted: {forms}")
+        fix = similar(Path(source)).rstrip() or f"Accepted: {forms}"
+        raise DataError("no such file or folder", where=source, fix=fix)
     raise DataError("not a form of data that harden reads", where=source, fix=f"Accepted: {forms}")

@@ -39,7 +39,8 @@ def read(source: str, request: Request) -> Examples:
             f"cannot list the folder: {error.strerror}", where=source, fix="Check its permissions"
         ) from error
     if classes and SPLITS.issuperset(classes) and request.labelled:
-        raise DataError("its sub-folders are splits, not classes", where=source, fix=f"Name one: {folder / classes[0]}")
+        named = [f"{_flag(name)} {folder / name}" for name in sorted(classes, key=_flag)]
+        raise DataError("its sub-folders are splits, not classes", where=source, fix=f"Name them: {' '.join(named)}")
     if not files and (hidden := next(iter(sorted(folder.rglob("*.parquet"))), None)):
         what, pattern = "no images in it, but parquet files below", hidden.with_name("*.parquet")
         raise DataError(what, where=source, fix=f"Name them: '{pattern}'")
@@ -60,6 +61,10 @@ def read(source: str, request: Request) -> Examples:
         class_names=classes if request.labelled else None,
         images=True,
     )
+
+
+def _flag(split: str) -> str:
+    return {"tr": "--data", "te": "--test"}.get(split[:2], "--val")
 
 
 def _first(files: list[tuple[Path, int]], count: int) -> list[tuple[Path, int]]:
