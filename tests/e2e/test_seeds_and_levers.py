@@ -50,6 +50,23 @@ def test_a_lever_left_out_is_the_run_without_it(folder: Path) -> None:
     assert not list(jsonschema.Draft202012Validator(schema.load("harden.fit/1")).iter_errors(document))
 
 
+def test_a_protected_layer_left_out_is_on_the_crossbar_again(folder: Path) -> None:
+    document = fit(settings(folder, "protected", ablation=True, protect="auto:20%"))
+    without = document["ablation"]
+    assert set(without) == {"clip", "freeze_batch_norms", "batch_norm_reestimation", "protect"}
+    bare = fit(settings(folder, "unprotected"))
+    assert without["protect"]["accuracies"] == bare["after"]["profiles"][0]["accuracies"]
+
+
+@pytest.mark.slow
+def test_the_levers_that_auto_chose_are_left_out_one_by_one(folder: Path) -> None:
+    document = fit(settings(folder, "auto", ablation=True, method="auto", epochs=1.0))
+    without = document["ablation"]
+    assert without
+    assert all(0 <= value <= 1 for one in without.values() for value in one["accuracies"])
+    assert not list(jsonschema.Draft202012Validator(schema.load("harden.fit/1")).iter_errors(document))
+
+
 def test_several_seeds_have_a_report_of_their_own(folder: Path) -> None:
     document = fit(settings(folder, "seeds", seeds=2))
     run = folder / "seeds"
