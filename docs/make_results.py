@@ -30,11 +30,10 @@ LADDER = (
     "the same, noise in training x 1.5",
     "clip at 1.5, 5% protected",
 )
-DUELS = (
-    "For each network and noise, the default of `harden fit` (distillation, clip at 1.5, batch norms frozen in the last half)\n"
-    "and the best other recipe, whichever that is: mean over chips in %, and the difference in points with one standard error,\n"
-    "over chips or over training seeds, whichever is larger."
-)
+DUELS = """\
+For each network and noise, the default of `harden fit` (distillation, clip at 1.5, batch norms frozen in the last half)
+and the best other recipe, whichever that is: mean over chips in %, and the difference in points with one standard error,
+over chips or over training seeds, whichever is larger."""
 Rows = dict[tuple[str, str], list[dict[str, Any]]]
 
 

@@ -13,6 +13,7 @@ from harden.training.plan import FEWEST_STEPS
 
 _ASCII = str.maketrans({"−": "-", "–": "-", "±": "+-", "×": "x", "…": "...", "µ": "u"})
 MOST = 12
+_UNEQUAL = 1.6  # times the share that classes of equal size would have
 
 
 def summary(document: Document) -> str:
@@ -36,6 +37,7 @@ def summary(document: Document) -> str:
     lines += _differences(reading)
     if kept_nothing(document):
         lines += [f"The training found {NOTHING_BETTER}: the file's weights are those given.", *_advice(reading)]
+    lines += _unequal(reading)
     if shared := reading.part("training").get("shared_with_test"):
         lines += [f"{plural(shared, 'test example')} {'are' if shared > 1 else 'is'} in --data or --val as well."]
     lines += _requirements(reading)
@@ -48,6 +50,15 @@ def _advice(reading: Reading) -> list[str]:
     few = known(steps) and steps < FEWEST_STEPS
     more = f"Its {plural(steps, 'step')} were few: try more --epochs, " if few else "Try more --epochs, "
     return [f"{more}weaker noise in training (--train-sigma-scale 0.5), or --method auto."]
+
+
+def _unequal(reading: Reading) -> list[str]:
+    """Accuracy hides what becomes of a rare class."""
+    share, classes = reading.constant, (reading.data.get("classes") or {}).get("count")
+    select = reading.part("settings").get("select")
+    if share is None or not known(classes) or select != "accuracy" or share * classes < _UNEQUAL:
+        return []
+    return [f"One class has {percent(share)} of the examples: --select balanced_accuracy counts all classes alike."]
 
 
 def _title(reading: Reading, noise: str) -> str:

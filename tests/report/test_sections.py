@@ -217,3 +217,14 @@ def test_no_clear_difference_is_no_change_from_a_to_b(fit_document: Callable[...
     before["accuracies"], before["accuracy"] = after["accuracies"], after["accuracy"]
     pattern = r"makes no clear difference to the mean accuracy of 100 chips: (\S+%), before \1 \(±0.0 points"
     assert re.search(pattern, verdict(document))
+
+
+def test_a_class_that_most_examples_have_calls_for_another_selection(fit_document: Callable[..., Document]) -> None:
+    document = fit_document()
+    document["settings"]["select"] = "accuracy"
+    assert "balanced" not in summary(document)
+    for role in ("before", "after"):
+        document[role]["data"]["classes"] = {"count": 2, "commonest": 0.86, "names": None}
+    assert "One class has 86.0% of the examples: --select balanced_accuracy" in summary(document)
+    document["settings"]["select"] = "balanced_accuracy"
+    assert "One class" not in summary(document)
