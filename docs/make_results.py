@@ -32,8 +32,8 @@ LADDER = (
 )
 DUELS = """\
 For each network and noise, the default of `harden fit` (distillation, clip at 1.5, batch norms frozen in the last half)
-and the best other recipe, whichever that is: mean over chips in %, and the difference in points with one standard error,
-over chips or over training seeds, whichever is larger."""
+and the best other recipe, whichever that is: mean over chips in %, and the difference in points with one standard
+error, over chips or over training seeds, whichever is larger."""
 Rows = dict[tuple[str, str], list[dict[str, Any]]]
 
 
