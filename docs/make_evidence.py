@@ -5,14 +5,13 @@ Nothing is written by hand here: a cell that was measured is listed, one that wa
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from functools import cache
 from typing import Any
 
 import make_results
-from make_results import Recipe, Task, all_tasks, read, rows_of
+from make_results import Recipe, Task, all_tasks, mean, read, rows_of
 
 Rows = Mapping[str, list[dict[str, Any]]]
 GIVEN = ("as given", "base")
@@ -42,10 +41,9 @@ def of_method(name: str) -> list[str]:
     """Every cell of a method beside the untouched network, the control without noise, and the default."""
     body = []
     for task_name, task, profile, rows in _cells():
-        default = _default(task)
         for recipe in task.recipe:
             if recipe.method == name and recipe.report and recipe.name in rows and not _untouched(recipe):
-                others = [_first(rows, GIVEN), rows.get(CONTROL), rows.get(default or "")]
+                others = [_first(rows, GIVEN), rows.get(CONTROL), rows.get(task.default)]
                 cells = [_cell(rows[recipe.name]), *("–" if one is None else _cell(one) for one in others)]
                 body.append([_place(task_name, task, profile), recipe.name, *cells])
     head = ["network and noise", "recipe", "it", "as given", CONTROL, "the default"]
@@ -73,7 +71,7 @@ def of_device(name: str) -> list[str]:
     for task_name, task, profile, rows in _cells():
         if profile.split(":")[0].split("@")[0] != name:
             continue
-        cells = [_first(rows, GIVEN), rows.get(CONTROL), rows.get(_default(task) or "")]
+        cells = [_first(rows, GIVEN), rows.get(CONTROL), rows.get(task.default)]
         if any(cells):
             body.append([_place(task_name, task, profile), *("–" if one is None else _cell(one) for one in cells)])
     return _table(["network and noise", "as given", CONTROL, "the default"], body)
@@ -91,19 +89,6 @@ def _cells() -> Iterator[tuple[str, Task, str, Rows]]:
             found = {recipe: cells for (recipe, at), cells in rows.items() if at == profile}
             if found:
                 yield name, task, profile, found
-
-
-def _default(task: Task) -> str | None:
-    """The recipe with the settings that ``harden fit`` has by itself: ``distill``, and every lever at its default."""
-    usual = {**_plan_defaults(), "method": "distill", "train": "", "options": {}, "protect": "", "reference": ""}
-    for recipe in task.recipe:
-        here = _settings(task, recipe)
-        if recipe.name == "the default" or all(here[key] == usual[key] for key in usual.keys() & _DECISIVE):
-            return recipe.name
-    return None
-
-
-_DECISIVE = {key for keys in LEVERS.values() for key in keys} | {"method", "reference", "options"}
 
 
 @cache
@@ -136,7 +121,7 @@ def _pair(
 ) -> list[str]:
     """The recipe with more of the lever first."""
     pair = sorted((one, other), key=lambda p: [_strength(key, p[1].get(key)) for key in differing], reverse=True)
-    means = [_mean(rows[recipe.name]) for recipe, _ in pair]
+    means = [mean(rows[recipe.name]) for recipe, _ in pair]
     cells = [
         f"{', '.join(f'{key} {_shown(values.get(key))}' for key in differing)}: {_cell(rows[recipe.name])}"
         for recipe, values in pair
@@ -162,11 +147,7 @@ def _place(name: str, task: Task, profile: str) -> str:
 
 def _cell(rows: list[dict[str, Any]]) -> str:
     seeds = f", n = {len(rows)}" if len(rows) > 1 else ""
-    return f"{100 * _mean(rows):.1f} ({100 * min(row['min'] for row in rows):.1f}{seeds})"
-
-
-def _mean(rows: list[dict[str, Any]]) -> float:
-    return statistics.mean(row["mean"] for row in rows)
+    return f"{100 * mean(rows):.1f} ({100 * min(row['min'] for row in rows):.1f}{seeds})"
 
 
 def _table(head: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:

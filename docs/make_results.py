@@ -85,19 +85,20 @@ def duels(tasks: Mapping[str, tuple[Task, Rows]]) -> list[str]:
             others = {r: found for (r, p), found in rows.items() if p == profile and r != task.default}
             if not ours or not others:
                 continue
-            best = max(others, key=lambda r: _mean(others[r]))
-            ahead, error = _mean(ours) - _mean(others[best]), (_variance(ours) + _variance(others[best])) ** 0.5
+            best = max(others, key=lambda r: mean(others[r]))
+            ahead, error = mean(ours) - mean(others[best]), (_variance(ours) + _variance(others[best])) ** 0.5
             cells = [
-                f"{100 * _mean(ours):.1f}",
+                f"{100 * mean(ours):.1f}",
                 best,
-                f"{100 * _mean(others[best]):.1f}",
+                f"{100 * mean(others[best]):.1f}",
                 f"{100 * ahead:+.1f} ± {100 * error:.1f}",
             ]
             lines.append(f"| [{name}](#{name}) | {profile} | {' | '.join(cells)} |")
     return lines
 
 
-def _mean(rows: list[dict[str, Any]]) -> float:
+def mean(rows: list[dict[str, Any]]) -> float:
+    """Over training seeds, of the mean over chips."""
     return statistics.mean(row["mean"] for row in rows)
 
 
@@ -169,13 +170,13 @@ def _row(recipe: Recipe, found: list[list[dict[str, Any]]]) -> str:
 def _cell(rows: list[dict[str, Any]]) -> str:
     if not rows:
         return ""
-    return f"{100 * statistics.mean(row['mean'] for row in rows):.2f} ({100 * min(row['min'] for row in rows):.2f})"
+    return f"{100 * mean(rows):.2f} ({100 * min(row['min'] for row in rows):.2f})"
 
 
 def _bound(rows: list[dict[str, Any]]) -> str:
     bounds = [row["bound_90_95"] for row in rows]
     bound = "" if None in bounds else f" ({100 * statistics.mean(bounds):.1f})"
-    return f"{100 * statistics.mean(row['mean'] for row in rows):.1f}{bound}"
+    return f"{100 * mean(rows):.1f}{bound}"
 
 
 def _list(values: Iterable[Any]) -> str:
@@ -203,11 +204,10 @@ def draw() -> None:
                 found = rows.get((recipe, profile), [])
                 if found:
                     y = place + 0.8 * (i + 0.5) / len(task.profiles) - 0.4
-                    mean = statistics.mean(row["mean"] for row in found)
                     worst = min(row["min"] for row in found)
                     label = profile if place == 0 else None
-                    axes.plot([100 * worst, 100 * mean], [y, y], color=colours[i % len(colours)], lw=1.5)
-                    axes.plot([100 * mean], [y], "o", ms=4, color=colours[i % len(colours)], label=label)
+                    axes.plot([100 * worst, 100 * mean(found)], [y, y], color=colours[i % len(colours)], lw=1.5)
+                    axes.plot([100 * mean(found)], [y], "o", ms=4, color=colours[i % len(colours)], label=label)
         axes.set_yticks(range(len(recipes)), recipes)
         axes.invert_yaxis()
         axes.set_xlabel("accuracy in %: dot, mean over chips; end of the line, worst chip")

@@ -32,8 +32,8 @@ class Method(Transform):
     relative to the signal, summed over layers. No node is added, unless ``--allow-new-nodes`` permits a ``Mul`` behind
     layers without a batch norm: then every output channel has a scale of its own there, too.
 
-    Use it first: it takes seconds to a minute, needs no data, and leaves the clean function as it is. It does nothing for noise
-    that is relative to each weight or to each column.
+    Use it first: it takes seconds to a minute, needs no data, and leaves the clean function as it is. It does nothing
+    for noise that is relative to each weight or to each column.
 
     Source: Nagel et al., ICCV 2019, arXiv 1906.04721, for scaling across layers; the objective is ours.
 
