@@ -19,6 +19,7 @@ CONTROL = "noise-free fine-tuning"
 # By page of a lever, the settings of a recipe that are its own.
 LEVERS: dict[str, tuple[str, ...]] = {
     "clip": ("clip", "clip_anneal"),
+    "rescale-first": ("rescale_first", "start"),
     "column-scaling": ("column_scaling",),
     "frozen-batch-norms": ("freeze_batch_norms",),
     "batch-norm-reestimation": ("batch_norm_reestimation",),

@@ -9,12 +9,14 @@ from pydantic import Field
 
 from harden.methods.base import Names, Options, Recipe
 
-# What may be tried: fields of the training plan. The levers that are not named stay as the run has them.
+# What may be tried: fields of the training plan; gentle stands for all that harden.training.gentle changes. The levers
+# that are not named stay as the run has them.
 CANDIDATES: dict[str, Mapping[str, Any]] = {
     "noise": {"method": "noise", "clip": "auto"},
     "distill": {"method": "distill", "clip": "auto"},
     "distill_loose": {"method": "distill", "clip": 2.5},
     "distill_columns": {"method": "distill", "clip": "auto", "column_scaling": "on"},
+    "distill_gentle": {"method": "distill", "gentle": True},
     "noise_1.5": {"method": "noise", "clip": "auto", "train_sigma_scale": 1.5},
     "distill_1.5": {"method": "distill", "clip": "auto", "train_sigma_scale": 1.5},
     "nft_irs": {"method": "nft_irs", "clip": "auto"},
@@ -29,7 +31,7 @@ class Config(Options):
     """What is tried, and how the budget is shared."""
 
     candidates: Names = Field(
-        ("noise", "distill", "distill_loose", "distill_columns", "distill_1.5"),
+        ("noise", "distill", "distill_loose", "distill_columns", "distill_1.5", "distill_gentle"),
         description=f"Runs to try, of {', '.join(CANDIDATES)}; noise and distill are always among them; ours",
     )
     keep: float = Field(

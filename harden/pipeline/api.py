@@ -16,7 +16,8 @@ from harden.graph.file import Model
 from harden.noise.profile import Profile
 from harden.pipeline.inputs import open_model
 from harden.pipeline.placing import place
-from harden.training.auto import auto
+from harden.training.auto import auto, final_plan
+from harden.training.gentle import second_try
 from harden.training.plan import TrainingPlan
 
 if TYPE_CHECKING:
@@ -119,7 +120,6 @@ def fit(
         data, validation = data.split(_VALIDATION_SHARE, streams.numpy_generator(seed, "split"))
     several = (profile,) if isinstance(profile, (str, Profile)) else tuple(profile)
     profiles = [Profile.parse(one) if isinstance(one, str) else one for one in several]
-    history: list[dict[str, Any]] = []
     full = TrainingPlan(
         method=method,
         options=dict(options or {}),
@@ -132,8 +132,11 @@ def fit(
     batch = min(full.batch_size, len(data))
     with distributed.joined(), place(check_name(engine), workers, batch, device) as where:
         run = partial(auto, trainer=where.trainer, engine=where.engine) if recipe else where.trainer
-        trained = run(model, data, validation, replace(full, device=where.device), on_step=history.append)
-    return Fitted(trained.model, history, trained.selected_step, trained.levers, trained.seconds)
+        ready = replace(full, device=where.device)
+        trained = run(model, data, validation, ready)
+        last = final_plan(ready, trained.levers)
+        trained = second_try(trained, model, data, validation, last, trainer=where.trainer)
+    return Fitted(trained.model, trained.history, trained.selected_step, trained.levers, trained.seconds)
 
 
 def _trainable(method: str) -> str:

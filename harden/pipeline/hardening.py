@@ -25,13 +25,15 @@ from harden.pipeline.verification import save_verified
 from harden.settings import WHERE, FitSettings
 from harden.store import append_line, read_record, write_atomic
 from harden.streams import numpy_generator
-from harden.training.auto import auto, choose_scale
+from harden.training.auto import auto, choose_scale, final_plan
 from harden.training.batches import as_tensors
+from harden.training.gentle import second_try
 from harden.training.plan import Trained, TrainingPlan
 
 _RECORD = "training.json"
 _AFTER_TRAINING = "batch norms under noise"
 _CHECKED_EXAMPLES = 16
+_SECOND_IN_BUDGET = 0.05  # steps of a second training, as a share of the first one's, which used the time there was
 _TRANSFORM_EXAMPLES = 4096
 _TRANSFORM_BATCH = 128
 
@@ -107,6 +109,17 @@ def _trained(prepared: Prepared, folder: Path, notify: Notify) -> tuple[Model, d
             plan,
             on_step=keep,
             on_progress=tell,
+            checkpoint=folder / "checkpoint.safetensors",
+        )
+        trained = second_try(
+            trained,
+            prepared.model,
+            prepared.training,
+            prepared.validation,
+            final_plan(plan, trained.levers),
+            trainer=prepared.trainer,
+            share=1.0 if budget is None else _SECOND_IN_BUDGET,
+            on_progress=lambda done, total, _: notify("a second, gentle training", done, total),
             checkpoint=folder / "checkpoint.safetensors",
         )
     notify(_AFTER_TRAINING, 1, 1)

@@ -7,13 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from harden.errors import SettingsError
 from harden.pipeline.prepare import Prepared
 from harden.pipeline.progress import Notify, stage
 from harden.store import read_record, write_atomic
+from harden.streams import numpy_generator
 from harden.training.protect import budget_of, protect
 
 _RECORD = "protect.json"
+_MOST = 1000  # validation examples: they go through the network some 200 times
 
 
 def with_protection(prepared: Prepared, folder: Path, notify: Notify) -> tuple[Prepared, dict[str, Any] | None]:
@@ -38,11 +42,13 @@ def with_protection(prepared: Prepared, folder: Path, notify: Notify) -> tuple[P
     if chosen is None:
         if prepared.validation is None or prepared.validation.labels is None:
             raise SettingsError("--protect needs labelled --data to rank the layers by")
+        order = numpy_generator(prepared.settings.seed, "protect").permutation(len(prepared.validation))
+        judged = prepared.validation.subset(np.sort(order[:_MOST]))
         with stage(notify, "ranking layers"):
             names, found = protect(
                 prepared.model,
                 prepared.noise[0],
-                prepared.validation,
+                judged,
                 budget_of(wanted),
                 digital=prepared.digital,
                 seed=prepared.settings.seed,

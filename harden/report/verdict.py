@@ -45,8 +45,9 @@ def verdict(document: Document) -> str:
 
 
 def kept_nothing(document: Document) -> bool:
-    """Whether validation chips preferred the network as given to every step of the training."""
-    return Reading(document).part("training").get("selected_step") == 0
+    """Whether validation chips preferred the network as given to every step of the training, and to a second one."""
+    reading = Reading(document)
+    return reading.part("training").get("selected_step") == 0 and not reading.part("levers", "second_try").get("kept")
 
 
 def _alone(reading: Reading, trials: Trials) -> str:

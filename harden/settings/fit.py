@@ -26,6 +26,9 @@ class FitSettings(Settings):
     lr: float | None = Field(None, gt=0, description="peak learning rate; default: the optimizer's own")
     optimizer: Literal["sgd", "adamw"] = Field("sgd", description="sgd (Nesterov momentum 0.9) or adamw")
     clip: Clip = Field("auto", description="clamp weights to K standard deviations: K, auto, none, or search")
+    rescale_first: Literal["off", "on"] = Field(
+        "off", description="on: begin with channels rescaled, as by --method rescale: the same function, less noise"
+    )
     clip_anneal: float = Field(
         0.0, ge=0, le=1, description="share of the training over which the clip comes down from the tensors' own range"
     )

@@ -14,6 +14,7 @@ from harden import methods
 from harden.engines import Engine
 from harden.errors import SettingsError
 from harden.store import read_record, write_atomic
+from harden.training.gentle import gentle
 from harden.training.lead import Trainer
 from harden.training.loop import OnProgress, OnStep, train
 from harden.training.plan import Trained, TrainingPlan
@@ -212,7 +213,9 @@ def _side_by_side(
 def _plan(plan: TrainingPlan, fields: Mapping[str, Any]) -> TrainingPlan:
     """The run's plan with a candidate's fields; a lever that the user switched off stays off."""
     kept = {key: value for key, value in fields.items() if not (key == "clip" and plan.clip != "auto")}
-    return replace(plan, **{"options": {}, **kept})
+    careful = kept.pop("gentle", False)
+    chosen = replace(plan, **{"options": {}, **kept})
+    return gentle(chosen) if careful else chosen
 
 
 def _schedule(names: list[str], total: int, search: float, keep: float) -> list[tuple[float, int]]:

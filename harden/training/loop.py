@@ -24,6 +24,7 @@ from harden.memory import SMALLER, OutOfMemoryError, out_of_memory
 from harden.methods.base import Batch
 from harden.training.allocation import pages_kept
 from harden.training.batches import Batches
+from harden.training.begin import begin
 from harden.training.checkpoint import Snapshot, Tensors, latest
 from harden.training.features import Features
 from harden.training.finish import finish_batch_norms, settle_batch_norms
@@ -104,6 +105,7 @@ class _Run:
         targets = Targets(plan, self.net, clean)
         self.batches = Batches(data, plan, targets.task, targets)
         self.total = self.batches.total
+        self.rescaled = begin(self.net, self.batches.at(0).inputs, plan)
         self.around = Surround(self.net, data, plan)
         self.selector = Selector(self.net, validation, plan, clean if plan.objective == "match" else None, self.around)
         self.net.train()
@@ -311,6 +313,7 @@ class _Run:
         return {
             "clip": self.clip.record if self.clip else None,
             "column_scaling": self.columns.record if self.columns else None,
+            **({"rescale_first": self.rescaled} if self.rescaled else {}),
             **({"amp": plan.amp} if plan.amp != "off" else {}),
             **({"channels_last": True} if plan.channels_last else {}),
             "freeze_batch_norms": 1 - self.frozen_from / self.total,

@@ -36,6 +36,8 @@ class TrainingPlan:
         gradient_clip: Largest 2-norm of the gradient, > 0; infinity for none.
         clip: Standard deviations that analog weights are clamped to after every step, ``"auto"``, ``"search"`` (each
             tensor at the bound of least expected error, found before the first step), or None for none.
+        rescale_first: ``"on"`` begins with the network as the method ``rescale`` makes it: less noise, the same
+            function.
         clip_anneal: Share of the training over which the clip comes down from each tensor's own range, in [0, 1].
         column_scaling: Whether columns in front of batch norms are clipped each on its own and kept at one range;
             ``"auto"`` does where noise follows a tensor's range; off by default (docs/levers.md has the figures).
@@ -82,6 +84,7 @@ class TrainingPlan:
     warmup: float = 0.05
     gradient_clip: float = 5.0
     clip: float | Literal["auto", "search"] | None = "auto"
+    rescale_first: Literal["off", "on"] = "off"
     clip_anneal: float = 0.0
     column_scaling: Switch = "off"
     freeze_batch_norms: float | None = None
@@ -136,6 +139,7 @@ class TrainingPlan:
                 "teacher_match, teacher_taps: there is no teacher; choose teacher clean or self",
             ),
             (self.device not in ("cpu", "cuda"), f"device={self.device!r}: known are cpu, cuda"),
+            (self.rescale_first not in ("off", "on"), f"rescale_first={self.rescale_first!r}: known are off, on"),
             (self.amp not in ("off", "bfloat16"), f"amp={self.amp!r}: known are off, bfloat16"),
             (
                 self.device != "cpu" and self.column_scaling != "off",

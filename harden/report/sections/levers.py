@@ -207,6 +207,8 @@ def _lever(name: str, value: Any) -> list[str]:
         if name == "freeze_batch_norms":
             times = f"last {percent(value)} of the steps with the statistics that the chip uses"
         return [_title(name), "on", times, ""]
+    if name == "second_try":
+        return _second(value)
     rest = {key: item for key, item in value.items() if item is not None}
     state = next((shown(rest.pop(key)) for key in ("state", "kind") if key in rest), "")
     if not state and "kept" in rest:
@@ -219,6 +221,17 @@ def _lever(name: str, value: Any) -> list[str]:
         gain = after - before if gain is None else gain
         words.append(f"validation chips {percent(before)} to {percent(after)}")
     return [_title(name), state or "on", ", ".join(words), points(gain) if gain is not None else ""]
+
+
+def _second(value: Mapping[str, Any]) -> list[str]:
+    begin = "channels rescaled, then " if value.get("rescaled") else ""
+    text = (
+        f"no step of the first training was better than the network as given; {begin}"
+        f"{plural(int(value['steps']), 'gentle step')}: validation chips {percent(value['before'])} to "
+        f"{percent(value['after'])}"
+    )
+    gain = points(value["after"] - value["before"]) if value["kept"] else ""
+    return ["second try", "kept" if value["kept"] else "not kept", text, gain]
 
 
 def _title(name: str) -> str:

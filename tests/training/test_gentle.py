@@ -1,0 +1,102 @@
+"""The second, gentle training, and the start from a rescaled network."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from harden.noise.profile import Profile
+from harden.training.auto import auto
+from harden.training.gentle import gentle, second_try
+from harden.training.loop import train
+from harden.training.plan import Trained
+
+OURS = ((Profile.parse("gaussian:sigma=0.1"), None),)
+OWN_SIZE = ((Profile.parse("mismatch:zeta=0.1"), None),)
+
+
+def trained(selected: int, *scores: float, steps: int = 20) -> Trained:
+    validation = [{"step": i, "accuracy": score} for i, score in enumerate(scores)]
+    history = [{"step": i + 1, "loss": 1.0} for i in range(steps)]
+    return Trained(f"model of {scores}", {}, history, validation, selected, {"clip": None}, 1.5)
+
+
+class Recorder:
+    """Stands in for the trainer: remembers the plan, gives what it was told to."""
+
+    def __init__(self, result: Trained | None = None) -> None:
+        self.plans: list[Any] = []
+        self.result = result
+
+    def __call__(self, model: Any, data: Any, validation: Any, plan: Any, **named: Any) -> Trained:
+        self.plans.append(plan)
+        assert self.result is not None, "nothing was to be trained"
+        return self.result
+
+
+def test_a_training_that_helped_is_left_alone(plan) -> None:
+    first = trained(20, 0.5, 0.8)
+    assert second_try(first, None, None, None, plan(), trainer=Recorder()) is first
+
+
+def test_a_control_is_not_helped(plan) -> None:
+    first = trained(0, 0.5, 0.4)
+    assert second_try(first, None, None, None, plan(method="none"), trainer=Recorder()) is first
+
+
+@pytest.mark.parametrize(("after", "kept"), [(0.6, True), (0.5, False), (0.4, False)])
+def test_the_better_of_two_trainings_is_taken(plan, after: float, kept: bool) -> None:
+    first, second = trained(0, 0.5, 0.3), trained(20, 0.45, after)
+    trainer = Recorder(second)
+    found = second_try(first, None, None, None, plan(method="distill"), trainer=trainer)
+    assert found.model == (second if kept else first).model
+    assert found.levers["second_try"] == {
+        "kept": kept,
+        "before": 0.5,
+        "after": max(0.45, after),
+        "steps": 20,
+        "rescaled": True,
+    }
+    assert found.seconds == 3.0
+    (careful,) = trainer.plans
+    assert (careful.method, careful.clip, careful.freeze_batch_norms, careful.steps) == ("distill", None, 1.0, 20)
+    assert careful.learning_rate == pytest.approx(plan().learning_rate / 40)
+
+
+def test_rescaling_is_for_noise_that_follows_the_range(plan) -> None:
+    assert gentle(plan(profiles=OURS)).rescale_first == "on"
+    assert gentle(plan(profiles=OWN_SIZE)).rescale_first == "off"
+
+
+def test_a_network_that_training_ruins_is_hardened_all_the_same(model, clouds, plan) -> None:
+    data, validation = clouds(), clouds(200, seed=1)
+    good = train(model, data, validation, plan(method="none", clip=None)).model
+    uneven = good.with_weights({"b": good.module().export_weights()["b"] * torch.tensor([30.0] + [1.0] * 15)})
+    step = train(uneven, data, validation, plan(method="noise", steps=1, profiles=OURS))
+    first = replace(step, selected_step=0, validation=step.validation[:1], history=step.history * 30)
+    found = second_try(first, uneven, data, validation, plan(method="noise", profiles=OURS), trainer=train)
+    record = found.levers["second_try"]
+    assert (record["kept"], record["rescaled"], record["steps"]) == (True, True, 30)
+    assert record["after"] > record["before"]
+
+
+def test_a_start_from_the_rescaled_network_computes_the_same(model, clouds, plan) -> None:
+    data = clouds()
+    still = plan(method="none", lr=1e-12, steps=1, rescale_first="on", clip=None, batch_norm_reestimation="off")
+    run = train(model, data, clouds(99, seed=1), replace(still, freeze_batch_norms=1.0))
+    assert run.levers["rescale_first"]["noise_after"] <= run.levers["rescale_first"]["noise_before"]
+    x = torch.from_numpy(data.inputs(np.arange(50)))
+    with torch.no_grad():
+        before, after = (one.module().eval()(x) for one in (model, run.model))
+    assert torch.allclose(before, after, atol=1e-4 * float(before.abs().max()))
+    assert any(not torch.equal(a, run.weights[name]) for name, a in model.module().export_weights().items())
+
+
+def test_auto_may_choose_the_gentle_one(model, clouds, plan) -> None:
+    recipe = plan(method="auto", options={"candidates": ("distill_gentle",)}, steps=60)
+    tried = auto(model, clouds(), clouds(99, seed=1), recipe).levers["auto"]["tried"]
+    assert "distill_gentle" in {one["name"] for one in tried}
