@@ -22,7 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from harden.errors import RunFolderError, WriteError
+from harden.errors import InputError, RunFolderError, WriteError
 from harden.parsing import parse_json, read_text
 
 SETTINGS = "settings.toml"
@@ -311,6 +311,17 @@ class RunFolder:
     def _compare(self, known: str) -> None:
         if known != self.settings:
             raise _another_run(self.path, known, self.settings)
+
+
+def no_finished_run(folder: Path, record: str) -> InputError:
+    """What is said of a folder without the record that a run leaves at its end."""
+    if (folder / SETTINGS).exists():
+        return InputError(
+            f"the run in it is not finished (no {record})",
+            where=str(folder),
+            fix="The command that began it resumes it",
+        )
+    return InputError(f"holds no run (no {record})", where=str(folder), fix="Run harden fit or eval with --out")
 
 
 def refuse_another_run(path: Path | str, settings: str) -> None:

@@ -8,12 +8,13 @@ from typing import Any
 import click
 
 from harden.cli.completion import files
+from harden.cli.groups import GroupedCommand
 from harden.cli.options import output_options, read_settings, settings_options
 from harden.cli.work import Output
 from harden.settings import CompareSettings
 
 
-@click.command("compare")
+@click.command("compare", cls=GroupedCommand)
 @click.argument("models", nargs=-1, required=True, shell_complete=files)
 @settings_options(CompareSettings, without=("others",))
 @output_options

@@ -8,13 +8,14 @@ from typing import Any
 import click
 
 from harden.cli.completion import files
+from harden.cli.groups import GroupedCommand
 from harden.cli.options import output_options, read_settings, settings_options
 from harden.cli.screen import show
 from harden.cli.work import Output
 from harden.settings import EvalSettings
 
 
-@click.command("eval")
+@click.command("eval", cls=GroupedCommand)
 @click.argument("model", required=False, shell_complete=files)
 @settings_options(EvalSettings)
 @output_options

@@ -33,6 +33,8 @@ def report_failure(error: BaseException, arguments: list[str]) -> int:
         return error.exit_code
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
         return _say(_interrupted(arguments), _INTERRUPTED)
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        return _say(error.format_message(), error.exit_code)
     if isinstance(error, click.ClickException):
         return _say(f"error: {error.format_message()}", error.exit_code)
     if isinstance(error, BrokenPipeError):

@@ -8,12 +8,13 @@ from typing import Any
 import click
 
 from harden.cli.completion import files
+from harden.cli.groups import GroupedCommand
 from harden.cli.options import output_options, read_settings, settings_options
 from harden.cli.work import Output
 from harden.settings import FitSettings
 
 
-@click.command("fit")
+@click.command("fit", cls=GroupedCommand)
 @click.argument("model", required=False, shell_complete=files)
 @settings_options(FitSettings)
 @output_options

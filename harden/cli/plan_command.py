@@ -59,7 +59,13 @@ def command(
         examples=examples,
         images_per_second=images_per_second,
     )
-    lines = [f"{purpose.replace('_', ' ')}: {count} chips" for purpose, count in document["chips"].items()]
+    within = f"within {100 * margin:g} points"
+    purposes = {
+        "mean": f"the mean accuracy {within}",
+        "yield": f"any yield {within} (a yield of 50% needs the most)",
+        "yield_bound": f"a yield of at least {100 * (yield_at_least or 0):g}%, if all of them pass",
+    }
+    lines = [f"{purposes[purpose]}: {count} chips" for purpose, count in document["chips"].items()]
     minutes = document["minutes"]
     lines.append(f"planned: {document['planned']} chips" + ("" if minutes is None else f", {minutes:.1f} minutes"))
     lines += [f"can:    {text}" for text in document["can"]] + [f"cannot: {text}" for text in document["cannot"]]

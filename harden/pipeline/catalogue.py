@@ -38,7 +38,7 @@ def method_text(record: dict[str, Any]) -> str:
     if record["alias_of"]:
         lines.insert(0, f"{record['alias']} is {record['name']}")
     # The documentation draws the formulas; a terminal shows their TeX as it is.
-    description = re.sub(r":math:`([^`]*)`", r"\1", record["description"])
+    description = re.sub(r":math:`([^`]*)`", r"\1", record["description"].replace(".. math:: ", ""))
     lines += ["", description, "", "options (-o key=value):" if record["options"] else "no options"]
     for option in record["options"]:
         lines.append(f"  {option['name']} = {option['default']}{_range(option)}")

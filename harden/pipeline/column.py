@@ -63,7 +63,7 @@ def add_column_baseline(
             seed=seed,
             threads=threads,
             digital=digital,
-            progress=lambda done, total: notify("chips with a scale a column", done, total),
+            progress=lambda done, total: notify("chips of a mapping that scales each column", done, total),
             trials=None if trials is None else trials.with_name(f"trials.column-{number}.jsonl"),
         ).document
         entry["column_baseline"] = {"chips": count, "accuracy": found["profiles"][0]["accuracy"]}

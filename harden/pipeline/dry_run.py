@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -30,8 +31,12 @@ from harden.training.finish import BATCHES
 from harden.training.plan import TrainingPlan
 
 _CHIPS = 2
-_EXAMPLES = 500
+_EXAMPLES, _FEWEST = 500, 32
+_VALUES = _EXAMPLES * 3 * 64 * 64  # of the examples: of larger images fewer are timed
 _STEPS = 3
+_SMALL = 16  # examples a step that are timed first
+_LONG_S = 15.0  # steps of full size that would take longer are not timed, but worked out from the small ones
+_HALF_AN_HOUR_S = 1800.0
 _PASSES = 3  # forward passes that cost as much as a step, about
 
 
@@ -50,6 +55,7 @@ def dry_run(settings: Settings, notify: Notify = silent) -> dict[str, Any]:
         HardenError: Whatever the command itself would refuse before its first step.
     """
     found = _fit(settings, notify) if isinstance(settings, FitSettings) else _chips(settings, notify)
+    memory_bytes = max(found.pop("memory_bytes", 0), peak_memory_bytes())
     seconds = {stage: value for stage, value in found.pop("seconds").items() if value}
     repeats = settings.seeds if isinstance(settings, FitSettings) else 1
     return {
@@ -60,7 +66,7 @@ def dry_run(settings: Settings, notify: Notify = silent) -> dict[str, Any]:
             "seconds": seconds,
             "runs": repeats,
             "total_s": repeats * sum(seconds.values()),
-            "memory_bytes": peak_memory_bytes(),
+            "memory_bytes": memory_bytes,
         },
     }
 
@@ -99,6 +105,8 @@ def dry_run_text(document: dict[str, Any]) -> str:
     lines.append(f"  in all: about {duration(max(1, round(estimate['total_s'])))}{runs}")
     if estimate["memory_bytes"]:
         lines.append(f"  memory: about {estimate['memory_bytes'] / 1e9:.1f} GB")
+    if estimate["total_s"] > _HALF_AN_HOUR_S:
+        lines.append("  shorter: --budget 10min bounds the training; fewer --chips; a smaller --limit or --input-size")
     writes = document["writes"]
     lines.append("nothing was written" + (f"; the run would write to {writes}" if writes else ""))
     return "\n".join(lines)
@@ -106,12 +114,12 @@ def dry_run_text(document: dict[str, Any]) -> str:
 
 def _fit(settings: FitSettings, notify: Notify) -> dict[str, Any]:
     prepared = prepare(settings, notify)
-    plan, steps, training = None, None, None
+    plan, steps, training, memory_bytes = None, None, None, 0
     if prepared.kind != "transform" and prepared.training is not None and prepared.validation is not None:
         plan = training_plan(prepared)
         pilot = replace(plan, method="noise", options={}) if prepared.kind == "recipe" else plan
         with stage(notify, "timing a few steps"):
-            pace = _quick_pace(pilot, prepared.model, prepared.training, prepared.validation)
+            pace, memory_bytes = _quick_pace(pilot, prepared.model, prepared.training, prepared.validation)
         steps, training = plan.total_steps(len(prepared.training)), settings.budget
         if settings.budget is None:
             training = steps * pace.step_s + pace.other_s
@@ -138,6 +146,7 @@ def _fit(settings: FitSettings, notify: Notify) -> dict[str, Any]:
         "models": [_model(prepared.model, prepared.digital)],
         "data": {name: _data(data) for name, data in named.items() if data is not None},
         "seconds": seconds,
+        "memory_bytes": memory_bytes,
         "writes": str(run_folder(settings)),
     }
 
@@ -147,13 +156,25 @@ def _one_condition(seconds: dict[str, float | None], prepared: Prepared) -> floa
     return (seconds["chips before"] or 0.0) / len(prepared.conditions)
 
 
-def _quick_pace(plan: TrainingPlan, model: Model, data: Dataset, validation: Dataset) -> Pace:
-    """The pace of a plan from a few steps; the passes that re-estimate batch norms, twice, are worked out."""
+def _quick_pace(plan: TrainingPlan, model: Model, data: Dataset, validation: Dataset) -> tuple[Pace, int]:
+    """The pace of a plan from a few steps, and the memory that they take, in bytes.
+
+    What would take long is worked out from small batches; so are the passes that re-estimate batch norms, twice.
+    """
+    before = peak_memory_bytes()
     short = replace(plan, batch_norm_reestimation="off")
-    pace = measure_pace(short, model, data, validation, steps=_STEPS)
-    if plan.batch_norm_reestimation == "off" or model.batch_norm != "kept":
-        return pace
-    return replace(pace, other_s=pace.other_s + 2 * BATCHES * pace.step_s / _PASSES)
+    small = replace(short, batch_size=min(_SMALL, plan.batch_size), selection_chips=1, steps=None, epochs=None)
+    pace = measure_pace(small, model, data, validation, steps=2)
+    memory_bytes = peak_memory_bytes()
+    times = min(plan.batch_size, len(data)) / small.batch_size
+    if _STEPS * times * pace.step_s < _LONG_S:
+        pace = measure_pace(short, model, data, validation, steps=_STEPS)
+    else:
+        pace = Pace(times * pace.step_s, plan.selection_chips * pace.other_s)
+        memory_bytes = before + round(times * (memory_bytes - before))
+    if plan.batch_norm_reestimation != "off" and model.batch_norm == "kept":
+        pace = replace(pace, other_s=pace.other_s + 2 * BATCHES * pace.step_s / _PASSES)
+    return pace, memory_bytes
 
 
 def _trials(prepared: Prepared) -> dict[str, float | None]:
@@ -203,7 +224,8 @@ def _pace(
     model: Model, conditions: Sequence[Condition], data: Dataset, threads: int, digital: tuple[str, ...]
 ) -> tuple[float, float]:
     """Seconds of set-up (copy, canary, clean outputs), and seconds an image of a chip."""
-    few = data.subset(np.arange(min(len(data), _EXAMPLES)))
+    count = max(_FEWEST, min(_EXAMPLES, _VALUES // math.prod(data.input_shape)))
+    few = data.subset(np.arange(min(len(data), count)))
     chips = max(_CHIPS, threads)
     runtime = evaluate(model, conditions, few, chips=chips, threads=threads, digital=digital).document["runtime"]
     image_s = 1 / runtime["images_per_second"]

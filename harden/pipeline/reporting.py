@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from harden import store
-from harden.errors import InputError
 from harden.report.bom import bom
 from harden.report.render import html, markdown, verdict
-from harden.store import write_atomic
+from harden.store import no_finished_run, write_atomic
 
 RECORD = "report.json"
 
@@ -52,9 +51,7 @@ def rewrite(folder: Path, *, with_bom: bool = False) -> dict[str, Any]:
     """
     document = read_record(folder)
     if document is None:
-        raise InputError(
-            "holds no finished run (no report.json)", where=str(folder), fix="Run harden fit or eval --out"
-        )
+        raise no_finished_run(folder, RECORD)
     write_report(folder, document)
     files = {"html": "report.html", "card": "README.md", "record": RECORD}
     if document.get("seeds"):

@@ -32,7 +32,7 @@ def sign(folder: Path, key: Path) -> Path:
     except ImportError as error:
         raise MissingExtraError("signing", "sign") from error
     if not (folder / RECORD).is_file():
-        raise InputError(f"holds no finished run (no {RECORD})", where=str(folder), fix="Run harden fit or eval --out")
+        raise no_finished_run(folder, RECORD)
     if not key.is_file():
         fix = "openssl ecparam -name prime256v1 -genkey -noout -out key.pem"
         raise InputError("no such key", where=str(key), fix=fix)

@@ -12,7 +12,7 @@ from typing import Any
 
 from harden.errors import InputError
 from harden.report import render
-from harden.store import read_record, write_atomic
+from harden.store import no_finished_run, read_record, write_atomic
 
 _RECORD = "report.json"
 _HEIGHT_PX = 700
@@ -46,9 +46,7 @@ class Report:
         """
         found = read_record(Path(run) / _RECORD)
         if found is None:
-            raise InputError(
-                f"holds no finished run (no {_RECORD})", where=str(run), fix="Run harden fit or eval --out"
-            )
+            raise no_finished_run(Path(run), _RECORD)
         return cls(found)
 
     @property

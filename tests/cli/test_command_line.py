@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 
 from harden import __version__
 from harden.cli import cli, main
+from harden.cli.groups import HEADINGS
+from harden.settings import CompareSettings, EvalSettings, FitSettings, Settings
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -153,3 +156,26 @@ def test_an_interrupted_command_prints_the_line_that_resumes(
     code, _, err = run(capsys, "profiles", "list")
     assert code == 130
     assert err.strip() == "interrupted; to resume: harden profiles list"
+
+
+@pytest.mark.parametrize("kind", [FitSettings, EvalSettings, CompareSettings])
+def test_every_setting_has_a_place_in_the_help(kind: type[Settings]) -> None:
+    placed = [name for names in HEADINGS.values() for name in names]
+    assert len(placed) == len(set(placed))
+    assert set(kind.model_fields) - {"model", "others"} <= set(placed)
+
+
+def test_help_shows_every_flag_once_under_its_heading(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "fit", "--help")
+    assert code == 0
+    flags = re.findall(r"^  (?:-\w, )?(--[a-z-]+)", out, re.MULTILINE)
+    assert len(flags) == len(set(flags))
+    assert (
+        out.index("--profile") < out.index("Data:") < out.index("--mean") < out.index("Levers:") < out.index("--json")
+    )
+
+
+def test_the_command_alone_shows_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = run(capsys)
+    assert code == 2
+    assert err.startswith("Usage: harden")

@@ -35,5 +35,5 @@ def test_it_is_saved_by_ending_and_loaded_from_a_run(
     assert harden.Report.load(tmp_path).document == json.loads(json.dumps(report.document))
     with pytest.raises(InputError, match=r"\.html"):
         report.save(tmp_path / "a.pdf")
-    with pytest.raises(InputError, match="no finished run"):
+    with pytest.raises(InputError, match="holds no run"):
         harden.Report.load(tmp_path / "nowhere")
