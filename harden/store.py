@@ -316,11 +316,8 @@ class RunFolder:
 def no_finished_run(folder: Path, record: str) -> InputError:
     """What is said of a folder without the record that a run leaves at its end."""
     if (folder / SETTINGS).exists():
-        return InputError(
-            f"the run in it is not finished (no {record})",
-            where=str(folder),
-            fix="The command that began it resumes it",
-        )
+        what, fix = f"the run in it is not finished (no {record})", "The command that began it resumes it"
+        return InputError(what, where=str(folder), fix=fix)
     return InputError(f"holds no run (no {record})", where=str(folder), fix="Run harden fit or eval with --out")
 
 
@@ -342,9 +339,7 @@ def refuse_another_run(path: Path | str, settings: str) -> None:
 
 
 def _another_run(path: Path, known: str, asked: str) -> RunFolderError:
-    there, here = (
-        dict(line.partition(" = ")[::2] for line in text.splitlines() if " = " in line) for text in (known, asked)
-    )
+    there, here = _pairs(known), _pairs(asked)
     names = [name for name in {**there, **here} if there.get(name) != here.get(name)]
     return RunFolderError(
         "the folder holds a run of other settings",
@@ -354,6 +349,12 @@ def _another_run(path: Path, known: str, asked: str) -> RunFolderError:
             f"{name}: {there.get(name, 'not set')} there, {here.get(name, 'not set')} asked for" for name in names
         ],
     )
+
+
+def _pairs(settings: str) -> dict[str, str]:
+    """The lines of TOML as far as one can compare them without reading it."""
+    split = (line.partition(" = ") for line in settings.splitlines())
+    return {name: value for name, equals, value in split if equals}
 
 
 def _lock_file(file: Any) -> None:

@@ -55,7 +55,7 @@ def dry_run(settings: Settings, notify: Notify = silent) -> dict[str, Any]:
         HardenError: Whatever the command itself would refuse before its first step.
     """
     found = _fit(settings, notify) if isinstance(settings, FitSettings) else _chips(settings, notify)
-    memory_bytes = max(found.pop("memory_bytes", 0), peak_memory_bytes())
+    memory_bytes = max(found.pop("memory_bytes", 0), peak_memory_bytes() or 0) or None
     seconds = {stage: value for stage, value in found.pop("seconds").items() if value}
     repeats = settings.seeds if isinstance(settings, FitSettings) else 1
     return {
@@ -161,11 +161,11 @@ def _quick_pace(plan: TrainingPlan, model: Model, data: Dataset, validation: Dat
 
     What would take long is worked out from small batches; so are the passes that re-estimate batch norms, twice.
     """
-    before = peak_memory_bytes()
+    before = peak_memory_bytes() or 0
     short = replace(plan, batch_norm_reestimation="off")
     small = replace(short, batch_size=min(_SMALL, plan.batch_size), selection_chips=1, steps=None, epochs=None)
     pace = measure_pace(small, model, data, validation, steps=2)
-    memory_bytes = peak_memory_bytes()
+    memory_bytes = peak_memory_bytes() or 0
     times = min(plan.batch_size, len(data)) / small.batch_size
     if _STEPS * times * pace.step_s < _LONG_S:
         pace = measure_pace(short, model, data, validation, steps=_STEPS)

@@ -48,7 +48,7 @@ def _advice(reading: Reading) -> list[str]:
     """What to try where training gained nothing."""
     steps = reading.part("training").get("steps")
     few = known(steps) and steps < FEWEST_STEPS
-    more = f"Its {plural(steps, 'step')} were few: try more --epochs, " if few else "Try more --epochs, "
+    more = f"Its {plural(int(steps or 0), 'step')} were few: try more --epochs, " if few else "Try more --epochs, "
     return [f"{more}weaker noise in training (--train-sigma-scale 0.5), or --method auto."]
 
 
@@ -127,7 +127,9 @@ def _requirements(reading: Reading) -> list[str]:
     if known(seconds):
         steps = reading.part("training").get("steps")
         few = known(steps) and 0 < steps < FEWEST_STEPS and not kept_nothing(reading.document)
-        seldom = f", {plural(steps, 'step')}; fewer than {FEWEST_STEPS} seldom suffice (--epochs)" if few else ""
+        seldom = (
+            f", {plural(int(steps or 0), 'step')}; fewer than {FEWEST_STEPS} seldom suffice (--epochs)" if few else ""
+        )
         lines.append(f"trained in {duration(round(seconds))}{seldom}")
     return lines
 

@@ -92,4 +92,4 @@ def _best(run: Trained) -> float:
 
 
 def _score(selection: Mapping[str, Any]) -> float:
-    return next(reversed(selection.values()))
+    return list(selection.values())[-1]
