@@ -32,8 +32,8 @@ LADDER = (
 )
 DUELS = """\
 For each network and noise, the default of `harden fit` (distillation, clip at 1.5, batch norms frozen in the last half)
-and the best other recipe, whichever that is: mean over chips in %, and the difference in points with one standard
-error, over chips or over training seeds, whichever is larger."""
+and the best other recipe for the same chip, whichever that is: mean over chips in %, and the difference in points with
+one standard error, over chips or over training seeds, whichever is larger."""
 Rows = dict[tuple[str, str], list[dict[str, Any]]]
 
 
@@ -82,7 +82,8 @@ def duels(tasks: Mapping[str, tuple[Task, Rows]]) -> list[str]:
     for name, (task, rows) in tasks.items():
         for profile in task.profiles:
             ours = rows.get((task.default, profile))
-            others = {r: found for (r, p), found in rows.items() if p == profile and r != task.default}
+            chip = {r.name for r in task.recipe if not r.protect and not r.reference}  # the rest asks for another chip
+            others = {r: f for (r, p), f in rows.items() if p == profile and r != task.default and r in chip}
             if not ours or not others:
                 continue
             best = max(others, key=lambda r: mean(others[r]))
