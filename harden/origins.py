@@ -43,7 +43,7 @@ def value_lines(text: str) -> dict[tuple[str, ...], int]:
     """The line that each key of valid TOML begins in, by its path; the parts of a list of tables are numbered.
 
     Example:
-        >>> lines = value_lines('[[read]]\nlaw = "gaussian"\n[[read]]\nsigma = 2\n')
+        >>> lines = value_lines('[[read]]\\nlaw = "gaussian"\\n[[read]]\\nsigma = 2\\n')
         >>> lines["read", "0", "law"], lines["read", "1"], lines["read", "1", "sigma"]
         (2, 3, 4)
     """

@@ -184,6 +184,7 @@ class Bench:
             seed=seed,
             steps=steps,
             threads=self.threads,
+            second_try=False,  # one method, one training
             **plan,
         )
         taken = len(fitted.history)

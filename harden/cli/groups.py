@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 HEADINGS: dict[str, tuple[str, ...]] = {
-    "What to harden, for what": ("profile", "at", "method", "options", "budget", "epochs", "out"),
+    "What to harden, for what": ("profile", "at", "method", "options", "budget", "epochs", "second_try", "out"),
     "Model": ("weights", "pretrained", "new_head", "fold_bn", "digital", "protect"),
     "Data": ("data", "test", "val", "objective", "mean", "std", "input_size", "limit", "augment", "select"),
     "Chips and demands": (

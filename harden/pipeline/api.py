@@ -16,8 +16,8 @@ from harden.graph.file import Model
 from harden.noise.profile import Profile
 from harden.pipeline.inputs import open_model
 from harden.pipeline.placing import place
+from harden.training import gentle
 from harden.training.auto import auto, final_plan
-from harden.training.gentle import second_try
 from harden.training.plan import TrainingPlan
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ def fit(
     device: str = "cpu",
     engine: str = "local",
     workers: int | None = None,
+    second_try: bool = True,
     **plan: Any,
 ) -> Fitted:
     """Harden a model.
@@ -102,6 +103,7 @@ def fit(
         device: What is trained on: ``cpu``, ``cuda``, or ``auto``.
         engine: Where training runs: ``local``, ``ray`` or ``ray://HOST:PORT``; see docs/scaling.md.
         workers: How many workers of the Ray cluster train together; None is one a machine (or a GPU).
+        second_try: Whether a training of which no step helped is followed by a gentle one; see docs/levers.md.
         **plan: Further fields of ``harden.training.plan.TrainingPlan``, such as ``clip`` or ``lr``.
 
     Returns:
@@ -134,8 +136,9 @@ def fit(
         run = partial(auto, trainer=where.trainer, engine=where.engine) if recipe else where.trainer
         ready = replace(full, device=where.device)
         trained = run(model, data, validation, ready)
-        last = final_plan(ready, trained.levers)
-        trained = second_try(trained, model, data, validation, last, trainer=where.trainer)
+        if second_try:
+            last = final_plan(ready, trained.levers)
+            trained = gentle.second_try(trained, model, data, validation, last, trainer=where.trainer)
     return Fitted(trained.model, trained.history, trained.selected_step, trained.levers, trained.seconds)
 
 

@@ -111,17 +111,18 @@ def _trained(prepared: Prepared, folder: Path, notify: Notify) -> tuple[Model, d
             on_progress=tell,
             checkpoint=folder / "checkpoint.safetensors",
         )
-        trained = second_try(
-            trained,
-            prepared.model,
-            prepared.training,
-            prepared.validation,
-            final_plan(plan, trained.levers),
-            trainer=prepared.trainer,
-            share=1.0 if budget is None else _SECOND_IN_BUDGET,
-            on_progress=lambda done, total, _: notify("a second, gentle training", done, total),
-            checkpoint=folder / "checkpoint.safetensors",
-        )
+        if prepared.settings.second_try == "on":
+            trained = second_try(
+                trained,
+                prepared.model,
+                prepared.training,
+                prepared.validation,
+                final_plan(plan, trained.levers),
+                trainer=prepared.trainer,
+                share=1.0 if budget is None else _SECOND_IN_BUDGET,
+                on_progress=lambda done, total, _: notify("a second, gentle training", done, total),
+                checkpoint=folder / "checkpoint.safetensors",
+            )
     notify(_AFTER_TRAINING, 1, 1)
     return trained.model, _tensors(trained.weights), _told(trained, prepared, log)
 

@@ -80,7 +80,13 @@ def test_the_document_is_complete_and_plain_json(problem: Problem) -> None:
     assert document["schema"] == "harden.eval/1"
     assert set(document["model"]) >= {"path", "sha256", "opset", "parameters", "analog_parameters", "batch_norm"}
     assert document["model"]["analog_parameters"] == 48
-    assert document["data"] == {"source": data.source, "examples": 200, "sha256": data.sha256}
+    shares = np.bincount(data.labels) / 200
+    assert document["data"] == {
+        "source": data.source,
+        "examples": 200,
+        "sha256": data.sha256,
+        "classes": {"count": 4, "commonest": shares.max(), "names": None},
+    }
     assert set(document["clean"]) >= {"accuracy", "loss", "confidence", "ece"}
     entry = document["profiles"][0]
     assert set(entry) >= {
