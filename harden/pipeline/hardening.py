@@ -111,6 +111,7 @@ def _trained(prepared: Prepared, folder: Path, notify: Notify) -> tuple[Model, d
             on_progress=tell,
             checkpoint=folder / "checkpoint.safetensors",
         )
+        notify(_AFTER_TRAINING, 1, 1)
         if prepared.settings.second_try == "on":
             trained = second_try(
                 trained,
@@ -123,7 +124,6 @@ def _trained(prepared: Prepared, folder: Path, notify: Notify) -> tuple[Model, d
                 on_progress=lambda done, total, _: notify("a second, gentle training", done, total),
                 checkpoint=folder / "checkpoint.safetensors",
             )
-    notify(_AFTER_TRAINING, 1, 1)
     return trained.model, _tensors(trained.weights), _told(trained, prepared, log)
 
 
