@@ -23,7 +23,7 @@ from types import TracebackType
 from typing import IO, Any
 
 from harden.errors import InputError, RunFolderError, WriteError
-from harden.parsing import parse_json, read_text
+from harden.parsing import parse_json, parse_toml, read_text
 
 SETTINGS = "settings.toml"
 _LOCK = ".lock"
@@ -346,15 +346,18 @@ def _another_run(path: Path, known: str, asked: str) -> RunFolderError:
         where=str(path),
         fix="Name another folder with --out, or repeat that run's command to resume it",
         problems=[
-            f"{name}: {there.get(name, 'not set')} there, {here.get(name, 'not set')} asked for" for name in names
+            f"{name}: {there.get(name, 'nothing')} there, {here.get(name, 'nothing')} asked for" for name in names
         ],
     )
 
 
 def _pairs(settings: str) -> dict[str, str]:
-    """The lines of TOML as far as one can compare them without reading it."""
-    split = (line.partition(" = ") for line in settings.splitlines())
-    return {name: value for name, equals, value in split if equals}
+    """Every value of a TOML text by its dotted name, as it is written there."""
+    found: dict[str, str] = {}
+    for name, value in parse_toml(settings, None).items():
+        inner = value if isinstance(value, dict) else {"": value}
+        found |= {f"{name}.{key}".rstrip("."): json.dumps(one, default=str) for key, one in inner.items()}
+    return found
 
 
 def _lock_file(file: Any) -> None:

@@ -59,7 +59,7 @@ def command(
         examples=examples,
         images_per_second=images_per_second,
     )
-    within = f"within {100 * margin:g} points"
+    within = f"to within ±{100 * margin:g}%"
     purposes = {
         "mean": f"the mean accuracy {within}",
         "yield": f"any yield {within} (a yield of 50% needs the most)",

@@ -120,8 +120,9 @@ def decode(item: Item, record: Preprocess) -> np.ndarray:
     except DataError:
         raise
     except Exception as error:  # Pillow's plug-ins raise whatever the broken bytes lead them to
-        known = "" if isinstance(error, UnidentifiedImageError) else " ".join(str(error).split())
-        what = f"unreadable image: {known or type(error).__name__}"
+        said = " ".join(str(error).split()) or type(error).__name__
+        known = not isinstance(error, UnidentifiedImageError)  # whose text is the address of a buffer
+        what = f"unreadable image: {said if known else 'of no format that is known here'}"
         raise DataError(what, where=item.where, fix="Remove or replace it") from error
 
 

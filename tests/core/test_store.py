@@ -109,3 +109,14 @@ def test_another_run_is_refused_before_anything_is_resolved(tmp_path: Path) -> N
     with pytest.raises(RunFolderError, match="seed: 0 there, 1 asked for"):
         refuse_another_run(tmp_path / "run", "seed = 1\n")
     assert not (tmp_path / "absent").exists()
+
+
+def test_lists_and_tables_of_another_run_are_shown_whole(tmp_path: Path) -> None:
+    with RunFolder(tmp_path / "run", 'at = [\n    1.0,\n    2.0,\n]\n\n[options]\nbeta = 0.1\nname = "x"\n'):
+        pass
+    with pytest.raises(RunFolderError) as caught, RunFolder(tmp_path / "run", 'at = [1.0]\n[options]\nname = "x"\n'):
+        pass
+    assert caught.value.problems == (
+        "at: [1.0, 2.0] there, [1.0] asked for",
+        "options.beta: 0.1 there, nothing asked for",
+    )
