@@ -20,6 +20,7 @@ _RECORD = "ablation.json"
 # By lever, the fields of the plan that switch it off, and only it.
 _OFF: dict[str, dict[str, Any]] = {
     "clip": {"clip": None, "clip_anneal": 0.0},
+    "rescale_first": {"rescale_first": "off"},
     "column_scaling": {"column_scaling": "off"},
     "freeze_batch_norms": {"freeze_batch_norms": 0.0},
     "batch_norm_reestimation": {"batch_norm_reestimation": "off"},
@@ -84,6 +85,7 @@ def levers_in_use(plan: TrainingPlan, levers: Mapping[str, Any], batch_norms: bo
     known = bool(levers)
     on = {
         "clip": bool(levers.get("clip")) if known else plan.clip is not None,
+        "rescale_first": plan.rescale_first == "on",
         "column_scaling": bool(levers.get("column_scaling")) if known else plan.column_scaling != "off",
         "freeze_batch_norms": batch_norms and plan.frozen_share > 0,
         "batch_norm_reestimation": batch_norms and plan.batch_norm_reestimation != "off",

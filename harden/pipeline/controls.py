@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,15 @@ from harden.pipeline.hardening import training_plan
 from harden.pipeline.prepare import Prepared
 from harden.pipeline.progress import Notify
 from harden.store import read_record, write_atomic
+from harden.training.auto import final_plan
 from harden.training.plan import TrainingPlan
 
 _RECORD = "controls.json"
 
 
-def run_controls(prepared: Prepared, folder: Path, notify: Notify, steps: int | None) -> dict[str, Any] | None:
+def run_controls(
+    prepared: Prepared, folder: Path, notify: Notify, training: Mapping[str, Any]
+) -> dict[str, Any] | None:
     """Fine-tune without noise for as many steps, and judge the results on the same chips.
 
     The other control, no fine-tuning at all, is the ``before`` of every run.
@@ -27,7 +31,7 @@ def run_controls(prepared: Prepared, folder: Path, notify: Notify, steps: int | 
         prepared: What the run works on.
         folder: The run folder; keeps each control's record, so that a killed run resumes.
         notify: Called with stage, done and total.
-        steps: Optimizer steps of the run; None takes the plan's own.
+        training: The run's record of its training: ``levers`` and ``steps``.
 
     Returns:
         By name ``label``, ``clean``, and under the first condition ``accuracy`` (over chips) and ``accuracies``. None
@@ -35,7 +39,8 @@ def run_controls(prepared: Prepared, folder: Path, notify: Notify, steps: int | 
     """
     if prepared.training is None or prepared.validation is None or prepared.test is None:
         return None
-    plan = replace(training_plan(prepared), method="none", options={}, steps=steps)
+    plan = final_plan(training_plan(prepared), training["levers"])
+    plan = replace(plan, method="none", options={}, steps=training.get("steps"))
     plans = {
         "none": ("noise-free fine-tuning, same levers", plan),
         "none_bare": (
@@ -43,6 +48,7 @@ def run_controls(prepared: Prepared, folder: Path, notify: Notify, steps: int | 
             replace(
                 plan,
                 clip=None,
+                rescale_first="off",
                 column_scaling="off",
                 freeze_batch_norms=0.0,
                 range_penalty=0.0,

@@ -106,7 +106,7 @@ def _run(prepared: Prepared, folder: Path, notify: Notify) -> dict[str, Any]:
         after["model"]["path"] = "model.onnx"  # in this folder, wherever it lies
     controls = None
     if prepared.settings.controls:
-        controls = run_controls(prepared, folder, notify, training.get("steps"))
+        controls = run_controls(prepared, folder, notify, training)
     ablation = run_ablation(prepared, folder, notify, training) if prepared.settings.ablation else None
     analyses = _analyses(prepared, hardened, folder, notify)
     return {

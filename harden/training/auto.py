@@ -93,8 +93,12 @@ def final_plan(plan: TrainingPlan, levers: Mapping[str, Any]) -> TrainingPlan:
         levers: The run's record of levers, in which a search says what it chose.
 
     Returns:
-        The winner's plan with its steps; the plan itself where nothing was searched for.
+        The winner's plan with its steps, or the gentle one where a second try was kept; the plan itself where nothing
+        was searched for.
     """
+    if (second := levers.get("second_try")) is not None and second["kept"]:
+        first = final_plan(plan, {name: value for name, value in levers.items() if name != "second_try"})
+        return replace(gentle(first), steps=second["steps"])
     if (chosen := levers.get("auto")) is not None:
         fields = dict(methods.load(plan.method, plan.options).candidates())[chosen["chosen"]]
         return replace(_plan(plan, fields), steps=chosen["plan"]["steps"])

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from harden.noise.profile import Profile
-from harden.training.auto import auto
+from harden.training.auto import auto, final_plan
 from harden.training.gentle import gentle, second_try
 from harden.training.loop import train
 from harden.training.plan import Trained
@@ -100,3 +100,10 @@ def test_auto_may_choose_the_gentle_one(model, clouds, plan) -> None:
     recipe = plan(method="auto", options={"candidates": ("distill_gentle",)}, steps=60)
     tried = auto(model, clouds(), clouds(99, seed=1), recipe).levers["auto"]["tried"]
     assert "distill_gentle" in {one["name"] for one in tried}
+
+
+def test_controls_and_ablation_know_how_the_run_ended(plan) -> None:
+    whole = plan(method="distill", steps=100)
+    kept = {"second_try": {"kept": True, "steps": 40}}
+    assert final_plan(whole, kept) == replace(gentle(whole), steps=40)
+    assert final_plan(whole, {"second_try": {"kept": False, "steps": 40}}) == whole

@@ -18,7 +18,15 @@ from harden.report.words import clean, known, label, number, percent, plural, po
 ORDER = 70
 TITLE = "What helped"
 # What the control without noise has, and the bare one has not.
-_LEVERS = ("clip", "column_scaling", "freeze_batch_norms", "teacher", "penalty", "batch_norm_reestimation")
+_LEVERS = (
+    "clip",
+    "rescale_first",
+    "column_scaling",
+    "freeze_batch_norms",
+    "teacher",
+    "penalty",
+    "batch_norm_reestimation",
+)
 # In the order in which each adds something to the one before.
 _CONTROLS = {"none_bare": "fine-tuning alone", "none": "levers, no noise"}
 
