@@ -56,7 +56,9 @@ class HardenError(Exception):
         super().__init__(str(self))
 
     def __str__(self) -> str:
-        text = f"{self.where}: {self.what}" if self.where else self.what
+        # A file's name may hold a line break; a message is one line.
+        place = "\\n".join(str(self.where).splitlines()) if self.where else ""
+        text = f"{place}: {self.what}" if place else self.what
         if len(self.problems) == 1:
             text = f"{text}: {self.problems[0]}"
         text = f"{text}. {self.fix}" if self.fix else text

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
@@ -97,6 +97,7 @@ odd_names = st.text() | st.text("a/:.*[]\0").map(lambda text: text * 300)
 
 @given(source=odd_names.map(lambda name: f"x{name}"))  # "/" alone is a folder, and reading it takes a while
 @FUZZ
+@example(source="x\n")
 def test_arbitrary_names(tmp_path: Path, source):
     keeps_its_promises(lambda: Dataset.open(source, RECORDS[0]))
 

@@ -50,6 +50,7 @@ def test_a_lever_left_out_is_the_run_without_it(folder: Path) -> None:
     assert not list(jsonschema.Draft202012Validator(schema.load("harden.fit/1")).iter_errors(document))
 
 
+@pytest.mark.slow
 def test_a_protected_layer_left_out_is_on_the_crossbar_again(folder: Path) -> None:
     document = fit(settings(folder, "protected", ablation=True, protect="auto:20%"))
     without = document["ablation"]
