@@ -178,6 +178,10 @@ class Dataset:
         labels = None if self.labels is None else self.labels[rows]
         return self._like(self._values, labels, rows if self._rows is None else self._rows[rows])
 
+    def sample(self, most: int, rng: np.random.Generator) -> Dataset:
+        """At most so many of the examples, drawn at random, in the order of the whole."""
+        return self.subset(np.sort(rng.permutation(self.examples)[:most]))
+
     def _like(self, values: np.ndarray, labels: np.ndarray | None, rows: np.ndarray | None) -> Dataset:
         return Dataset(
             values,

@@ -71,7 +71,7 @@ def decode_all(items: Iterable[Item], count: int, record: Preprocess, progress: 
                 done += 1
             if progress:
                 progress(done, count)
-    if len(failures) == 1 or len(failures) == count:  # where all fail alike, one says why
+    if failures and len(failures) in (1, count):  # where all fail alike, one says why
         raise failures[0]
     if failures:
         problems = [f"{error.where}: {error.what}" for error in failures[:LISTED]]

@@ -6,8 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from harden import streams
 from harden.data.dataset import Dataset
 from harden.evaluation.plan import Condition
@@ -54,12 +52,11 @@ def layer_ranking(
     known = read_record(record)
     if known is not None:
         return known
-    sample = streams.numpy_generator(seed, "layers").permutation(len(data))[:_EXAMPLES]
     with stage(notify, "ranking layers"):
         found = rank_layers(
             hardened,
             condition,
-            data.subset(np.sort(sample)),
+            data.sample(_EXAMPLES, streams.numpy_generator(seed, "layers")),
             images=_IMAGES,
             check=0,
             check_chips=_CHIPS,

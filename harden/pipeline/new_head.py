@@ -43,8 +43,7 @@ def with_new_head(model: Model, data: Dataset, *, seed: int = 0, threads: int = 
     if data.labels is None or data.classes < 2:
         raise DataError("a new head needs labelled examples of two classes or more", where=data.source)
     if len(data) > _MOST:
-        chosen = streams.numpy_generator(seed, "new_head").permutation(len(data))[:_MOST]
-        data = data.subset(np.sort(chosen))
+        data = data.sample(_MOST, streams.numpy_generator(seed, "new_head"))
     features = _features(features_model(model, head), data, threads, notify)
     assert data.labels is not None
     weight, bias = logistic_regression(features, data.labels, data.classes)

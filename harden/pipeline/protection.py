@@ -7,8 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from harden.errors import SettingsError
 from harden.pipeline.prepare import Prepared
 from harden.pipeline.progress import Notify, stage
@@ -42,8 +40,7 @@ def with_protection(prepared: Prepared, folder: Path, notify: Notify) -> tuple[P
     if chosen is None:
         if prepared.validation is None or prepared.validation.labels is None:
             raise SettingsError("--protect needs labelled --data to rank the layers by")
-        order = numpy_generator(prepared.settings.seed, "protect").permutation(len(prepared.validation))
-        judged = prepared.validation.subset(np.sort(order[:_MOST]))
+        judged = prepared.validation.sample(_MOST, numpy_generator(prepared.settings.seed, "protect"))
         with stage(notify, "ranking layers"):
             names, found = protect(
                 prepared.model,

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from harden import streams
 from harden.data.dataset import Dataset
 from harden.evaluation.evaluate import evaluate
@@ -50,8 +48,7 @@ def severity_curve(
         ``scale``, ``before``, ``after`` (mean accuracies), ``before_band``, ``after_band`` (5th and 95th percentile
         over chips at each strength), ``chips``, ``examples``, ``profile``.
     """
-    sample = streams.numpy_generator(seed, "severity").permutation(len(data))[:EXAMPLES]
-    few = data.subset(np.sort(sample))
+    few = data.sample(EXAMPLES, streams.numpy_generator(seed, "severity"))
     count = min(chips, CHIPS)
     conditions = [Condition(condition.profile.scaled(scale), condition.at_s) for scale in SCALES]
     curves = {}

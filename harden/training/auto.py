@@ -17,9 +17,7 @@ from harden.store import read_record, write_atomic
 from harden.training.gentle import gentle
 from harden.training.lead import Trainer
 from harden.training.loop import OnProgress, OnStep, train
-from harden.training.plan import Trained, TrainingPlan
-
-_LEAST = 4  # steps that a candidate gets at least
+from harden.training.plan import LEAST_STEPS, Trained, TrainingPlan, score_of
 
 
 @dataclass(frozen=True)
@@ -165,7 +163,7 @@ def halve(
                 run = trainer(
                     model, data, validation, short, on_progress=report(_steps(short, share), share), checkpoint=file
                 )
-                score = _score(run)
+                score = score_of(run.validation[-1])
                 tried.append({"round": number, "name": name, "steps": short.steps, "score": score})
                 _write(checkpoint, search.name, plan.digest, tried)
                 if file is not None:
@@ -194,10 +192,6 @@ def _short(plan: TrainingPlan, passes: float) -> TrainingPlan:
     return replace(plan, steps=_steps(plan, passes), selections=1)
 
 
-def _score(run: Trained) -> float:
-    return next(reversed(run.validation[-1].values()))
-
-
 def _known(tried: list[dict[str, Any]]) -> set[tuple[int, str]]:
     return {(one["round"], one["name"]) for one in tried}
 
@@ -208,7 +202,7 @@ def _side_by_side(
     """The scores of several runs by name, in their order."""
 
     def one(plan: TrainingPlan) -> float:
-        return _score(train(model, data, validation, plan))
+        return score_of(train(model, data, validation, plan).validation[-1])
 
     with contextlib.closing(engine.run(one, plans.values())) as scores:
         yield from zip(plans, scores, strict=True)
@@ -241,7 +235,7 @@ def _schedule(names: list[str], total: int, search: float, keep: float) -> list[
 def _steps(plan: TrainingPlan, passes: float) -> int:
     """Steps that cost as much as so many steps of plain training (one forward, one backward pass)."""
     forward, backward = methods.load(plan.method, plan.options).passes_a_step()
-    return max(_LEAST, round(passes / ((forward + 2 * backward) / 3)))
+    return max(LEAST_STEPS, round(passes / ((forward + 2 * backward) / 3)))
 
 
 def _why(tried: list[dict[str, Any]], winner: str) -> str:

@@ -8,16 +8,17 @@ import torch
 
 from harden import distributed
 from harden.levers.rescale import rescale
+from harden.training.batches import Batches
 from harden.training.plan import TrainingPlan
 
 _EXAMPLES = 8  # that channels are weighed by; random ones would do
 
 
-def begin(net: Any, inputs: tuple[torch.Tensor, ...], plan: TrainingPlan) -> dict[str, Any] | None:
+def begin(net: Any, batches: Batches, plan: TrainingPlan) -> dict[str, Any] | None:
     """Rescale the network in place, alike in all processes; the record of it, or None where the plan leaves it out."""
     if plan.rescale_first == "off":
         return None
-    few = tuple(one[:_EXAMPLES].cpu() for one in inputs)
+    few = tuple(one[:_EXAMPLES].cpu() for one in batches.at(0).inputs)
     changed, record = distributed.from_first(lambda: _rescaled(net, few, plan))
     own = {**dict(net.named_parameters()), **dict(net.named_buffers())}
     with torch.no_grad():

@@ -7,17 +7,15 @@ was made with. Where validation chips prefer the network as given to every step 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from harden.training.lead import Trainer
 from harden.training.loop import OnProgress
-from harden.training.plan import Trained, TrainingPlan
+from harden.training.plan import LEAST_STEPS, Trained, TrainingPlan, score_of
 
 _SLOWER = 40  # measured on EfficientNet-lite0: a tenth still undid the network, a fortieth gained
-_LEAST = 4
 
 
 def gentle(plan: TrainingPlan) -> TrainingPlan:
@@ -68,7 +66,7 @@ def second_try(
     """
     if first.selected_step != 0 or plan.method == "none":  # a control is not to be helped
         return first
-    careful = replace(gentle(plan), steps=max(_LEAST, round(share * len(first.history))))
+    careful = replace(gentle(plan), steps=max(LEAST_STEPS, round(share * len(first.history))))
     file = None if checkpoint is None else checkpoint.with_name("second.safetensors")
     second = trainer(model, data, validation, careful, on_progress=on_progress, checkpoint=file)
     before, after = _best(first), _best(second)
@@ -88,8 +86,4 @@ def second_try(
 
 
 def _best(run: Trained) -> float:
-    return max(_score(one) for one in run.validation)
-
-
-def _score(selection: Mapping[str, Any]) -> float:
-    return list(selection.values())[-1]
+    return max(map(score_of, run.validation))

@@ -105,7 +105,7 @@ class _Run:
         targets = Targets(plan, self.net, clean)
         self.batches = Batches(data, plan, targets.task, targets)
         self.total = self.batches.total
-        self.rescaled = begin(self.net, self.batches.at(0).inputs, plan)
+        self.rescaled = begin(self.net, self.batches, plan)
         self.around = Surround(self.net, data, plan)
         self.selector = Selector(self.net, validation, plan, clean if plan.objective == "match" else None, self.around)
         self.net.train()

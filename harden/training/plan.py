@@ -11,6 +11,7 @@ from harden.errors import SettingsError
 
 Switch = Literal["auto", "on", "off"]
 
+LEAST_STEPS = 4  # that a short run gets
 FEWEST_STEPS = 100  # by default: an epoch of a small data set hardens nothing
 # Peak learning rates for fine-tuning a pretrained network; see docs/methods.md for the measurements.
 LEARNING_RATES = {"sgd": 0.02, "adamw": 5e-4}
@@ -206,3 +207,8 @@ class Trained:
     selected_step: int
     levers: dict[str, Any]
     seconds: float
+
+
+def score_of(selection: Mapping[str, Any]) -> float:
+    """The score in one of the records of ``Trained.validation``, whatever it measures."""
+    return list(selection.values())[-1]
