@@ -28,8 +28,8 @@ from harden.pipeline.inputs import (
 )
 from harden.pipeline.progress import Notify, silent
 from harden.pipeline.reporting import write_report
+from harden.runfolder import RunFolder
 from harden.settings import CompareSettings, to_toml
-from harden.store import RunFolder
 
 
 def compare(settings: CompareSettings, notify: Notify = silent) -> dict[str, Any]:

@@ -27,8 +27,9 @@ from harden.pipeline.missing import require
 from harden.pipeline.progress import Notify, silent
 from harden.pipeline.reporting import read_record, write_report
 from harden.pipeline.until import evaluate_until
+from harden.runfolder import RunFolder
 from harden.settings import EvalSettings, to_toml
-from harden.store import RunFolder, write_atomic
+from harden.store import write_atomic
 
 
 def evaluate(settings: EvalSettings, notify: Notify = silent) -> dict[str, Any]:

@@ -26,8 +26,9 @@ from harden.pipeline.protection import with_protection
 from harden.pipeline.reporting import read_record, write_report
 from harden.pipeline.seeds import repeated
 from harden.pipeline.severity import severity_curve
+from harden.runfolder import RunFolder, refuse_another_run
 from harden.settings import EvalSettings, FitSettings, to_toml
-from harden.store import RunFolder, read_lines, refuse_another_run
+from harden.store import read_lines
 from harden.training.lead import follow
 
 

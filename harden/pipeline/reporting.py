@@ -9,7 +9,8 @@ from typing import Any
 from harden import store
 from harden.report.bom import bom
 from harden.report.render import html, markdown, verdict
-from harden.store import no_finished_run, write_atomic
+from harden.runfolder import no_finished_run
+from harden.store import write_atomic
 
 RECORD = "report.json"
 

@@ -11,8 +11,8 @@ from harden.evaluation.statistics import proportion_interval
 from harden.pipeline.command import command_line
 from harden.pipeline.progress import Notify
 from harden.pipeline.reporting import write_report
+from harden.runfolder import RunFolder
 from harden.settings import FitSettings, to_toml
-from harden.store import RunFolder
 
 Fit = Callable[[FitSettings, Notify], dict[str, Any]]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from harden.errors import InputError, MissingExtraError
 from harden.pipeline.reporting import RECORD
-from harden.store import no_finished_run
+from harden.runfolder import no_finished_run
 
 SIGNATURE = "model.sig"
 # What a run hands on; its logs and checkpoints are not signed.

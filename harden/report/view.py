@@ -12,7 +12,8 @@ from typing import Any
 
 from harden.errors import InputError
 from harden.report import render
-from harden.store import no_finished_run, read_record, write_atomic
+from harden.runfolder import no_finished_run
+from harden.store import read_record, write_atomic
 
 _RECORD = "report.json"
 _HEIGHT_PX = 700

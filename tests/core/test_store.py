@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harden.errors import HardenError, RunFolderError
-from harden.store import RunFolder, append_line, read_lines, refuse_another_run, write_atomic
+from harden.runfolder import RunFolder, refuse_another_run
+from harden.store import append_line, read_lines, write_atomic
 
 
 def test_a_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,8 @@ import pytest
 
 from harden import store
 from harden.errors import RunFolderError, WriteError
-from harden.store import RunFolder, scratch, write_atomic
+from harden.runfolder import RunFolder
+from harden.store import scratch, write_atomic
 
 
 def test_what_a_killed_process_was_writing_is_removed(tmp_path: Path) -> None:
