@@ -26,7 +26,7 @@ LADDER = (
     "noise, clip, columns",
     "noise, clip, frozen norms",
     "distillation, clip, frozen norms",
-    "the same, clip at 1.5",
+    "distillation, clip at 1.5, frozen norms",
     "the same, noise in training x 1.5",
     "clip at 1.5, 5% protected",
 )
