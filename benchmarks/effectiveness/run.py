@@ -6,7 +6,8 @@
 A cell is a recipe, a profile and a seed: one ``harden.fit`` and one ``harden.evaluate``. Weights are chosen on a split
 of the training data; the test set is touched once, at the end. A finished cell is a line of
 ``benchmarks/results/effectiveness-TASK.jsonl`` and is not run again; trained models are kept in ``--cache``.
-Recipes that need more passes a step get fewer steps, so that all cost the same ((F + 2 B) / 3 plain steps).
+Recipes that need more passes a step, or a larger batch, get fewer steps, so that all cost the same ((F + 2 B) / 3 plain
+steps, in proportion to the batch).
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ from harden.training.protect import budget_of, protect
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
 CHIP_SEED = 0
+BATCH = 128  # of a plain step, where the task names none
 QUICK = ("quick",)
 
 
@@ -171,7 +173,8 @@ class Bench:
             method = methods.load(recipe.method, recipe.options)
             done = method.apply(start, batches, one.profile, at_s=one.at_s, digital=digital, seed=seed)
             return done.model, {"steps": 0, "passes": 0, "levers": dict(done.record)}
-        cost = passes(recipe, kind)
+        batch = plan.setdefault("batch_size", BATCH)
+        cost = passes(recipe, kind) * batch / self.task.plan.get("batch_size", BATCH)
         steps = wanted if recipe.equal_steps else max(1, round(wanted / cost))
         fitted = harden.fit(
             start,

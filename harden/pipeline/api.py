@@ -98,7 +98,7 @@ def fit(
         method: The method's name; ``harden methods list`` shows them.
         options: The method's hyper-parameters.
         validation: Examples to select by; a stratified tenth of ``data`` when absent.
-        epochs: Passes over the training examples; one by default, or as many as make 100 steps.
+        epochs: Passes over the training examples; one by default, or as many as show 12,800 examples.
         seed: Root of every random stream.
         device: What is trained on: ``cpu``, ``cuda``, or ``auto``.
         engine: Where training runs: ``local``, ``ray`` or ``ray://HOST:PORT``; see docs/scaling.md.

@@ -21,7 +21,6 @@ profile = "gaussian:sigma=0.2"
 method = "distill"
 epochs = 20
 lr = 0.05
-batch_size = 64
 controls = true      # fine-tuning without noise, for comparison
 threads = 1          # the network is so small that a second thread only waits
 """

@@ -28,7 +28,7 @@ from harden.streams import numpy_generator
 from harden.training.auto import auto, choose_scale, final_plan
 from harden.training.batches import as_tensors
 from harden.training.gentle import second_try
-from harden.training.plan import Trained, TrainingPlan
+from harden.training.plan import BATCH_SIZE, Trained, TrainingPlan
 
 _RECORD = "training.json"
 _AFTER_TRAINING = "batch norms under noise"
@@ -190,7 +190,7 @@ def training_plan(prepared: Prepared) -> TrainingPlan:
     resolved = {
         "method": prepared.method,
         "profiles": tuple((condition.profile, condition.at_s) for condition in prepared.noise),
-        "batch_size": settings.batch_size or 128,
+        "batch_size": settings.batch_size or BATCH_SIZE,
         "clip": None if settings.clip == "none" else settings.clip,
         "digital": prepared.digital,
         "threads": prepared.threads,

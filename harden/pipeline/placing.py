@@ -12,6 +12,7 @@ from harden.errors import SettingsError
 from harden.pipeline.inputs import trained_on
 from harden.pipeline.prepare import Prepared
 from harden.training.lead import Trainer, leading
+from harden.training.plan import BATCH_SIZE
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def placed(prepared: Prepared) -> Iterator[Prepared]:
     """
     settings = prepared.settings
     examples = len(prepared.training) if prepared.training else 1
-    batch = min(settings.batch_size or 128, examples)
+    batch = min(settings.batch_size or BATCH_SIZE, examples)
     with place(settings.engine, settings.workers, batch, settings.device) as where:
         beside = -(-where.processes // where.machines)
         threads = prepared.threads if settings.threads else max(1, prepared.threads // beside)

@@ -18,8 +18,9 @@ class FitSettings(Settings):
     val: str | None = Field(None, description="validation examples; default: a tenth of --data, at most 5,000")
     test: str | None = Field(None, description="examples to validate on, never trained on or selected by")
     epochs: float | None = Field(
-        None, gt=0, description="passes over the training examples; default: 1, or what makes 100 steps"
+        None, gt=0, description="passes over the training examples; default: 1, or what shows 12800 examples"
     )
+    batch_size: int | None = Field(None, ge=1, description="examples a step; default: 32")
     budget: Duration | None = Field(
         None, gt=0, description="time for training and selection, such as 10min; units s, min, h, d"
     )

@@ -12,7 +12,9 @@ from harden.errors import SettingsError
 Switch = Literal["auto", "on", "off"]
 
 LEAST_STEPS = 4  # that a short run gets
-FEWEST_STEPS = 100  # by default: an epoch of a small data set hardens nothing
+FEWEST_STEPS = 100  # that are likely to harden anything
+FEWEST_EXAMPLES = 12_800  # a training sees by default, over and over: an epoch of a small data set hardens nothing
+BATCH_SIZE = 32  # by default: every step sees one chip, so many small steps see many chips (docs/levers.md)
 # Peak learning rates for fine-tuning a pretrained network; see docs/methods.md for the measurements.
 LEARNING_RATES = {"sgd": 0.02, "adamw": 5e-4}
 
@@ -26,8 +28,8 @@ class TrainingPlan:
         options: Its hyper-parameters.
         profiles: Noise profiles with their time since programming in seconds (None: the profile's first). With several,
             the steps take turns, and the selection averages over all.
-        epochs: Passes over the training data, > 0; ignored where ``steps`` is given. None: one, or as many as make
-            100 steps where there are few examples.
+        epochs: Passes over the training data, > 0; ignored where ``steps`` is given. None: one, or as many as show
+            12,800 examples where there are fewer.
         steps: Optimizer steps, or None.
         batch_size: Examples a step.
         optimizer: ``"sgd"`` (Nesterov momentum 0.9) or ``"adamw"``.
@@ -78,7 +80,7 @@ class TrainingPlan:
     profiles: tuple[tuple[Any, float | None], ...] = ()
     epochs: float | None = None
     steps: int | None = None
-    batch_size: int = 128
+    batch_size: int = BATCH_SIZE
     optimizer: Literal["sgd", "adamw"] = "sgd"
     lr: float | None = None
     weight_decay: float = 5e-4
@@ -175,7 +177,7 @@ class TrainingPlan:
             return self.steps
         if self.epochs is not None:
             return max(1, round(self.epochs * examples / self.batch_size))
-        return max(FEWEST_STEPS, round(examples / self.batch_size))
+        return round(max(FEWEST_EXAMPLES, examples) / self.batch_size)
 
     @property
     def digest(self) -> str:
