@@ -48,7 +48,7 @@ def test_figures_are_those_of_the_results(site: ModuleType, tmp_path: Path, monk
         "noise-free fine-tuning": [0.3],
         "noise": [0.5],
         "noise + clip": [0.75],
-        "distillation, clip at 1.5, frozen norms": [0.9],
+        "distillation, clip at 1.5, frozen norms, batches of 32": [0.9],
     }
     lines = [
         {"method": name, "profile": "gaussian:sigma=0.1", "seed": seed, "mean": mean, "min": mean - 0.1}
