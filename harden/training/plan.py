@@ -15,8 +15,8 @@ LEAST_STEPS = 4  # that a short run gets
 FEWEST_STEPS = 100  # that are likely to harden anything
 FEWEST_EXAMPLES = 12_800  # a training sees by default, over and over: an epoch of a small data set hardens nothing
 BATCH_SIZE = 32  # by default: every step sees one chip, so many small steps see many chips (docs/levers.md)
-# Peak learning rates for fine-tuning a pretrained network; see docs/methods.md for the measurements.
-LEARNING_RATES = {"sgd": 0.02, "adamw": 5e-4}
+# Peak learning rates for fine-tuning a pretrained network; see docs/levers.md for the measurements.
+LEARNING_RATES = {"sgd": 0.01, "adamw": 5e-4}
 
 
 @dataclass(frozen=True)

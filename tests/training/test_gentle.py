@@ -64,7 +64,7 @@ def test_the_better_of_two_trainings_is_taken(plan, after: float, kept: bool) ->
     assert found.seconds == 3.0
     (careful,) = trainer.plans
     assert (careful.method, careful.clip, careful.freeze_batch_norms, careful.steps) == ("distill", None, 1.0, 20)
-    assert careful.learning_rate == pytest.approx(plan().learning_rate / 40)
+    assert careful.learning_rate == pytest.approx(plan().learning_rate / 20)
 
 
 def test_rescaling_is_for_noise_that_follows_the_range(plan) -> None:
