@@ -35,7 +35,7 @@ DUELS = """\
 For each network and noise, the default of `harden fit` (distillation, clip at 1.5, batch norms frozen in the last half,
 batches of 32) and the best other recipe for the same chip, whichever that is, at the same number of passes: mean over
 chips in %, and the difference in points with one standard error, over chips or over training seeds, whichever is
-larger. Most other recipes have batches of 128, as their papers do; what the batch alone does is a row of the next table."""
+larger. Most other recipes have batches of 128; what the batch alone does is a row of the next table."""
 Rows = dict[tuple[str, str], list[dict[str, Any]]]
 
 
