@@ -175,7 +175,7 @@ class Bench:
             return done.model, {"steps": 0, "passes": 0, "levers": dict(done.record)}
         batch = plan.setdefault("batch_size", BATCH)
         cost = passes(recipe, kind) * batch / self.task.plan.get("batch_size", BATCH)
-        steps = wanted if recipe.equal_steps else max(1, round(wanted / cost))
+        steps = max(1, round(wanted / cost))
         fitted = harden.fit(
             start,
             self.train,

@@ -32,7 +32,6 @@ class Recipe(_Table):
         options: The method's.
         plan: Fields of TrainingPlan in place of the task's.
         passes: Forward and backward passes a step, where the options change them; the method's own otherwise.
-        equal_steps: Whether the recipe gets the task's number of steps, however many passes each costs.
         protect: Share of the weights kept digital, such as ``auto:5%``; empty for none.
         reference: What the chips' noise refers to (``column`` is the baseline of a mapping with a scale for each).
         once: Whether one model, trained for the first profile, serves all: what does not depend on the noise.
@@ -46,7 +45,6 @@ class Recipe(_Table):
     options: dict[str, Any] = Field(default_factory=dict)
     plan: dict[str, Any] = Field(default_factory=dict)
     passes: tuple[float, float] | None = None
-    equal_steps: bool = False
     protect: str = ""
     reference: Literal["", "column"] = ""
     once: bool = False
@@ -67,7 +65,8 @@ class Task(_Table):
         data: A name of data.py.
         profiles: What is evaluated; ``NAME@TIME`` for a time.
         seeds: Training seeds.
-        steps: Optimizer steps of one forward and one backward pass; methods that need more passes get fewer.
+        steps: Optimizer steps of one forward and one backward pass; methods that need more passes
+            get fewer, smaller batches more.
         plan: Fields of TrainingPlan that all recipes share.
         chips, examples: Of the evaluation, on the test set.
         train_examples: Training examples used, all if absent.

@@ -80,6 +80,7 @@ def test_cells_are_lines_that_are_not_run_again(tmp_path, monkeypatch):
                 {"name": "given", "plan": {"steps": 0}, "once": True},
                 {"name": "ovf", "method": "nft_ovf"},
                 {"name": "scaled", "method": "rescale", "start": "ovf"},
+                {"name": "halves", "train": "gaussian:sigma=0.1", "plan": {"batch_size": 64}},
             ],
         }
     )
@@ -92,7 +93,10 @@ def test_cells_are_lines_that_are_not_run_again(tmp_path, monkeypatch):
         ("ovf", "0.2", 1),
         ("scaled", "0.1", 0),
         ("scaled", "0.2", 0),
+        ("halves", "0.1", 8),  # half the batch, twice the steps
+        ("halves", "0.2", 8),
     ]
+    assert {row["passes"] for row in rows if row["steps"]} == {4.0}
     for row in rows:
         assert {"task", "method", "profile", "seed", "mean", "std", "min", "p05", "clean", "seconds"} <= set(row)
         assert 0 <= row["min"] <= row["mean"] <= 1
