@@ -27,9 +27,9 @@ LADDER = (
     "noise, clip, frozen norms",
     "distillation, clip, frozen norms",
     "distillation, clip at 1.5, frozen norms",
-    "distillation, clip at 1.5, frozen norms, batches of 32",
     "the same, noise in training x 1.5",
     "clip at 1.5, 5% protected",
+    "distillation, clip at 1.5, frozen norms, batches of 32",
 )
 DUELS = """\
 For each network and noise, the default of `harden fit` (distillation, clip at 1.5, batch norms frozen in the last half,
