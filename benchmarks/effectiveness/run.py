@@ -68,12 +68,10 @@ class Bench:
         self.file = results / f"effectiveness-{name}.jsonl"
         train, test = datasets.open_data(task.data)
         if task.train_examples is not None:
-            rng = streams.numpy_generator(0, "effectiveness", "train")
-            train = train.subset(np.sort(rng.permutation(len(train))[: task.train_examples]))
+            train = train.sample(task.train_examples, streams.numpy_generator(0, "effectiveness", "train"))
         self.train, self.validation = train.split(0.1, streams.numpy_generator(0, "split"))
         if task.examples is not None:
-            rng = streams.numpy_generator(0, "effectiveness", "test")
-            test = test.subset(np.sort(rng.permutation(len(test))[: task.examples]))
+            test = test.sample(task.examples, streams.numpy_generator(0, "effectiveness", "test"))
         self.test = with_answers(test, self.start(Recipe(name="given"), (), 0)) if task.pseudo else test
 
     def run(self) -> None:

@@ -175,9 +175,8 @@ class TrainingPlan:
         """Optimizer steps for so many training examples."""
         if self.steps is not None:
             return self.steps
-        if self.epochs is not None:
-            return max(1, round(self.epochs * examples / self.batch_size))
-        return round(max(FEWEST_EXAMPLES, examples) / self.batch_size)
+        shown = max(FEWEST_EXAMPLES, examples) if self.epochs is None else self.epochs * examples
+        return max(1, round(shown / self.batch_size))
 
     @property
     def digest(self) -> str:
