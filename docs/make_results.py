@@ -30,12 +30,21 @@ LADDER = (
     "the same, noise in training x 1.5",
     "clip at 1.5, 5% protected",
     "distillation, clip at 1.5, frozen norms, batches of 32",
+    "rescale",
+    "rescale, then noise in small steps",
+    "rescale, small steps, noise in training x 1.5",
+    "rescale, small steps, 5% protected",
 )
+SHOWN = "clip, noise-free"  # a task with this row is a column of the ladder
 DUELS = """\
 For each network and noise, the default of `harden fit` (distillation, clip at 1.5, batch norms frozen in the last half,
 batches of 32) and the best other recipe for the same chip, whichever that is, at the same number of passes: mean over
 chips in %, and the difference in points with one standard error, over chips or over training seeds, whichever is
 larger. Most other recipes have batches of 128; what the batch alone does is a row of the next table."""
+SPREAD = (
+    "Mean over chips ± their standard deviation, in brackets the worst chip; "
+    "over several seeds: means of both, worst of all."
+)
 Rows = dict[tuple[str, str], list[dict[str, Any]]]
 
 
@@ -116,7 +125,7 @@ def ladder(tasks: Mapping[str, tuple[Task, Rows]]) -> list[str]:
     """Mean and 90/95 bound of every lever, a column for each network at its hardest finished profile."""
     columns: dict[str, tuple[str, Rows]] = {}
     for name, (task, rows) in tasks.items():
-        if any((lever, p) in rows for p in task.profiles for lever in LADDER[-5:]):
+        if any((SHOWN, p) in rows for p in task.profiles):
             hardest = next(p for p in reversed(task.profiles) if (LADDER[0], p) in rows or ("base", p) in rows)
             columns[name] = hardest, rows
     if not columns:
@@ -149,16 +158,34 @@ def section(name: str, task: Task, rows: Rows) -> list[str]:
         lines += [task.notes, ""]
     if (IMAGES / f"results-{name}.svg").exists():
         lines += [f"![Mean and worst chip of every recipe: {task.title}](images/results-{name}.svg)", ""]
-    lines += ["Mean over chips, in brackets the worst chip; over several seeds: mean of means, worst of all.", ""]
-    lines += [f"| recipe | {' | '.join(task.profiles)} | clean | seconds |", "|---" * (len(task.profiles) + 3) + "|"]
+    lines += [SPREAD, ""]
+    lines += [f"| recipe | {' | '.join(task.profiles)} | clean | passes | seconds |"]
+    lines += ["|---" * (len(task.profiles) + 4) + "|"]
     for recipe in task.recipe:
         found = [rows.get((recipe.name, profile), []) for profile in task.profiles]
         if any(found):
             lines.append(_row(recipe, found))
             published = task.published.get(recipe.name)
             if published:
-                cells = " | ".join(f"{one[0]:.2f} ({one[-1]:.2f})" for one in published)
-                lines.append(f"| *published: {recipe.name}* | {cells} | | |")
+                cells = " | ".join(f"{one[0]:.1f} ± {one[1]:.1f} ({one[2]:.1f})" for one in published)
+                lines.append(f"| *published: {recipe.name}* | {cells} | | | |")
+    return [*lines, "", *yields(task, rows)]
+
+
+def yields(task: Task, rows: Rows) -> list[str]:
+    """The share of chips that reach the task's floor, where it has one."""
+    if task.floor is None:
+        return []
+    kind = "balanced accuracy" if task.balanced else "accuracy"
+    lines = [f"Yield: the share of chips in % whose {kind} is at least {100 * task.floor:g}%.", ""]
+    lines += [f"| recipe | {' | '.join(task.profiles)} |", "|---" * (len(task.profiles) + 1) + "|"]
+    for recipe in task.recipe:
+        cells = []
+        for profile in task.profiles:
+            found = [row["yield"] for row in rows.get((recipe.name, profile), [])]
+            cells.append(f"{100 * statistics.mean(found):.0f}" if found else "")
+        if any(cells):
+            lines.append(f"| {recipe.name} | {' | '.join(cells)} |")
     return [*lines, ""]
 
 
@@ -166,14 +193,15 @@ def _row(recipe: Recipe, found: list[list[dict[str, Any]]]) -> str:
     cells = " | ".join(_cell(rows) for rows in found)
     every = [row for rows in found for row in rows]
     clean = statistics.mean(row["clean"] for row in every)
-    seconds = statistics.mean(row["seconds"] for row in every)
-    return f"| {recipe.name} | {cells} | {100 * clean:.2f} | {seconds:.0f} |"
+    passes, seconds = (statistics.mean(row[key] for row in every) for key in ("passes", "seconds"))
+    return f"| {recipe.name} | {cells} | {100 * clean:.2f} | {passes:.0f} | {seconds:.0f} |"
 
 
 def _cell(rows: list[dict[str, Any]]) -> str:
     if not rows:
         return ""
-    return f"{100 * mean(rows):.2f} ({100 * min(row['min'] for row in rows):.2f})"
+    std = statistics.mean(row["std"] for row in rows)
+    return f"{100 * mean(rows):.1f} ± {100 * std:.1f} ({100 * min(row['min'] for row in rows):.1f})"
 
 
 def _bound(rows: list[dict[str, Any]]) -> str:

@@ -35,6 +35,7 @@ class Recipe(_Table):
         protect: Share of the weights kept digital, such as ``auto:5%``; empty for none.
         reference: What the chips' noise refers to (``column`` is the baseline of a mapping with a scale for each).
         once: Whether one model, trained for the first profile, serves all: what does not depend on the noise.
+        second_try: Whether a gentle training follows one that did not help; else one method, one training.
         report: Whether the recipe is evaluated; a base that others start from need not be.
     """
 
@@ -48,6 +49,7 @@ class Recipe(_Table):
     protect: str = ""
     reference: Literal["", "column"] = ""
     once: bool = False
+    second_try: bool = False
     report: bool = True
 
 
@@ -71,6 +73,7 @@ class Task(_Table):
         chips, examples: Of the evaluation, on the test set.
         train_examples: Training examples used, all if absent.
         balanced: Whether the classes are so unequal that balanced accuracy counts.
+        floor: Accuracy (or balanced accuracy) that a chip must have; its ``yield`` is the share of chips that do.
         pseudo: Whether the given network's own answers count as right: accuracy is agreement with it.
         default: The recipe that is what ``harden fit`` does by default, but for the number of steps.
         recipe: The rows.
@@ -92,6 +95,7 @@ class Task(_Table):
     examples: int | None = None
     train_examples: int | None = None
     balanced: bool = False
+    floor: float | None = None
     pseudo: bool = False
     default: str = ""
     recipe: list[Recipe]
