@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harden.report.blocks import Table
+from harden.report.blocks import Paragraph, Table
 from harden.report.sections import levers
 from harden.report.words import percent, points
 
@@ -99,3 +99,17 @@ def test_levers_that_are_off_share_a_row(fit_document: Callable[..., Document]) 
         "batch norm reestimation",
         "extra teacher, train sigma scale, column scaling, noise ramp",
     ]
+
+
+@pytest.mark.parametrize(("method", "gain", "said"), [("distill", 0.05, 1), ("distill", 0.01, 0), ("noise", 0.05, 0)])
+def test_a_network_that_fine_tuning_alone_improves_is_called_no_good_teacher(
+    fit_document: Callable[..., Document], method: str, gain: float, said: int
+) -> None:
+    document = fit_document()
+    clean = document["before"]["clean"]["accuracy"]
+    document["method"]["name"] = method
+    document["controls"]["none_bare"]["clean"] = clean + gain
+    blocks = levers.build(document).blocks
+    found = [b.text for b in blocks if isinstance(b, Paragraph) and "--method noise" in b.text]
+    assert len(found) == said
+    assert all(percent(clean) in text and percent(clean + gain) in text for text in found)

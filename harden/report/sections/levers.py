@@ -29,6 +29,7 @@ _LEVERS = (
 )
 # In the order in which each adds something to the one before.
 _CONTROLS = {"none_bare": "fine-tuning alone", "none": "levers, no noise"}
+_UNFINISHED = 0.02  # what fine-tuning alone adds, without noise, to a network that its training had not finished
 
 
 def applies(document: Document) -> bool:
@@ -44,7 +45,7 @@ def build(document: Document) -> Section:
     controls = _controls(reading)
     if controls:
         blocks.append(_bars(reading, controls))
-        blocks += _steps(reading)
+        blocks += [*_steps(reading), *_unfinished(reading)]
     blocks += _left_out(reading)
     rows = [row for name, value in reading.part("levers").items() if (row := _lever(name, value))]
     off = [row[0] for row in rows if row[1] == "off"]
@@ -152,6 +153,23 @@ def _steps(reading: Reading) -> list[Block]:
         "The difference to the row above is taken on the same chips."
     )
     return [Table(["with", f"mean {reading.measure}", "adds, points", "95% interval"], rows, "lrrr", caption=caption)]
+
+
+def _unfinished(reading: Reading) -> list[Block]:
+    """Said where fine-tuning alone makes the network better, so that it is no good teacher of itself."""
+    before = reading.conditions[0].of("before") if reading.conditions else None
+    bare = reading.part("controls").get("none_bare")
+    if reading.method != "distill" or before is None or not isinstance(bare, Mapping):
+        return []
+    old, new = before.clean.get(reading.measure), bare.get("clean")
+    if not known(old) or not known(new) or new - old < _UNFINISHED:
+        return []
+    text = (
+        f"Fine-tuning alone raises the {reading.measure} without noise from {percent(old)} to {percent(new)}: the "
+        "network given was not finished on this data, and as a teacher it holds the hardened one back. "
+        "Try `--method noise`, or `-o weight=0.5`."
+    )
+    return [Paragraph(text, tone="note")]
 
 
 def _given(run: Mapping[str, Any]) -> str:
