@@ -30,8 +30,8 @@ from tasks import Recipe, Task, all_tasks, read
 
 import harden
 from harden import methods, streams
-from harden.data.dataset import Dataset
 from harden.evaluation import statistics
+from harden.evaluation.answers import answered
 from harden.evaluation.plan import Condition
 from harden.graph.file import Model
 from harden.noise.profile import Profile
@@ -76,7 +76,7 @@ class Bench:
         self.train, self.validation = train.split(0.1, streams.numpy_generator(0, "split"))
         if task.examples is not None:
             test = test.sample(task.examples, streams.numpy_generator(0, "effectiveness", "test"))
-        self.test = with_answers(test, self.start(Recipe(name="given"), (), 0)) if task.pseudo else test
+        self.test = answered(test, self.start(Recipe(name="given"), (), 0)) if task.pseudo else test
 
     def run(self) -> None:
         """Every cell that is not in the results yet."""
@@ -204,16 +204,6 @@ class Bench:
             "selected": fitted.selected_step,
             "levers": fitted.levers,
         }
-
-
-def with_answers(test: Dataset, model: Model) -> Dataset:
-    """The examples with the network's own answers as labels."""
-    import torch
-
-    net = model.module().eval()
-    with torch.no_grad():
-        answers = [net(*inputs(test, at)).argmax(1).numpy() for at in range(0, len(test), 128)]
-    return Dataset.from_arrays(test.raw(slice(None)), np.concatenate(answers), test.preprocess, source=str(test.source))
 
 
 def passes(recipe: Recipe, kind: str) -> float:

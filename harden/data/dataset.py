@@ -182,6 +182,20 @@ class Dataset:
         """At most so many of the examples, drawn at random, in the order of the whole."""
         return self.subset(np.sort(rng.permutation(self.examples)[:most]))
 
+    def with_labels(self, labels: np.ndarray, classes: int) -> Dataset:
+        """The same examples with these labels, integers [examples] in [0, classes)."""
+        return Dataset(
+            self._values,
+            np.asarray(labels, dtype=np.int64),
+            self.preprocess,
+            images=self.images,
+            source=self.source,
+            sha256=self.sha256,
+            classes=classes,
+            rows=self._rows,
+            others=self.others,
+        )
+
     def _like(self, values: np.ndarray, labels: np.ndarray | None, rows: np.ndarray | None) -> Dataset:
         return Dataset(
             values,

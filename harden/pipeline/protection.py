@@ -30,7 +30,8 @@ def with_protection(prepared: Prepared, folder: Path, notify: Notify) -> tuple[P
         The run with these layers digital, and the record of the choice (None without ``--protect``).
 
     Raises:
-        SettingsError: There are no labelled examples to choose by.
+        SettingsError: There are no examples to choose by.
+        DataError: They have no labels, and the network is no classifier.
     """
     wanted = prepared.settings.protect
     if wanted is None:
@@ -38,8 +39,8 @@ def with_protection(prepared: Prepared, folder: Path, notify: Notify) -> tuple[P
     record = folder / _RECORD
     chosen = read_record(record)
     if chosen is None:
-        if prepared.validation is None or prepared.validation.labels is None:
-            raise SettingsError("--protect needs labelled --data to rank the layers by")
+        if prepared.validation is None:
+            raise SettingsError("--protect needs --data to rank the layers by")
         judged = prepared.validation.sample(_MOST, numpy_generator(prepared.settings.seed, "protect"))
         with stage(notify, "ranking layers"):
             names, found = protect(

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harden.errors import SettingsError
+from harden.evaluation.answers import answered
 from harden.evaluation.chips import bench_of
 from harden.evaluation.plan import Condition
 from harden.evaluation.ranking import rank_layers
@@ -50,7 +51,8 @@ def protect(
     Args:
         model: The model.
         condition: The noise.
-        data: Labelled examples; validation examples, never those that are reported on.
+        data: Validation examples, never those that are reported on. Without labels the network's own answers count as
+            right.
         budget: Largest share of the analog weights that may be kept digital, in (0, 1).
         digital: Globs of weights that are off the crossbars already.
         passes: Noisy backward passes of the ranking.
@@ -63,7 +65,12 @@ def protect(
         Names to add to ``digital``, and a record: ``budget``, ``used`` (share of the weights), ``layers`` (the chosen
         keys), ``share`` (of the loss's variance, that they stand for), ``before`` and ``after`` (mean accuracy of the
         check's chips with and without noise in them) and the ranking.
+
+    Raises:
+        DataError: The data has no labels, and the network is no classifier.
     """
+    if data.labels is None:
+        data = answered(data, model)
     ranking = rank_layers(
         model,
         condition,

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
+from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from onnx import helper, numpy_helper
 
-from harden.errors import SettingsError
+from harden.errors import DataError, SettingsError
 from harden.evaluation.evaluate import evaluate
 from harden.evaluation.plan import Condition
+from harden.graph.file import Model
 from harden.noise.profile import Profile
 from harden.training.protect import _escaped, budget_of, choose, protect
 
@@ -38,6 +43,31 @@ def test_the_budget_is_kept_and_no_more_sensitive_layer_that_fits_is_left_out(la
 def test_a_glob_is_made_to_mean_one_name():
     assert fnmatchcase("a[0].w*", _escaped("a[0].w*"))
     assert not fnmatchcase("a0.wx", _escaped("a[0].w*"))
+
+
+def test_without_labels_the_networks_own_answers_count(model, clouds):
+    condition = Condition(Profile.parse("gaussian:sigma=0.4"), None)
+    data, unlabelled = clouds(128), clouds(128, labelled=False)
+    settings: dict[str, Any] = {"passes": 8, "check": 1, "check_chips": 4, "threads": 1}
+    with torch.no_grad():
+        own = model.module().eval()(torch.from_numpy(data.inputs(slice(None)))).argmax(1).numpy()
+    found = protect(model, condition, unlabelled, 0.5, **settings)
+    labelled = protect(model, condition, data.with_labels(own, 3), 0.5, **settings)
+    assert found == labelled
+    assert found[0]
+
+
+def test_without_labels_a_network_that_scores_no_classes_is_refused(make_model, clouds):
+    model = make_model()
+    model.proto.graph.node[-1].output[0] = "scores"
+    model.proto.graph.node.append(helper.make_node("Unsqueeze", ["scores", "axes"], ["y"], name="unsqueeze"))
+    model.proto.graph.initializer.append(numpy_helper.from_array(np.array([1]), "axes"))
+    model.proto.graph.output[0].type.tensor_type.shape.dim.add().dim_value = 3
+    model.proto.graph.output[0].type.tensor_type.shape.dim[1].dim_value = 1
+    model = Model.from_proto(model.proto)
+    condition = Condition(Profile.parse("gaussian:sigma=0.4"), None)
+    with pytest.raises(DataError, match="no score for each class"):
+        protect(model, condition, clouds(16, labelled=False), 0.5)
 
 
 def test_the_layer_that_hurts_is_found(model, clouds):
