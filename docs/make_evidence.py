@@ -5,6 +5,7 @@ Nothing is written by hand here: a cell that was measured is listed, one that wa
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from functools import cache
@@ -12,6 +13,7 @@ from typing import Any
 
 import make_results
 from make_results import Recipe, Task, all_tasks, mean, read, rows_of
+from tasks import BATCH
 
 Rows = Mapping[str, list[dict[str, Any]]]
 GIVEN = ("as given", "base")
@@ -19,6 +21,7 @@ CONTROL = "noise-free fine-tuning"
 # By page of a lever, the settings of a recipe that are its own.
 LEVERS: dict[str, tuple[str, ...]] = {
     "clip": ("clip", "clip_anneal"),
+    "small-batches": ("batch_size", "lr"),
     "rescale-first": ("rescale_first", "start"),
     "column-scaling": ("column_scaling",),
     "frozen-batch-norms": ("freeze_batch_norms",),
@@ -34,7 +37,7 @@ LEVERS: dict[str, tuple[str, ...]] = {
     "clamped-activations": ("clamp_activations",),
 }
 NOTE = (
-    "Mean over chips and, in brackets, the worst chip, in %; `n` training seeds are averaged where there are several."
+    "Mean over chips and, in brackets, the worst chip, in %; of `n` training seeds, where there are several, the means."
 )
 
 
@@ -63,6 +66,7 @@ def of_lever(name: str) -> list[str]:
                 differing = [key for key in sorted({*a, *b}) if a.get(key) != b.get(key)]
                 if differing and all(key in keys for key in differing):
                     body.append(_pair(_place(task_name, task, profile), differing, (one, a), (other, b), rows))
+    body = [row for row in body if row]
     return _table(["network and noise", "method", "with", "without or other", "difference, points"], body)
 
 
@@ -102,7 +106,7 @@ def _plan_defaults() -> dict[str, Any]:
 def _settings(task: Task, recipe: Recipe) -> dict[str, Any]:
     """Everything that tells recipes of a task apart, defaults filled in."""
     own = {key: getattr(recipe, key) for key in ("method", "start", "train", "options", "protect", "reference")}
-    return {**_plan_defaults(), **task.plan, **recipe.plan, **own}
+    return {**_plan_defaults(), "batch_size": BATCH, **task.plan, **recipe.plan, **own}
 
 
 def _untouched(recipe: Recipe) -> bool:
@@ -120,12 +124,16 @@ def _pair(
     other: tuple[Recipe, dict[str, Any]],
     rows: Rows,
 ) -> list[str]:
-    """The recipe with more of the lever first."""
+    """The recipe with more of the lever first, over the training seeds that both have; nothing if they share none."""
     pair = sorted((one, other), key=lambda p: [_strength(key, p[1].get(key)) for key in differing], reverse=True)
-    means = [mean(rows[recipe.name]) for recipe, _ in pair]
+    seeds = set.intersection(*({row["seed"] for row in rows[recipe.name]} for recipe, _ in pair))
+    found = [[row for row in rows[recipe.name] if row["seed"] in seeds] for recipe, _ in pair]
+    if not seeds:
+        return []
+    means = [mean(one) for one in found]
     cells = [
-        f"{', '.join(f'{key} {_shown(values.get(key))}' for key in differing)}: {_cell(rows[recipe.name])}"
-        for recipe, values in pair
+        f"{', '.join(f'{key} {_shown(values.get(key))}' for key in differing)}: {_cell(one)}"
+        for (_, values), one in zip(pair, found, strict=True)
     ]
     return [place, pair[0][0].method, *cells, f"{100 * (means[0] - means[1]):+.1f}"]
 
@@ -148,7 +156,8 @@ def _place(name: str, task: Task, profile: str) -> str:
 
 def _cell(rows: list[dict[str, Any]]) -> str:
     seeds = f", n = {len(rows)}" if len(rows) > 1 else ""
-    return f"{100 * mean(rows):.1f} ({100 * min(row['min'] for row in rows):.1f}{seeds})"
+    worst = statistics.mean(row["min"] for row in rows)
+    return f"{100 * mean(rows):.1f} ({100 * worst:.1f}{seeds})"
 
 
 def _table(head: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:

@@ -3,8 +3,8 @@
     python benchmarks/effectiveness/run.py TASK [TASK ...]     # by the names of tasks/*.toml; resumable
     python benchmarks/effectiveness/run.py --quick             # the quick subset, its first seed: under 15 minutes
 
-A cell is a recipe, a profile and a seed: one ``harden.fit`` and one ``harden.evaluate``. Weights are chosen on a split
-of the training data; the test set is touched once, at the end. A finished cell is a line of
+A cell is a recipe, a profile and a seed: one ``harden.fit`` (or what a transform does) and one ``harden.evaluate``.
+Weights are chosen on a split of the training data, never on the test set. A finished cell is a line of
 ``benchmarks/results/effectiveness-TASK.jsonl`` and is not run again; trained models are kept in ``--cache``.
 Recipes that need more passes a step, or a larger batch, get fewer steps, so that all cost the same ((F + 2 B) / 3 plain
 steps, in proportion to the batch).
@@ -13,6 +13,7 @@ steps, in proportion to the batch).
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import sys
 import time
@@ -26,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import data as datasets
 import networks
-from tasks import Recipe, Task, all_tasks, read
+from tasks import BATCH, Recipe, Task, all_tasks, read
 
 import harden
 from harden import methods, streams
@@ -43,7 +44,6 @@ from harden.training.protect import budget_of, protect
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
 CHIP_SEED = 0
-BATCH = 128  # of a plain step, where the task names none
 QUICK = ("quick",)
 
 
@@ -80,7 +80,13 @@ class Bench:
 
     def run(self) -> None:
         """Every cell that is not in the results yet."""
-        done = {(row["method"], row["profile"], row["seed"]) for row in read_lines(self.file)}
+        rows = list(read_lines(self.file))
+        digests = {recipe.name: self.digest(recipe) for recipe in self.task.recipe}
+        for row in rows:
+            now = digests.get(row["method"])
+            if now and row.get("recipe", now) != now:
+                raise SystemExit(f"{self.file}: '{row['method']}' has changed since its rows were made; delete them")
+        done = {(row["method"], row["profile"], row["seed"]) for row in rows}
         for seed in self.task.seeds:
             for recipe in self.task.recipe:
                 for trained_for, profiles in self.models(recipe):
@@ -119,33 +125,59 @@ class Bench:
             values = np.array([chip[key] for chip in chips if chip["condition"] == number])
             row = {"task": self.name, "method": recipe.name, "profile": text, "seed": seed}
             row |= figures(values, self.task.floor)
-            row |= {"clean": round(evaluation.document["clean"]["accuracy"], 5)}
+            row |= {"clean": round(evaluation.document["clean"][key], 5)}
             row |= {"seconds": round(record["seconds"], 1), "steps": record["steps"], "passes": record["passes"]}
+            row |= {"selected": record["selected"]} if "selected" in record else {}
             row |= {"chips": self.task.chips, "examples": len(self.test), "trained_for": list(trained_for)}
+            row["recipe"] = self.digest(recipe)
             append_line(self.file, row)
             print(json.dumps(row), flush=True)
 
     def model(self, recipe: Recipe, trained_for: tuple[str, ...], seed: int) -> tuple[Model, dict[str, Any]]:
         """The recipe's model, from the cache or trained now."""
-        slug = "".join(c if c.isalnum() or c in ".-" else "_" for c in f"{recipe.name}-{'+'.join(trained_for)}-{seed}")
-        file, kept = self.cache / f"{slug}.onnx", self.cache / f"{slug}.json"
+        file = self.cached(f"{recipe.name}-{'+'.join(trained_for)}-{seed}.onnx")
+        kept = file.with_suffix(".json")
         if file.exists() and kept.exists():
-            return Model.load(file), json.loads(kept.read_text())
+            record = json.loads(kept.read_text())
+            if record.get("recipe", self.digest(recipe)) != self.digest(recipe):
+                raise SystemExit(f"{kept}: '{recipe.name}' has changed since; delete it")
+            return Model.load(file), record
         start = self.start(recipe, trained_for, seed)
         print(f"# {self.name}: {recipe.name} for {', '.join(trained_for)}, seed {seed}", file=sys.stderr, flush=True)
-        began = time.process_time()
         conditions = [condition(text, "") for text in trained_for]
-        digital, protected = (), None
-        if recipe.protect:
-            budget = budget_of(recipe.protect)
-            judged = self.validation.subset(slice(0, 500))  # its check runs 120 chips on all of them
-            digital, protected = protect(start, conditions[0], judged, budget, seed=seed, threads=self.threads)
-        model, told = self.harden(start, recipe, conditions, digital, seed)
-        record = {"seconds": time.process_time() - began, "digital": list(digital), "protected": protected, **told}
-        self.cache.mkdir(parents=True, exist_ok=True)
+        ranked = self.ranked(start, recipe, trained_for[0], seed) if recipe.protect else {"digital": (), "seconds": 0.0}
+        began = time.process_time()
+        model, told = self.harden(start, recipe, conditions, tuple(ranked["digital"]), seed)
+        record = {**ranked, "seconds": ranked["seconds"] + time.process_time() - began, **told}
+        record["recipe"] = self.digest(recipe)
+        file.parent.mkdir(parents=True, exist_ok=True)
         model.save(file)
         write_atomic(kept, json.dumps(record, default=str) + "\n")
         return model, record
+
+    def ranked(self, start: Model, recipe: Recipe, profile: str, seed: int) -> dict[str, Any]:
+        """Which layers stay digital, and the seconds that it took to find out: once for all recipes with that start."""
+        file = self.cached(f"protect-{recipe.start}-{recipe.protect}-{profile}-{seed}.json")
+        if not file.exists():
+            began = time.process_time()
+            judged = self.validation.subset(slice(0, 500))  # its check runs 120 chips on all of them
+            budget = budget_of(recipe.protect)
+            digital, found = protect(start, condition(profile, ""), judged, budget, seed=seed, threads=self.threads)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            record = {"digital": digital, "seconds": time.process_time() - began, "protected": found}
+            write_atomic(file, json.dumps(record, default=str) + "\n")
+        return json.loads(file.read_text())
+
+    def cached(self, name: str) -> Path:
+        """A file of the cache."""
+        stem, dot, end = name.rpartition(".")
+        return self.cache / f"{''.join(c if c.isalnum() or c in '.-' else '_' for c in stem)}{dot}{end}"
+
+    def digest(self, recipe: Recipe) -> str:
+        """Of everything declared that decides a recipe's numbers but for the profile and the seed."""
+        shared = self.task.model_dump(include={"network", "data", "train_examples", "steps", "plan", "pseudo"})
+        own = recipe.model_dump(exclude={"name", "report"}, exclude_defaults=True)
+        return hashlib.sha256(json.dumps([shared, own], sort_keys=True).encode()).hexdigest()[:12]
 
     def start(self, recipe: Recipe, trained_for: tuple[str, ...], seed: int) -> Model:
         """What the recipe starts from."""
@@ -197,7 +229,8 @@ class Bench:
             second_try=recipe.second_try,
             **plan,
         )
-        taken = len(fitted.history)
+        second = fitted.levers.get("second_try")
+        taken = len(fitted.history) if second is None else steps + second["steps"]
         return fitted.model, {
             "steps": taken,
             "passes": round(taken * cost, 1),

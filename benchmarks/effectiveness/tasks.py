@@ -14,6 +14,7 @@ else:
     import tomli as tomllib
 
 TASKS = Path(__file__).parent / "tasks"
+BATCH = 128  # examples of a plain step, where the task names none
 
 
 class _Table(BaseModel):

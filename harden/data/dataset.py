@@ -184,19 +184,11 @@ class Dataset:
 
     def with_labels(self, labels: np.ndarray, classes: int) -> Dataset:
         """The same examples with these labels, integers [examples] in [0, classes)."""
-        return Dataset(
-            self._values,
-            np.asarray(labels, dtype=np.int64),
-            self.preprocess,
-            images=self.images,
-            source=self.source,
-            sha256=self.sha256,
-            classes=classes,
-            rows=self._rows,
-            others=self.others,
-        )
+        return self._like(self._values, np.asarray(labels, dtype=np.int64), self._rows, classes)
 
-    def _like(self, values: np.ndarray, labels: np.ndarray | None, rows: np.ndarray | None) -> Dataset:
+    def _like(
+        self, values: np.ndarray, labels: np.ndarray | None, rows: np.ndarray | None, classes: int | None = None
+    ) -> Dataset:
         return Dataset(
             values,
             labels,
@@ -204,8 +196,8 @@ class Dataset:
             images=self.images,
             source=self.source,
             sha256=self.sha256,
-            class_names=self.class_names,
-            classes=self.classes,
+            class_names=self.class_names if classes is None else None,
+            classes=self.classes if classes is None else classes,
             rows=rows,
             others=self.others,
         )

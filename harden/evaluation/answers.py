@@ -20,7 +20,7 @@ def answered(data: Dataset, model: Model) -> Dataset:
 
     Args:
         data: The examples; labels that they have are replaced.
-        model: A classifier; its first output is [B, C], C > 1.
+        model: A classifier; its first output is [B, C], C > 1, or [B, C, 1, ...].
 
     Returns:
         The same examples with labels in [0, C).

@@ -195,7 +195,7 @@ class Trained:
         model: The model with the selected weights.
         weights: Those weights by tensor name, batch-norm statistics included.
         history: One record a step: ``step``, ``loss``, ``lr`` and the method's named parts.
-        validation: One record a selection: ``step``, and ``accuracy`` (or ``fidelity`` without labels).
+        validation: One record a selection: ``step``, and ``accuracy`` (or ``concordance`` without labels).
         selected_step: The step whose weights were chosen; 0 is the network as given.
         levers: What each lever did, by name.
         seconds: Time spent.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,10 @@ from harden.errors import DataError
 from harden.methods.base import Outputs, each, listed
 from harden.streams import numpy_generator
 from harden.training.batches import as_labels, as_tensors
+from harden.training.concordance import Concordance
 from harden.training.plan import TrainingPlan
 from harden.training.surround import Surround
-from harden.training.tasks import first, relative_error
+from harden.training.tasks import first
 
 _BATCH = 250
 
@@ -27,7 +28,7 @@ class Selector:
 
     With labels the score is the accuracy, or with ``plan.select`` the balanced accuracy: the mean recall of the classes
     among the examples, to which rare classes then contribute as many as common ones, as far as they go. Without labels
-    it is the fidelity: 1 minus the relative squared error against the clean network's outputs, at most 1.
+    it is the concordance with the clean network's outputs (:class:`Concordance`), mean over outputs, at most 1.
 
     Args:
         net: The network to judge, with whatever weights it has when asked.
@@ -57,7 +58,7 @@ class Selector:
         chosen = np.sort(order[: plan.selection_examples or _examples(data.input_shape)])
         parts = [chosen[i : i + _BATCH] for i in range(0, len(chosen), _BATCH)]
         self._inputs = [as_tensors(data.feed(part), plan.device) for part in parts]
-        self._score: Callable[[Outputs, int], float]
+        self._score: Callable[[Outputs, int], float] | None = None
         if reference is None:
             self._labels = [as_labels(data.labels[part], plan.device) for part in parts]
             self._score = self._balanced_accuracy if balanced else self._accuracy
@@ -67,13 +68,12 @@ class Selector:
         else:
             with torch.no_grad():
                 self._reference = [reference(*inputs) for inputs in self._inputs]
-            self._score = self._fidelity
 
     @property
     def measure(self) -> str:
-        """Name of the score: ``"accuracy"``, ``"balanced_accuracy"`` or ``"fidelity"``."""
-        if self._score == self._fidelity:
-            return "fidelity"
+        """Name of the score: ``"accuracy"``, ``"balanced_accuracy"`` or ``"concordance"``."""
+        if self._score is None:
+            return "concordance"
         return "accuracy" if self._score == self._accuracy else "balanced_accuracy"
 
     def divide(self) -> bool:
@@ -82,7 +82,7 @@ class Selector:
             return False
         halves = [(inputs, half) for inputs in self._inputs for half in _halves(len(inputs[0]))]
         counts = [len(_halves(len(inputs[0]))) for inputs in self._inputs]
-        if self.measure != "fidelity":
+        if self._score is not None:
             labels = [one for one, count in zip(self._labels, counts, strict=True) for _ in range(count)]
             self._labels = [one[half] for one, (_, half) in zip(labels, halves, strict=True)]
         else:
@@ -120,14 +120,27 @@ class Selector:
         """The score with these weights."""
         training = self._net.training
         self._net.eval()
-        total = 0.0
         try:
             with torch.no_grad():
-                for i, inputs in enumerate(self._inputs):
-                    total += self._score(self._net(*inputs, weights=weights), i) * len(inputs[0])
+                outputs = (self._net(*inputs, weights=weights) for inputs in self._inputs)
+                return self._concordance(outputs) if self._score is None else self._mean(self._score, outputs)
         finally:
             self._net.train(training)
-        return total / sum(len(inputs[0]) for inputs in self._inputs)
+
+    def _mean(self, score: Callable[[Outputs, int], float], outputs: Iterable[Outputs]) -> float:
+        counts = [len(inputs[0]) for inputs in self._inputs]
+        return sum(score(one, i) * counts[i] for i, one in enumerate(outputs)) / sum(counts)
+
+    def _concordance(self, outputs: Iterable[Outputs]) -> float:
+        found: dict[int, Concordance] = {}
+        for inputs, right, said in zip(self._inputs, self._reference, outputs, strict=True):
+            for place, (a, b) in enumerate(zip(listed(right), listed(said), strict=True)):
+                if not a.is_floating_point():
+                    continue
+                by_example = a.dim() > 0 and len(a) == len(inputs[0])  # else each number stands for itself
+                pair = (a, b) if by_example else (a.reshape(-1, 1), b.reshape(-1, 1))
+                found.setdefault(place, Concordance()).add(*pair)
+        return sum(one.value() for one in found.values()) / len(found)
 
     def _accuracy(self, outputs: Outputs, part: int) -> float:
         return float((first(outputs).argmax(-1) == self._labels[part]).double().mean())
@@ -136,11 +149,6 @@ class Selector:
         labels = self._labels[part]
         right = (first(outputs).argmax(-1) == labels).to(self._shares)
         return float((right * self._shares[labels.to(self._shares.device)]).mean())
-
-    def _fidelity(self, outputs: Outputs, part: int) -> float:
-        pairs = zip(listed(self._reference[part]), listed(outputs), strict=True)
-        errors = [float(relative_error(a, b)) for a, b in pairs if a.is_floating_point()]
-        return 1 - sum(errors) / len(errors)
 
 
 def _examples(shape: tuple[int, ...]) -> int:

@@ -47,7 +47,7 @@ def test_figures_are_those_of_the_results(site: ModuleType, tmp_path: Path, monk
         "as given": [0.2, 0.3],
         "noise-free fine-tuning": [0.3],
         "noise": [0.5],
-        "noise + clip": [0.75],
+        "noise, clip at 2": [0.75],
         "distillation, clip at 1.5, frozen norms, batches of 32": [0.9],
     }
     lines = [
@@ -59,7 +59,7 @@ def test_figures_are_those_of_the_results(site: ModuleType, tmp_path: Path, monk
     monkeypatch.setattr(results, "RESULTS", tmp_path)
     evidence._tasks.cache_clear()
     try:
-        (row,) = [line for line in evidence.of_method("noise") if "| noise + clip |" in line]
+        (row,) = [line for line in evidence.of_method("noise") if "| noise, clip at 2 |" in line]
         # It, the network as given (two seeds), the control, the default.
         assert row.endswith("| 75.0 (65.0) | 25.0 (10.0, n = 2) | 30.0 (20.0) | 90.0 (80.0) |")
         pairs = [line for line in evidence.of_lever("clip") if "| noise |" in line]

@@ -110,6 +110,6 @@ def test_a_network_that_fine_tuning_alone_improves_is_called_no_good_teacher(
     document["method"]["name"] = method
     document["controls"]["none_bare"]["clean"] = clean + gain
     blocks = levers.build(document).blocks
-    found = [b.text for b in blocks if isinstance(b, Paragraph) and "--method noise" in b.text]
+    found = [b.text for b in blocks if isinstance(b, Paragraph) and "--method auto" in b.text]
     assert len(found) == said
     assert all(percent(clean) in text and percent(clean + gain) in text for text in found)

@@ -162,11 +162,11 @@ def test_unlabelled_data_are_refused_with_the_way_out(model, clouds, plan):
         train(model, clouds(labelled=False), clouds(99, seed=1), plan())
 
 
-def test_matching_needs_no_labels_and_raises_fidelity(model, clouds, plan):
+def test_matching_needs_no_labels_and_raises_concordance(model, clouds, plan):
     trained = train(
         model, clouds(labelled=False), clouds(200, seed=1, labelled=False), plan(objective="match", lr=0.02)
     )
-    assert trained.validation[-1]["fidelity"] > trained.validation[0]["fidelity"]
+    assert trained.validation[-1]["concordance"] > trained.validation[0]["concordance"]
 
 
 def test_every_wrong_value_of_a_plan_is_named_at_once(plan):

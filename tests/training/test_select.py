@@ -59,3 +59,47 @@ def test_rare_classes_are_among_few_examples() -> None:
 
 def test_classes_take_turns() -> None:
     assert sorted(class_by_class(np.arange(100), LABELS).tolist()) == list(range(100))
+
+
+class _Says(torch.nn.Module):
+    """Says what the function makes of the input."""
+
+    def __init__(self, function: Any) -> None:
+        super().__init__()
+        self.function = function
+
+    def analog_weights(self, digital: Any) -> dict[str, torch.Tensor]:
+        return {}
+
+    def forward(self, x: torch.Tensor, weights: Any = None) -> torch.Tensor:
+        return self.function(x)
+
+
+def _matching(said: Any, right: Any = None) -> Selector:
+    values = np.random.RandomState(0).normal(0, 1, (300, 3)).astype(np.float32)
+    data = Dataset.from_arrays(values, None, Preprocess((0,), (1,)))
+    plan = TrainingPlan(profiles=((Profile.parse("gaussian:sigma=0.1"), None),), objective="match")
+    return Selector(_Says(said), data, plan, reference=_Says(right or (lambda x: x)))
+
+
+def test_without_labels_a_network_that_always_says_the_same_is_no_match() -> None:
+    loud, silent = _matching(lambda x: x + 3 * x.flip(0)), _matching(torch.zeros_like)
+    assert loud.measure == "concordance"
+    assert silent.score() == pytest.approx(0, abs=0.01)
+    assert loud.score() > 0.1  # although its squared error is nine times that of silence
+    assert _matching(lambda x: x).score() == pytest.approx(1)
+
+
+def test_without_labels_halves_make_no_difference() -> None:
+    selector = _matching(lambda x: x + x.flip(1))
+    expected = selector.score()
+    while selector.divide():
+        assert selector.score() == pytest.approx(expected)
+
+
+def test_without_labels_an_output_that_is_not_laid_out_by_examples_counts_by_its_numbers() -> None:
+    def turned(x: torch.Tensor) -> torch.Tensor:
+        return x.T
+
+    assert _matching(turned, turned).score() == pytest.approx(1)
+    assert _matching(lambda x: turned(0 * x), turned).score() == pytest.approx(0, abs=0.01)

@@ -73,7 +73,7 @@ def test_matching_hardens_and_fidelity_is_evaluated(clips):
     model = recurrent()
     plan = TrainingPlan(profiles=((PROFILE, None),), objective="match", steps=12, batch_size=8, selection_chips=2)
     trained = train(model, clips, clips, plan)
-    assert trained.validation[-1]["fidelity"] > 0
+    assert trained.validation[-1]["concordance"] > 0
     document = evaluate(trained.model, (Condition(PROFILE, None),), clips, chips=3, threads=1).document
     assert document["profiles"][0]["accuracy"] is None
     assert document["profiles"][0]["fidelity"]["cosine"]["mean"] > 0.8

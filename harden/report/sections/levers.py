@@ -166,8 +166,8 @@ def _unfinished(reading: Reading) -> list[Block]:
         return []
     text = (
         f"Fine-tuning alone raises the {reading.measure} without noise from {percent(old)} to {percent(new)}: the "
-        "network given was not finished on this data, and as a teacher it holds the hardened one back. "
-        "Try `--method noise`, or `-o weight=0.5`."
+        "network given was not finished on this data, and as a teacher it may hold the hardened one back. "
+        "`--method auto` decides between teacher and labels on validation examples."
     )
     return [Paragraph(text, tone="note")]
 
