@@ -104,9 +104,10 @@ def duels(tasks: Mapping[str, tuple[Task, Rows]]) -> list[str]:
             ours = rows.get((task.default, profile))
             chip = {r.name for r in task.recipe if not r.protect and not r.reference}  # the rest asks for another chip
             others = {r: f for (r, p), f in rows.items() if p == profile and r != task.default and r in chip}
-            if not ours or not others:
+            seeds = {row["seed"] for row in ours or ()}
+            found = {r: duel(ours, f) for r, f in others.items() if ours and any(row["seed"] in seeds for row in f)}
+            if not found:
                 continue
-            found = {recipe: duel(ours, other) for recipe, other in others.items()}
             best = min(found, key=lambda recipe: found[recipe].ahead)
             one = found[best]
             cells = [str(one.seeds), f"{100 * one.ours:.1f}", best, f"{100 * (one.ours - one.ahead):.1f}"]

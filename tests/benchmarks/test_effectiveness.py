@@ -102,3 +102,39 @@ def test_cells_are_lines_that_are_not_run_again(tmp_path, monkeypatch):
         assert 0 <= row["min"] <= row["mean"] <= 1
     monkeypatch.setattr(run.harden, "evaluate", lambda *a, **k: pytest.fail("a finished cell ran again"))
     run.Bench("toy", task, tmp_path / "cache", tmp_path, threads=1).run()
+    changed = task.model_copy(update={"steps": 8})
+    with pytest.raises(SystemExit, match="'given' has changed"):
+        run.Bench("toy", changed, tmp_path / "cache", tmp_path, threads=1).run()
+
+
+def test_layers_are_ranked_once_and_the_yield_is_counted(tmp_path, monkeypatch):
+    import run
+    from tasks import Task
+
+    plan = {"batch_size": 32, "selections": 1, "selection_examples": 64, "selection_chips": 1}
+    task = Task.model_validate(
+        {
+            "title": "toy",
+            "network": "embedded",
+            "data": "digits",
+            "profiles": ["gaussian:sigma=0.1"],
+            "steps": 1,
+            "chips": 4,
+            "examples": 64,
+            "floor": 0.5,
+            "plan": plan,
+            "recipe": [{"name": name, "method": "noise", "protect": "auto:20%"} for name in ("one", "two")],
+        }
+    )
+    asked = []
+
+    def ranked(*args, **kwargs):
+        asked.append(args)
+        return ("fc.weight",), {"layers": ["fc.weight"]}
+
+    monkeypatch.setattr(run, "protect", ranked)
+    run.Bench("toy", task, tmp_path / "cache", tmp_path, threads=1).run()
+    assert len(asked) == 1
+    rows = [json.loads(line) for line in (tmp_path / "effectiveness-toy.jsonl").read_text().splitlines()]
+    assert [row["yield"] * 4 % 1 for row in rows] == [0, 0]
+    assert all((row["yield"] == 1) == (row["min"] >= 0.5) for row in rows)

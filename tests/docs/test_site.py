@@ -7,6 +7,7 @@ import json
 import re
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -61,7 +62,7 @@ def test_figures_are_those_of_the_results(site: ModuleType, tmp_path: Path, monk
     try:
         (row,) = [line for line in evidence.of_method("noise") if "| noise, clip at 2 |" in line]
         # It, the network as given (two seeds), the control, the default.
-        assert row.endswith("| 75.0 (65.0) | 25.0 (10.0, n = 2) | 30.0 (20.0) | 90.0 (80.0) |")
+        assert row.endswith("| 75.0 (65.0) | 25.0 (15.0, n = 2) | 30.0 (20.0) | 90.0 (80.0) |")
         pairs = [line for line in evidence.of_lever("clip") if "| noise |" in line]
         assert [line.split(" | ", 2)[2] for line in pairs] == [
             "clip 2.0: 75.0 (65.0) | clip off: 50.0 (40.0) | +25.0 |"
@@ -71,6 +72,20 @@ def test_figures_are_those_of_the_results(site: ModuleType, tmp_path: Path, monk
         assert "Not measured" in evidence.of_device("pcm")[0]
     finally:
         evidence._tasks.cache_clear()
+
+
+def test_duels_are_fought_seed_by_seed(site: ModuleType) -> None:
+    results = site.make_evidence.make_results
+
+    def rows(**means: float) -> list[dict[str, Any]]:
+        return [{"seed": int(k[1:]), "mean": m, "std": 0.03, "chips": 9} for k, m in means.items()]
+
+    # Differences of the common seeds: 0.10 and 0.02; their deviation over the root of two is 0.04.
+    several = results.duel(rows(s0=0.8, s1=0.6, s2=0.1), rows(s0=0.7, s1=0.58, s7=0.9))
+    assert several == (2, pytest.approx(0.7), pytest.approx(0.06), pytest.approx(0.04))
+    # One seed says nothing of other seeds: two times 0.03 / 3, over chips.
+    one = results.duel(rows(s0=0.8), rows(s0=0.7, s1=0.1))
+    assert one == (1, pytest.approx(0.8), pytest.approx(0.1), pytest.approx(0.01 * 2**0.5))
 
 
 def test_every_lever_of_the_advice_is_looked_for(site: ModuleType) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import numpy as np
 import pytest
 
 from harden.data.embedded import FILES, content
@@ -57,6 +58,17 @@ def test_a_protected_layer_left_out_is_on_the_crossbar_again(folder: Path) -> No
     assert set(without) == {"clip", "freeze_batch_norms", "batch_norm_reestimation", "protect"}
     bare = fit(settings(folder, "unprotected"))
     assert without["protect"]["accuracies"] == bare["after"]["profiles"][0]["accuracies"]
+
+
+def test_without_labels_layers_are_protected_by_the_networks_own_answers(folder: Path) -> None:
+    inputs = np.load(folder / "train.npz")["x"]
+    np.savez(folder / "inputs.npz", x=inputs)
+    one = settings(folder, "unlabelled", objective="match", protect="auto:20%")
+    document = fit(one.model_copy(update={"data": str(folder / "inputs.npz")}))
+    record = document["levers"]["protect"]
+    assert record["layers"]
+    assert 0 < record["used"] <= 0.2
+    assert document["training"]["validation"][-1]["concordance"] <= 1
 
 
 @pytest.mark.slow
