@@ -69,6 +69,7 @@ class Bench:
 
     def __init__(self, name: str, task: Task, cache: Path, results: Path, threads: int) -> None:
         self.name, self.task, self.cache, self.threads = name, task, cache, threads
+        results.mkdir(parents=True, exist_ok=True)
         self.file = results / f"effectiveness-{name}.jsonl"
         train, test = datasets.open_data(task.data)
         if task.train_examples is not None:

@@ -157,17 +157,25 @@ class GraphModule(nn.Module):
         result = results[0] if len(results) == 1 else results
         return (result, {name: frame.values[v] for name, v in zip(taps, tapped, strict=True)}) if taps else result
 
-    def observe(self, observer: Observer, *inputs: torch.Tensor) -> list[Step]:
+    def observe(
+        self, observer: Observer, *inputs: torch.Tensor, weights: Mapping[str, torch.Tensor] | None = None
+    ) -> list[Step]:
         """Run the graph, calling ``observer(node, arguments, outputs)`` for each node that is not folded away.
+
+        Args:
+            observer: What is called.
+            inputs: As :meth:`forward` takes them.
+            weights: Tensors to compute with in place of the module's own, as :meth:`forward` takes them.
 
         Returns:
             The steps of the run.
         """
         if self.fixed is not None and not self.fixed.fits(inputs):
             twin = self._twin(self.fixed)
-            return twin.observe(observer, *inputs) if twin else self.observe(observer, *self.fixed.piece(inputs))
+            one, given = (twin, inputs) if twin else (self, self.fixed.piece(inputs))
+            return one.observe(observer, *given, weights=weights)
         with torch.no_grad():
-            return self._trace(self._frame(inputs, NO_OVERRIDES, False), set(), observer).steps
+            return self._trace(self._frame(inputs, weights or NO_OVERRIDES, False), set(), observer).steps
 
     def analog_weights(self, digital: Sequence[str] = ()) -> dict[str, AnalogWeight]:
         """The weights on crossbars by key; their tensors carry gradients to the parameters.

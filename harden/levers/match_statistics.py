@@ -39,7 +39,7 @@ def match_statistics(
     on the way, so that later layers are measured on inputs that are right; the corrections are averaged over batches.
 
     Args:
-        net: The disturbed network; its parameters are changed and put back.
+        net: The disturbed network.
         clean: The network whose statistics are right.
         batches: Unlabelled inputs.
         draw: Noisy weights for the i-th batch by key.
@@ -55,9 +55,8 @@ def match_statistics(
     with torch.no_grad():
         for i, inputs in enumerate(batches):
             targets = _pass(clean, inputs, places, {})
-            noisy = {key: w for key, w in draw(i).items() if key in parameters}
             right.add(targets)
-            seen.add(_pass(net, inputs, places, noisy, targets))
+            seen.add(_pass(net, inputs, places, draw(i), targets))
         changed = {}
         for label, place in places.items():
             (mean, std), (right_mean, right_std) = seen.of(label), right.of(label)
@@ -124,8 +123,6 @@ def _pass(
     targets: Mapping[str, tuple[Tensor, Tensor]] | None = None,
 ) -> dict[str, tuple[Tensor, Tensor]]:
     """Mean and deviation of every place's output channels; with targets, corrected on the way."""
-    parameters = dict(net.named_parameters())
-    saved = {name: parameters[name].detach().clone() for name in weights}
     found: dict[str, tuple[Tensor, Tensor]] = {}
 
     def see(node: Any, arguments: list[Any], outputs: tuple[Any, ...]) -> None:
@@ -141,9 +138,5 @@ def _pass(
             # The tensor itself is what the next nodes read.
             outputs[0].mul_(gain.reshape(shape)).add_(shift.reshape(shape))
 
-    for name, value in weights.items():
-        parameters[name].copy_(value)
-    net.observe(see, *inputs)
-    for name, value in saved.items():
-        parameters[name].copy_(value)
+    net.observe(see, *inputs, weights=weights)
     return found

@@ -103,7 +103,7 @@ def fit(
         device: What is trained on: ``cpu``, ``cuda``, or ``auto``.
         engine: Where training runs: ``local``, ``ray`` or ``ray://HOST:PORT``; see docs/scaling.md.
         workers: How many workers of the Ray cluster train together; None is one a machine (or a GPU).
-        second_try: Whether a training of which no step helped is followed by a gentle one; see docs/levers.md.
+        second_try: Whether a training that hardly helped is followed by a gentle one; see docs/levers.md.
         **plan: Further fields of ``harden.training.plan.TrainingPlan``, such as ``clip`` or ``lr``.
 
     Returns:

@@ -28,7 +28,7 @@ class FitSettings(Settings):
     optimizer: Literal["sgd", "adamw"] = Field("sgd", description="sgd (Nesterov momentum 0.9) or adamw")
     clip: Clip = Field("auto", description="clamp weights to K standard deviations: K, auto, none, or search")
     second_try: Literal["on", "off"] = Field(
-        "on", description="where no step of the training helped, train again, gently, from the rescaled network"
+        "on", description="where training hardly helped, train again, gently, from the rescaled network"
     )
     rescale_first: Literal["off", "on"] = Field(
         "off", description="on: begin with channels rescaled, as by --method rescale: the same function, less noise"

@@ -58,3 +58,33 @@ def test_layers_before_batch_norms_are_left_to_them(convolution):
     net = model.module().eval()
     x = torch.empty(32, 3, 8, 8).normal_(generator=generator(0, "images"))
     assert match_statistics(net, net, [(x,)], lambda i: {}).keys() == {"fc", "bias"}
+
+
+def test_noise_reaches_weights_that_the_graph_turns_before_it_multiplies():
+    """The key of such a use is the tensor's name, and its shape on the crossbar another."""
+    rng = numpy_generator(0, "turned")
+    tensors = {"w": rng.normal(0, 0.4, (6, 8)), "v": rng.normal(0, 0.4, (3, 6)), "b": np.zeros(3)}
+    nodes = [
+        helper.make_node("Transpose", ["w"], ["t"], perm=[1, 0], name="turn"),
+        helper.make_node("MatMul", ["x", "t"], ["h"], name="mul"),
+        helper.make_node("Gemm", ["h", "v", "b"], ["y"], transB=1, name="last"),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "turned",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 8])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 3])],
+        [numpy_helper.from_array(v.astype(np.float32), k) for k, v in tensors.items()],
+    )
+    model = Model.from_proto(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8))
+    net = model.module().eval()
+    noisy = {key: 1.1 * use.tensor.detach() for key, use in net.analog_weights(()).items()}
+    assert noisy["w"].shape != dict(net.named_parameters())["w"].shape
+    x = torch.empty(64, 8).normal_(generator=generator(0, "inputs"))
+    changed = match_statistics(net, net, [(x,)], lambda i: noisy)
+    with torch.no_grad():
+        outputs = model.with_weights(changed).module().eval()(x, weights={"w": noisy["w"]})
+        expected = net(x)
+    # Both weights are a tenth too large, so the last one is divided by 1.1 twice to have the clean outputs' spread;
+    # the noise of the first one alone leaves a tenth too little.
+    torch.testing.assert_close(outputs.std(0) * 1.1, expected.std(0), rtol=1e-4, atol=1e-4)

@@ -14,6 +14,7 @@ from harden.training.auto import auto, final_plan
 from harden.training.gentle import gentle, second_try
 from harden.training.loop import train
 from harden.training.plan import Trained
+from harden.training.selection import quiet_score
 
 OURS = ((Profile.parse("gaussian:sigma=0.1"), None),)
 OWN_SIZE = ((Profile.parse("mismatch:zeta=0.1"), None),)
@@ -38,9 +39,34 @@ class Recorder:
         return self.result
 
 
-def test_a_training_that_helped_is_left_alone(plan) -> None:
-    first = trained(20, 0.5, 0.8)
-    assert second_try(first, None, None, None, plan(), trainer=Recorder()) is first
+@pytest.mark.parametrize(
+    ("quiet", "scores", "again"),
+    [
+        (0.9, (0.5, 0.8), False),
+        (0.9, (0.5, 0.61), False),  # more than a quarter of what noise takes
+        (0.9, (0.5, 0.59), True),
+        (0.9, (0.1, 0.12, 0.29), True),
+        (0.5, (0.5, 0.51), False),  # noise takes nothing
+    ],
+)
+def test_a_training_that_helped_is_left_alone(
+    plan, monkeypatch: pytest.MonkeyPatch, quiet: float, scores: tuple[float, ...], again: bool
+) -> None:
+    monkeypatch.setattr("harden.training.gentle.quiet_score", lambda *_: quiet)
+    first, second = trained(20, *scores), trained(20, scores[0], 0.7)
+    found = second_try(first, None, None, None, plan(), trainer=Recorder(second if again else None))
+    assert (found is first) is not again
+    if again:
+        lost = (scores[-1] - scores[0]) / (quiet - scores[0])
+        assert found.levers["second_try"]["recovered"] == pytest.approx(lost)
+
+
+def test_the_quiet_score_is_the_accuracy_without_noise(model, clouds, plan) -> None:
+    data = clouds(99, seed=1)
+    with torch.no_grad():
+        answers = model.module().eval()(torch.from_numpy(data.inputs(slice(None)))).argmax(1).numpy()
+    assert quiet_score(model, data, plan()) == pytest.approx((answers == data.labels).mean())
+    assert quiet_score(model, data, plan(objective="match")) == 1
 
 
 def test_a_control_is_not_helped(plan) -> None:
@@ -58,6 +84,7 @@ def test_the_better_of_two_trainings_is_taken(plan, after: float, kept: bool) ->
         "kept": kept,
         "before": 0.5,
         "after": max(0.45, after),
+        "recovered": 0.0,
         "steps": 20,
         "rescaled": True,
     }

@@ -251,8 +251,14 @@ def _lever(name: str, value: Any) -> list[str]:
 
 def _second(value: Mapping[str, Any]) -> list[str]:
     begin = "channels rescaled, then " if value.get("rescaled") else ""
+    recovered = value.get("recovered")
+    first = (
+        f"the first training brought back {percent(recovered)} of what noise takes"
+        if recovered
+        else "no step of the first training was better than the network as given"
+    )
     text = (
-        f"no step of the first training was better than the network as given; {begin}"
+        f"{first}; {begin}"
         f"{plural(int(value['steps']), 'gentle step')}: validation chips {percent(value['before'])} to "
         f"{percent(value['after'])}"
     )
