@@ -98,7 +98,7 @@ def second_try(
 
 
 def _recovered(run: Trained, model: Any, validation: Any, plan: TrainingPlan) -> float:
-    """Share of what noise takes from the network as given that a training brought back; infinite if it takes nothing."""
+    """Share of what noise takes from the network as given that a training brought back; infinite if that is nothing."""
     if run.selected_step == 0:
         return 0.0
     given = score_of(run.validation[0])
