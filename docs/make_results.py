@@ -43,8 +43,8 @@ For each network and noise, the default of `harden fit` (distillation, clip at 1
 batches of 32) and the best other recipe for the same chip: those that ask for another chip, with protected layers or a
 scale for each column, are left out. Both at the same number of passes, learning rate and optimizer of the task, mean
 over chips in %. The difference is taken seed by seed, over the training seeds that both have; behind ± is one standard
-error over these seeds, or, of a single seed, over chips. The default of lite0 trains twice. Most other recipes have batches of 128; what the batch alone
-does is a row of the next table."""
+error over these seeds, or, of a single seed, over chips. The default of lite0 trains twice. Most other recipes have
+batches of 128; what the batch alone does is a row of the next table."""
 NORMS = """\
 Batches of 32 have half the learning rate of batches of 128. With 30 chips that bound is the worst of them. "Clip at 2,
 noise-free" has batch norms re-estimated under noise where validation chips prefer it in ecg, quick and lite0 only; a
