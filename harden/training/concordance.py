@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -45,11 +47,14 @@ class Concordance:
         self._products += float((a * b).sum())
 
     def value(self) -> float:
-        """The concordance of what was added, in [-1, 1]; 1 for outputs that are equal and never vary."""
+        """The concordance of what was added, in [-1, 1]; 1 for outputs that are equal and never vary, -1 if any number
+        is not finite."""
         n = self._examples
         first, second = (total / n for total in self._sums)
         covariance = self._products / n - float((first * second).sum())
         # Sum of the variances and of the squared distance of the means; the means' own squares cancel.
         spread = self._squares / n - 2 * float((first * second).sum())
         scale = self._squares / n
+        if not math.isfinite(scale):
+            return -1.0
         return 1.0 if spread <= 1e-12 * scale else 2 * covariance / spread

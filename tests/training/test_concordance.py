@@ -62,3 +62,11 @@ def test_outputs_that_never_vary_are_right_if_they_are_equal():
     still = torch.ones(4, 3)
     assert concordance((still, still)) == 1
     assert concordance((still, still + 1)) == 0
+
+
+@pytest.mark.parametrize("bad", [float("inf"), float("-inf"), float("nan")])
+def test_what_is_not_finite_is_the_worst(bad):
+    a = drawn(5)
+    b = a.clone()
+    b[2, 1] = bad
+    assert concordance((a, b)) == -1
