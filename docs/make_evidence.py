@@ -5,14 +5,13 @@ Nothing is written by hand here: a cell that was measured is listed, one that wa
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from functools import cache
 from typing import Any
 
 import make_results
-from make_results import Recipe, Task, all_tasks, mean, read, rows_of
+from make_results import Recipe, Task, all_tasks, mean, read, rows_of, worst
 from tasks import BATCH
 
 Rows = Mapping[str, list[dict[str, Any]]]
@@ -156,8 +155,7 @@ def _place(name: str, task: Task, profile: str) -> str:
 
 def _cell(rows: list[dict[str, Any]]) -> str:
     seeds = f", n = {len(rows)}" if len(rows) > 1 else ""
-    worst = statistics.mean(row["min"] for row in rows)
-    return f"{100 * mean(rows):.1f} ({100 * worst:.1f}{seeds})"
+    return f"{100 * mean(rows):.1f} ({100 * worst(rows):.1f}{seeds})"
 
 
 def _table(head: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:

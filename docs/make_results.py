@@ -141,6 +141,11 @@ def mean(rows: list[dict[str, Any]]) -> float:
     return statistics.mean(row["mean"] for row in rows)
 
 
+def worst(rows: list[dict[str, Any]]) -> float:
+    """Over training seeds, the mean of the worst chip."""
+    return statistics.mean(row["min"] for row in rows)
+
+
 def ladder(tasks: Mapping[str, tuple[Task, Rows]]) -> list[str]:
     """Mean and 90/95 bound of every lever, a column for each network at its hardest finished profile."""
     columns: dict[str, tuple[str, Rows]] = {}
@@ -222,8 +227,8 @@ def _row(recipe: Recipe, found: list[list[dict[str, Any]]]) -> str:
 def _cell(rows: list[dict[str, Any]]) -> str:
     if not rows:
         return ""
-    level, std, worst = (statistics.mean(row[key] for row in rows) for key in ("mean", "std", "min"))
-    return f"{100 * level:.1f} ± {100 * std:.1f} ({100 * worst:.1f})"
+    std = statistics.mean(row["std"] for row in rows)
+    return f"{100 * mean(rows):.1f} ± {100 * std:.1f} ({100 * worst(rows):.1f})"
 
 
 def _bound(rows: list[dict[str, Any]]) -> str:
@@ -257,9 +262,8 @@ def draw() -> None:
                 found = rows.get((recipe, profile), [])
                 if found:
                     y = place + 0.8 * (i + 0.5) / len(task.profiles) - 0.4
-                    worst = statistics.mean(row["min"] for row in found)
                     label = profile if place == 0 else None
-                    axes.plot([100 * worst, 100 * mean(found)], [y, y], color=colours[i % len(colours)], lw=1.5)
+                    axes.plot([100 * worst(found), 100 * mean(found)], [y, y], color=colours[i % len(colours)], lw=1.5)
                     axes.plot([100 * mean(found)], [y], "o", ms=4, color=colours[i % len(colours)], label=label)
         axes.set_yticks(range(len(recipes)), recipes)
         axes.invert_yaxis()

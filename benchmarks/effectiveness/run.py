@@ -151,7 +151,6 @@ class Bench:
         model, told = self.harden(start, recipe, conditions, tuple(ranked["digital"]), seed)
         record = {**ranked, "seconds": ranked["seconds"] + time.process_time() - began, **told}
         record["recipe"] = self.digest(recipe)
-        file.parent.mkdir(parents=True, exist_ok=True)
         model.save(file)
         write_atomic(kept, json.dumps(record, default=str) + "\n")
         return model, record
@@ -164,13 +163,13 @@ class Bench:
             judged = self.validation.subset(slice(0, 500))  # its check runs 120 chips on all of them
             budget = budget_of(recipe.protect)
             digital, found = protect(start, condition(profile, ""), judged, budget, seed=seed, threads=self.threads)
-            file.parent.mkdir(parents=True, exist_ok=True)
             record = {"digital": digital, "seconds": time.process_time() - began, "protected": found}
             write_atomic(file, json.dumps(record, default=str) + "\n")
         return json.loads(file.read_text())
 
     def cached(self, name: str) -> Path:
-        """A file of the cache."""
+        """A file of the cache, whose folder is there."""
+        self.cache.mkdir(parents=True, exist_ok=True)
         stem, dot, end = name.rpartition(".")
         return self.cache / f"{''.join(c if c.isalnum() or c in '.-' else '_' for c in stem)}{dot}{end}"
 

@@ -9,6 +9,7 @@ import torch
 
 from harden.errors import DataError
 from harden.evaluation.feed import Feed
+from harden.methods.base import listed
 
 if TYPE_CHECKING:
     from harden.data.dataset import Dataset
@@ -33,8 +34,7 @@ def answered(data: Dataset, model: Model) -> Dataset:
     width = 0
     with torch.no_grad():
         for batch, count in Feed(model, data):
-            outputs = net(*map(torch.from_numpy, batch))
-            first = outputs if isinstance(outputs, torch.Tensor) else outputs[0]
+            first = listed(net(*map(torch.from_numpy, batch)))[0]
             width = first.shape[1] if first.dim() > 1 else 1
             if width < 2 or first[0].numel() != width:
                 raise DataError(

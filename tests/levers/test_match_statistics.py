@@ -12,6 +12,18 @@ from harden.levers.match_statistics import match_statistics
 from harden.streams import generator, numpy_generator
 
 
+def model_of(nodes, tensors, output, width):
+    """From ``x`` [n, 8] to an output [n, width]."""
+    graph = helper.make_graph(
+        nodes,
+        "graph",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 8])],
+        [helper.make_tensor_value_info(output, TensorProto.FLOAT, ["n", width])],
+        [numpy_helper.from_array(v.astype(np.float32), k) for k, v in tensors.items()],
+    )
+    return Model.from_proto(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8))
+
+
 @pytest.fixture
 def chain():
     rng = numpy_generator(0, "chain")
@@ -23,14 +35,7 @@ def chain():
         nodes.append(helper.make_node("Gemm", [last, f"w{i}", f"b{i}"], [f"h{i}"], transB=1, name=f"g{i}"))
         nodes.append(helper.make_node("Relu", [f"h{i}"], [f"r{i}"], name=f"a{i}"))
         last = f"r{i}"
-    graph = helper.make_graph(
-        nodes[:-1],
-        "chain",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 8])],
-        [helper.make_tensor_value_info("h2", TensorProto.FLOAT, ["n", 8])],
-        [numpy_helper.from_array(v.astype(np.float32), k) for k, v in tensors.items()],
-    )
-    return Model.from_proto(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8))
+    return model_of(nodes[:-1], tensors, "h2", 8)
 
 
 def test_every_layer_of_the_disturbed_network_gets_the_clean_statistics(chain):
@@ -69,14 +74,7 @@ def test_noise_reaches_weights_that_the_graph_turns_before_it_multiplies():
         helper.make_node("MatMul", ["x", "t"], ["h"], name="mul"),
         helper.make_node("Gemm", ["h", "v", "b"], ["y"], transB=1, name="last"),
     ]
-    graph = helper.make_graph(
-        nodes,
-        "turned",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 8])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 3])],
-        [numpy_helper.from_array(v.astype(np.float32), k) for k, v in tensors.items()],
-    )
-    model = Model.from_proto(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8))
+    model = model_of(nodes, tensors, "y", 3)
     net = model.module().eval()
     noisy = {key: 1.1 * use.tensor.detach() for key, use in net.analog_weights(()).items()}
     assert noisy["w"].shape != dict(net.named_parameters())["w"].shape
