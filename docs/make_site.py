@@ -33,12 +33,12 @@ def advice() -> dict[str, Any]:
 
 def pages() -> dict[str, str]:
     """By path within the site, the text of every page."""
-    from harden.noise import show
+    from harden.noise import describe as noise_text
     from harden.registry import METHODS
 
     found = {f"methods/{name}.md": _method(name) for name in METHODS.names()}
     found |= {f"levers/{name}.md": _lever(name, one) for name, one in advice()["levers"].items()}
-    found |= {f"devices/{one['name']}.md": _device(one["name"]) for one in show.listing()}
+    found |= {f"devices/{one['name']}.md": _device(one["name"]) for one in noise_text.listing()}
     return found
 
 
@@ -95,7 +95,7 @@ def _lever(name: str, one: dict[str, str]) -> str:
 
 
 def _device(name: str) -> str:
-    from harden.noise import show
+    from harden.noise import describe as noise_text
     from harden.noise.profile import Profile
 
     profile = Profile.load(name)
@@ -116,7 +116,7 @@ def _device(name: str) -> str:
     return "\n".join(
         [
             *lines,
-            show.text(show.describe(profile)),
+            noise_text.text(noise_text.describe(profile)),
             "```",
             "",
             "What the stages and knobs mean: [profiles](../profiles.md).",

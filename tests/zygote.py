@@ -30,7 +30,7 @@ import harden
 from harden.cli import main
 from harden.evaluation import run
 from harden.pipeline import budget, protection, severity
-from harden.training import progress
+from harden.training import snapshots
 
 PILOTED_STEPS = 30
 
@@ -43,7 +43,7 @@ def import_all() -> None:
 
 def make_runs_short() -> None:
     """Less to do, intervals that a run of seconds reaches, and a pilot that always finds room for the same steps."""
-    progress.WRITE_EVERY_S, progress.PATIENCE = 0.1, 0.0
+    snapshots.WRITE_EVERY_S, snapshots.PATIENCE = 0.1, 0.0
     run._COMMIT_EVERY, run._COMMIT_EVERY_S = 3, 0.1
     budget.fitting = lambda *_: PILOTED_STEPS
     protection.protect = functools.partial(protection.protect, passes=4, check=1, check_chips=2)

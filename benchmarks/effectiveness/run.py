@@ -31,13 +31,13 @@ from tasks import BATCH, Recipe, Task, all_tasks, read
 
 import harden
 from harden import methods, streams
-from harden.evaluation import statistics
-from harden.evaluation.answers import answered
 from harden.evaluation.plan import Condition
+from harden.evaluation.pseudo_labels import answered
 from harden.graph.file import Model
 from harden.noise.profile import Profile
 from harden.registry import METHODS
 from harden.settings import read_seconds
+from harden.statistics import intervals
 from harden.store import append_line, read_lines, scratch, write_atomic
 from harden.training.protect import budget_of, protect
 
@@ -266,9 +266,9 @@ def inputs(dataset: Any, at: int) -> tuple[Any, ...]:
 
 def figures(values: np.ndarray, floor: float | None) -> dict[str, float | None]:
     """mean, std, min, p05 and the 90/95 bound over chips, and the share of chips that reach the floor."""
-    found = statistics.describe(values)
+    found = intervals.describe(values)
     row = {key: _rounded(found[key]) for key in ("mean", "std", "min", "p05")}
-    row["bound_90_95"] = _rounded(statistics.tolerance_bound(values, 0.9))
+    row["bound_90_95"] = _rounded(intervals.tolerance_bound(values, 0.9))
     return row if floor is None else {**row, "yield": _rounded(float((values >= floor).mean()))}
 
 

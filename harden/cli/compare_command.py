@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
+from harden.cli.command_output import Output
 from harden.cli.completion import files
 from harden.cli.groups import GroupedCommand
 from harden.cli.options import output_options, read_settings, settings_options
-from harden.cli.work import Output
 from harden.settings import CompareSettings
 
 

@@ -13,7 +13,7 @@ import click
 from pydantic.fields import FieldInfo
 
 from harden.cli import completion
-from harden.cli.work import Output
+from harden.cli.command_output import Output
 from harden.errors import SettingsError
 from harden.settings import Settings, resolve
 

@@ -48,7 +48,7 @@ def command(
     \b
     harden plan --margin 0.01 --std 0.04 --yield 0.99 --examples 10000 --images-per-second 2500
     """
-    from harden.evaluation.planning import plan
+    from harden.statistics.sample_size import plan
 
     document = plan(
         margin=margin,

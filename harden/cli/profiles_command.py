@@ -37,7 +37,7 @@ def list_command(answer: Answer) -> None:
 @answer_options
 def show_command(name: str, model: str | None, at: str | None, answer: Answer) -> None:
     """One profile: its parameters, valid times, citation. NAME may carry values (rram1:sigma_d=0.2) or be a file."""
-    from harden.noise.show import text
+    from harden.noise.describe import text
     from harden.pipeline.catalogue import profile
     from harden.settings import read_seconds
 

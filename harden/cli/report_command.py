@@ -27,12 +27,12 @@ def command(run: Path, bom: bool, key: Path | None, as_json: bool) -> None:
     harden report runs/a
     harden report runs/a --bom --sign key.pem
     """
-    from harden.pipeline.reporting import rewrite
+    from harden.report.files import rewrite
 
     document = rewrite(run, with_bom=bom)
     signature = None
     if key is not None:
-        from harden.pipeline.signature import sign
+        from harden.report.signature import sign
 
         signature = sign(run, key)
         document["files"]["signature"] = str(signature)

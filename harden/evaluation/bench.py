@@ -13,17 +13,17 @@ import torch
 
 from harden.errors import DataError, ModelError
 from harden.evaluation.custom import Metric
-from harden.evaluation.feed import Feed
 from harden.evaluation.fidelity import FidelityScorer
+from harden.evaluation.input_feed import Feed
 from harden.evaluation.layout import available_cores
 from harden.evaluation.outputs import Kind, kind_of_output
-from harden.evaluation.reliability import reliability
+from harden.evaluation.periphery import Surround
 from harden.evaluation.scores import ClassScorer, Reference
-from harden.evaluation.surround import Surround
 from harden.graph.analog import AnalogWeight
 from harden.runtime.canary import Canary, check_noise
 from harden.runtime.copy import RuntimeCopy
 from harden.runtime.sessions import choose_device
+from harden.statistics.reliability import reliability
 
 if TYPE_CHECKING:
     from harden.data.dataset import Dataset

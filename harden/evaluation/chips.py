@@ -11,8 +11,8 @@ import torch
 from harden.engines import LocalEngine
 from harden.evaluation.bench import Bench, open_bench, single_threaded_torch
 from harden.evaluation.layout import available_cores
+from harden.evaluation.periphery import ANALYSIS
 from harden.evaluation.scores import ChipScores
-from harden.evaluation.surround import ANALYSIS
 from harden.noise.profile import Profile
 from harden.store import scratch
 

@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from harden.errors import SettingsError
-from harden.evaluation import statistics
 from harden.evaluation.record import Evaluation
+from harden.statistics.difference import paired_difference, unpaired_difference
 
 SCHEMA = "harden.compare/1"
 
@@ -72,54 +71,8 @@ def paired(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
     return _tensors(a) == _tensors(b)
 
 
-def paired_difference(x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
-    """y - x chip by chip: Student's interval of the mean difference, and the exact two-sided sign test.
-
-    Args:
-        x: [K] accuracies of a.
-        y: [K] accuracies of b on the same chips.
-
-    Source: the sign test drops ties (Dixon and Mood, JASA 41 (1946)).
-
-    Example:
-        >>> found = paired_difference(np.array([0.5, 0.6, 0.7]), np.array([0.6, 0.7, 0.9]))
-        >>> round(found["mean"], 4), found["better"], found["worse"], found["p_value"]
-        (0.1333, 3, 0, 0.25)
-    """
-    d = y - x
-    better, worse = int((d > 0).sum()), int((d < 0).sum())
-    p = stats.binomtest(better, better + worse).pvalue if better + worse else 1.0
-    varied = len(d) > 1 and x.std() > 0 and y.std() > 0
-    return {
-        "paired": True,
-        "mean": float(d.mean()),
-        "ci95": _listed(statistics.mean_interval(d)),
-        "better": better,
-        "worse": worse,
-        "p_value": float(p),
-        "correlation": float(np.corrcoef(x, y)[0, 1]) if varied else None,
-    }
-
-
-def unpaired_difference(x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
-    """Mean of y minus mean of x as independent samples: Welch's interval and test.
-
-    Source: Welch, Biometrika 34 (1947).
-    """
-    mean = float(y.mean() - x.mean())
-    if min(len(x), len(y)) < 2 or (x.std() == 0 and y.std() == 0):
-        return {"paired": False, "mean": mean, "ci95": None, "p_value": None}
-    test: Any = stats.ttest_ind(y, x, equal_var=False)
-    low, high = test.confidence_interval(0.95)
-    return {"paired": False, "mean": mean, "ci95": [float(low), float(high)], "p_value": float(test.pvalue)}
-
-
 def _tensors(document: Mapping[str, Any]) -> list[tuple[str, tuple[int, ...]]]:
     return sorted((w["key"], tuple(w["shape"])) for w in document["perturbed"])
-
-
-def _listed(interval: tuple[float, float] | None) -> list[float] | None:
-    return None if interval is None else list(interval)
 
 
 def _check_same(documents: Mapping[str, Mapping[str, Any]]) -> None:

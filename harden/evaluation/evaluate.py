@@ -16,19 +16,19 @@ import numpy as np
 from harden.data.dataset import Dataset, check_data
 from harden.engines import Engine, opened
 from harden.errors import HardenError
+from harden.evaluation.batch_size import BatchSize
 from harden.evaluation.bench import open_bench, single_threaded_torch
 from harden.evaluation.custom import Metric, load_metrics
 from harden.evaluation.layout import Layout, available_cores
 from harden.evaluation.plan import Condition, Plan, as_conditions, check_numbers
 from harden.evaluation.record import SCHEMA, Evaluation
-from harden.evaluation.requirements import Requirement, check_meetable
 from harden.evaluation.run import Run
-from harden.evaluation.sizes import BatchSize
 from harden.evaluation.summary import summarise
 from harden.graph.analog import AnalogWeight
 from harden.graph.inspection import weights_table
 from harden.memory import out_of_memory
 from harden.noise.profile import Profile
+from harden.statistics.requirements import Requirement, check_meetable
 from harden.store import scratch
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ from typing import Any
 from harden.engines import Engine, LocalEngine
 from harden.errors import HardenError
 from harden.evaluation.bench import Bench
+from harden.evaluation.chip_sums import Sums, spread, sums_path
 from harden.evaluation.layout import Layout, choose_layout, clean_rate
 from harden.evaluation.log import TrialLog
 from harden.evaluation.plan import Plan
 from harden.evaluation.scores import ChipScores, ClassScorer
-from harden.evaluation.sums import Sums, spread, sums_path
 from harden.evaluation.trials import Trial, TrialRunner, draw_chip
 from harden.memory import out_of_memory
 from harden.noise.rms import rms_noise

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from harden.evaluation.custom import Metric, apply_metrics
-from harden.evaluation.metrics import auroc, confusion_scores
 from harden.evaluation.outputs import Kind, log_probabilities
-from harden.evaluation.reliability import bin_sums, calibration_error
+from harden.statistics.metrics import auroc, confusion_scores
+from harden.statistics.reliability import bin_sums, calibration_error
 
 _RANKED_CLASSES = 20  # above this the area under the curve costs more than it tells
 UNIT = 2.0**32  # probabilities are summed over chips as integers of this unit, so the order of the chips cannot matter

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from harden.evaluation import statistics
 from harden.evaluation.log import Columns
-from harden.evaluation.metrics import expected_kl
 from harden.evaluation.plan import Condition
-from harden.evaluation.reliability import reliability
-from harden.evaluation.requirements import Requirement, judge
-from harden.evaluation.shape import shape
+from harden.statistics import intervals
+from harden.statistics.distribution import shape
+from harden.statistics.metrics import expected_kl
+from harden.statistics.reliability import reliability
+from harden.statistics.requirements import Requirement, judge
 
 CONTENTS = (0.90, 0.95, 0.99)
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95)
@@ -77,7 +77,7 @@ def summarise(
         entry["class_accuracy"] = class_accuracy(hits, labels, chips)
     custom = [key for key in trials if key.startswith(_CUSTOM)]
     if custom:
-        entry["metrics"] = {key.removeprefix(_CUSTOM): statistics.describe(trials[key]) for key in custom}
+        entry["metrics"] = {key.removeprefix(_CUSTOM): intervals.describe(trials[key]) for key in custom}
     if "non_finite" in trials:
         entry["non_finite_chips"] = int((trials["non_finite"] > 0).sum())
     entry["requirements"] = [_verdict(r, entry) for r in requirements]
@@ -87,24 +87,24 @@ def summarise(
 def _over_chips(
     accuracies: np.ndarray, correct: np.ndarray, limit: float | None, hits: np.ndarray | None
 ) -> dict[str, Any]:
-    both = statistics.mean_interval_images(correct, hits) if hits is not None else None
+    both = intervals.mean_interval_images(correct, hits) if hits is not None else None
     return {
         "accuracy": {
-            **statistics.describe(accuracies),
-            "ci95": _rates(statistics.mean_interval(accuracies)),
+            **intervals.describe(accuracies),
+            "ci95": _rates(intervals.mean_interval(accuracies)),
             "ci95_images": _rates(both),
             "quantiles": [
                 {
                     "q": q,
                     "value": float(np.quantile(accuracies, q, method="linear")),
-                    "ci95": _listed(statistics.quantile_interval(accuracies, q)),
+                    "ci95": _listed(intervals.quantile_interval(accuracies, q)),
                 }
                 for q in QUANTILES
             ],
         },
         "yield": None if limit is None else yield_at(accuracies, limit),
-        "tolerance": {f"{round(c * 100)}/95": statistics.tolerance_bound(accuracies, c) for c in CONTENTS},
-        "tolerance_ranks": {f"{round(c * 100)}/95": statistics.tolerance_rank(len(accuracies), c) for c in CONTENTS},
+        "tolerance": {f"{round(c * 100)}/95": intervals.tolerance_bound(accuracies, c) for c in CONTENTS},
+        "tolerance_ranks": {f"{round(c * 100)}/95": intervals.tolerance_rank(len(accuracies), c) for c in CONTENTS},
         "distribution": {k: v for k, v in shape(accuracies, limit).items() if k != "quantiles"},
         "worst_chip": int(np.argmin(accuracies)),
         "accuracies": accuracies.tolist(),
@@ -122,7 +122,7 @@ def yield_at(accuracies: np.ndarray, threshold: float) -> dict[str, Any]:
     return {
         "threshold": threshold,
         "value": good / len(accuracies),
-        "ci95": _listed(statistics.proportion_interval(good, len(accuracies))),
+        "ci95": _listed(intervals.proportion_interval(good, len(accuracies))),
     }
 
 
@@ -149,7 +149,7 @@ def _mean(trials: Columns, key: str) -> float | None:
 def _spread(trials: Columns, key: str) -> dict[str, float | None] | None:
     values = trials.get(key, np.empty(0))
     values = values[~np.isnan(values)]
-    return statistics.describe(values) if len(values) else None
+    return intervals.describe(values) if len(values) else None
 
 
 def _listed(interval: tuple[float | None, float | None] | None) -> list[float | None] | None:

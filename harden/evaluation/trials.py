@@ -12,9 +12,9 @@ import torch
 
 from harden.errors import HardenError
 from harden.evaluation.copies import averaged_chip
-from harden.evaluation.feed import Feed
+from harden.evaluation.input_feed import Feed
+from harden.evaluation.periphery import Surround
 from harden.evaluation.plan import Condition, Plan, Task
-from harden.evaluation.surround import Surround
 from harden.graph.analog import AnalogWeight
 
 

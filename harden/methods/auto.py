@@ -9,7 +9,7 @@ from pydantic import Field
 
 from harden.methods.base import Names, Options, Recipe
 
-# What may be tried: fields of the training plan; gentle stands for all that harden.training.gentle changes. The levers
+# What may be tried: fields of the training plan; gentle stands for all that harden.training.second_try changes. Levers
 # that are not named stay as the run has them.
 CANDIDATES: dict[str, Mapping[str, Any]] = {
     "noise": {"method": "noise", "clip": "auto"},

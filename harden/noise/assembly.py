@@ -19,7 +19,7 @@ from harden.noise.laws.base import NoiseLaw
 from harden.noise.mapping import Mapping
 from harden.noise.periphery import KNOBS as PERIPHERY
 from harden.noise.periphery import Periphery
-from harden.noise.scales import AnalogWeightLike
+from harden.noise.reference import AnalogWeightLike
 from harden.registry import LAWS
 
 _Table = TypeVar("_Table", bound=BaseModel)

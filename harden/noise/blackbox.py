@@ -13,7 +13,7 @@ from torch import Tensor
 
 from harden.errors import ProfileError
 from harden.noise.circuit import Draw
-from harden.noise.scales import AnalogWeightLike
+from harden.noise.reference import AnalogWeightLike
 
 
 @dataclass(frozen=True)

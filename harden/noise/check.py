@@ -15,7 +15,7 @@ from harden.noise.definition import STAGES, Definition, try_definition
 from harden.noise.knobs import resolve
 from harden.noise.periphery import KNOBS as PERIPHERY
 from harden.noise.profile import Profile
-from harden.noise.text import find_definition
+from harden.noise.profile_text import find_definition
 from harden.origins import value_lines
 from harden.parsing import parse_toml
 from harden.streams import generator

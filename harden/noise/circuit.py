@@ -15,7 +15,7 @@ from torch import Tensor
 
 from harden.noise.laws.base import Cells, Moment, NoiseLaw
 from harden.noise.mapping import Device, Mapping
-from harden.noise.scales import AnalogWeightLike, extremes, largest
+from harden.noise.reference import AnalogWeightLike, extremes, largest
 from harden.streams import device_generator, generator
 
 _BLOCK = 1 << 16  # 256 kB of float32: a few blocks stay in the second-level cache

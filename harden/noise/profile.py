@@ -24,8 +24,8 @@ from harden.noise.definition import Definition, read_definition
 from harden.noise.knobs import Distribution, KnobValue, resolve
 from harden.noise.periphery import KNOBS as PERIPHERY
 from harden.noise.periphery import Periphery
-from harden.noise.scales import AnalogWeightLike
-from harden.noise.text import find_definition, split_text
+from harden.noise.profile_text import find_definition, split_text
+from harden.noise.reference import AnalogWeightLike
 from harden.streams import numpy_generator
 
 

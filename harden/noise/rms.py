@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from harden.noise.profile import Profile
-from harden.noise.scales import AnalogWeightLike
+from harden.noise.reference import AnalogWeightLike
 
 
 def rms_noise(

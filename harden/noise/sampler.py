@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from harden.noise.profile import Profile
-from harden.noise.scales import AnalogWeightLike
+from harden.noise.reference import AnalogWeightLike
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 from harden.pipeline.controls import train_and_judge
 from harden.pipeline.hardening import training_plan
 from harden.pipeline.prepare import Prepared
-from harden.pipeline.progress import Notify
+from harden.progress import Notify
 from harden.store import read_record, write_atomic
 from harden.training.auto import final_plan
 from harden.training.plan import TrainingPlan

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from harden.analyses.field_calibration import per_chip
+from harden.analyses.landscape import landscape
+from harden.analyses.layer_ranking import rank_layers
+from harden.analyses.rare_failures import rare_failures
+from harden.analyses.sensitivity import sensitivity
+from harden.analyses.sweeps import corners, stress
+from harden.analyses.worst_case import worst_case
 from harden.data.dataset import Dataset
 from harden.errors import SettingsError
 from harden.evaluation.evaluate import evaluate
-from harden.evaluation.field_calibration import per_chip
-from harden.evaluation.landscape import landscape
 from harden.evaluation.plan import Condition
-from harden.evaluation.ranking import rank_layers
-from harden.evaluation.sensitivity import sensitivity
-from harden.evaluation.subset_simulation import rare_failures
-from harden.evaluation.sweeps import corners, stress
-from harden.evaluation.worst_case import worst_case
 from harden.graph.file import Model
-from harden.pipeline.progress import Notify
+from harden.progress import Notify
 from harden.settings import EvalSettings
 
 _CORNER_CHIPS = 30

@@ -15,8 +15,8 @@ from harden.errors import SettingsError, UnknownNameError
 from harden.graph.file import Model
 from harden.noise.profile import Profile
 from harden.pipeline.inputs import open_model
-from harden.pipeline.placing import place
-from harden.training import gentle
+from harden.pipeline.placement import place
+from harden.training import second_try as gentle_training
 from harden.training.auto import auto, final_plan
 from harden.training.plan import TrainingPlan
 
@@ -138,7 +138,7 @@ def fit(
         trained = run(model, data, validation, ready)
         if second_try:
             last = final_plan(ready, trained.levers)
-            trained = gentle.second_try(trained, model, data, validation, last, trainer=where.trainer)
+            trained = gentle_training.second_try(trained, model, data, validation, last, trainer=where.trainer)
     return Fitted(trained.model, trained.history, trained.selected_step, trained.levers, trained.seconds)
 
 

@@ -13,9 +13,9 @@ from harden.data.dataset import Dataset
 from harden.errors import SettingsError
 from harden.graph.file import Model
 from harden.store import read_record, write_atomic
-from harden.training.lead import Trainer
 from harden.training.loop import train
 from harden.training.plan import TrainingPlan
+from harden.training.process_group import Trainer
 
 _PILOT_STEPS = 8
 _PILOT_SELECTIONS = 2  # at the start and at the end

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from harden import methods as method_package
-from harden.noise import show
+from harden.noise import describe as noise_text
 from harden.noise.profile import Profile
 from harden.pipeline.inputs import open_model
 from harden.registry import METHODS
@@ -57,7 +57,7 @@ def _range(option: dict[str, Any]) -> str:
 
 def profiles() -> list[dict[str, str]]:
     """One record a shipped profile: name, kind, summary, source, level, valid."""
-    return show.listing()
+    return noise_text.listing()
 
 
 def profiles_text(records: list[dict[str, Any]]) -> str:
@@ -76,7 +76,7 @@ def profile(text: str, model: str | None = None, at_s: float | None = None) -> d
         at_s: Seconds since programming; None is the first valid time.
     """
     weights = None if model is None else open_model(model, allow_random=True).analog_weights()
-    return show.describe(Profile.parse(text), weights, at_s=at_s)
+    return noise_text.describe(Profile.parse(text), weights, at_s=at_s)
 
 
 def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:

@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from harden import methods
+from harden.analyses.mean_to_precision import parse_until
+from harden.analyses.sweeps import parse_sweep
 from harden.data import sources
 from harden.errors import HardenError, SettingsError
 from harden.evaluation.copies import parse_copies
 from harden.evaluation.custom import load_metrics
-from harden.evaluation.requirements import Requirement, check_meetable
-from harden.evaluation.sweeps import parse_sweep
-from harden.evaluation.until import parse_until
 from harden.graph.loading import missing
 from harden.pipeline.clamping import check_new_nodes
 from harden.pipeline.inputs import open_conditions
 from harden.pipeline.missing import require
 from harden.pipeline.tracking import check_tracking
 from harden.settings import FitSettings, Settings, origin
+from harden.statistics.requirements import Requirement, check_meetable
 from harden.training.protect import budget_of
 
 Check = Callable[[], Any]

@@ -11,7 +11,7 @@ from harden.data.dataset import Dataset
 from harden.evaluation.evaluate import evaluate
 from harden.evaluation.plan import Condition
 from harden.graph.file import Model
-from harden.pipeline.progress import Notify, silent
+from harden.progress import Notify, silent
 
 CHIPS = 20
 

@@ -26,8 +26,8 @@ from harden.pipeline.inputs import (
     open_model,
     thread_count,
 )
-from harden.pipeline.progress import Notify, silent
-from harden.pipeline.reporting import write_report
+from harden.progress import Notify, silent
+from harden.report.files import write_report
 from harden.runfolder import RunFolder
 from harden.settings import CompareSettings, to_toml
 

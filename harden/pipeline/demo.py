@@ -8,7 +8,7 @@ from typing import Any
 from harden.data.embedded import FILES, content
 from harden.errors import RunFolderError
 from harden.pipeline.fit import fit
-from harden.pipeline.progress import Notify, silent
+from harden.progress import Notify, silent
 from harden.settings import FILE, FitSettings, resolve
 from harden.store import write_atomic
 

@@ -24,7 +24,7 @@ from harden.pipeline.fit import run_folder
 from harden.pipeline.hardening import training_plan
 from harden.pipeline.inputs import thread_count
 from harden.pipeline.prepare import Prepared, prepare
-from harden.pipeline.progress import Notify, silent, stage
+from harden.progress import Notify, silent, stage
 from harden.report.words import clean, duration
 from harden.settings import CompareSettings, EvalSettings, FitSettings, Settings, origin
 from harden.training.finish import BATCHES

@@ -7,14 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from harden.analyses import replay as replaying
+from harden.analyses.sweeps import parse_sweep, sweep
 from harden.data.dataset import Dataset
 from harden.engines import Engine, opened
 from harden.errors import SettingsError
-from harden.evaluation import replay as replaying
 from harden.evaluation.copies import check_copies, parse_copies
 from harden.evaluation.evaluate import evaluate as run_trials
 from harden.evaluation.plan import Condition
-from harden.evaluation.sweeps import parse_sweep, sweep
 from harden.graph.file import Model
 from harden.noise.profile import Profile
 from harden.pipeline.analyses import analyse
@@ -24,9 +24,9 @@ from harden.pipeline.command import command_line
 from harden.pipeline.environment import environment
 from harden.pipeline.inputs import check_digital, drawn_on, model_of, open_conditions, open_data, thread_count
 from harden.pipeline.missing import require
-from harden.pipeline.progress import Notify, silent
-from harden.pipeline.reporting import read_record, write_report
 from harden.pipeline.until import evaluate_until
+from harden.progress import Notify, silent
+from harden.report.files import read_record, write_report
 from harden.runfolder import RunFolder
 from harden.settings import EvalSettings, to_toml
 from harden.store import write_atomic

@@ -19,17 +19,17 @@ from harden.pipeline.controls import run_controls
 from harden.pipeline.environment import environment
 from harden.pipeline.hardening import harden_model
 from harden.pipeline.layers import layer_ranking
-from harden.pipeline.placing import placed
+from harden.pipeline.placement import placed
 from harden.pipeline.prepare import Prepared, prepare
-from harden.pipeline.progress import Notify, silent
 from harden.pipeline.protection import with_protection
-from harden.pipeline.reporting import read_record, write_report
 from harden.pipeline.seeds import repeated
 from harden.pipeline.severity import severity_curve
+from harden.progress import Notify, silent
+from harden.report.files import read_record, write_report
 from harden.runfolder import RunFolder, refuse_another_run
 from harden.settings import EvalSettings, FitSettings, to_toml
 from harden.store import read_lines
-from harden.training.lead import follow
+from harden.training.process_group import follow
 
 
 def fit(settings: FitSettings, notify: Notify = silent) -> dict[str, Any]:

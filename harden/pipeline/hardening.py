@@ -19,16 +19,16 @@ from harden.graph.file import Model
 from harden.pipeline.budget import steps_within
 from harden.pipeline.clamping import with_clamps
 from harden.pipeline.prepare import Prepared
-from harden.pipeline.progress import Notify, stage
 from harden.pipeline.tracking import tracked
 from harden.pipeline.verification import save_verified
+from harden.progress import Notify, stage
 from harden.settings import WHERE, FitSettings
 from harden.store import append_line, read_record, write_atomic
 from harden.streams import numpy_generator
 from harden.training.auto import auto, choose_scale, final_plan
 from harden.training.batches import as_tensors
-from harden.training.gentle import second_try
 from harden.training.plan import BATCH_SIZE, Trained, TrainingPlan
+from harden.training.second_try import second_try
 
 _RECORD = "training.json"
 _AFTER_TRAINING = "batch norms under noise"

@@ -12,14 +12,14 @@ from harden import distributed, streams
 from harden.data.dataset import Dataset
 from harden.data.preprocess import Preprocess, resolve_preprocess
 from harden.errors import DataError, HardenError, SettingsError
-from harden.evaluation.feed import Feed
+from harden.evaluation.input_feed import Feed
 from harden.evaluation.layout import available_cores
 from harden.evaluation.outputs import kind_of_output
 from harden.evaluation.plan import Condition
 from harden.graph.analog import is_digital
 from harden.graph.file import Model
 from harden.noise.profile import Profile
-from harden.pipeline.progress import Notify, silent, stage
+from harden.progress import Notify, silent, stage
 from harden.runtime.sessions import Session, choose_device
 from harden.settings import FitSettings, Settings
 

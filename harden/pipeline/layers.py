@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from harden import streams
+from harden.analyses.layer_ranking import rank_layers
 from harden.data.dataset import Dataset
 from harden.evaluation.plan import Condition
-from harden.evaluation.ranking import rank_layers
 from harden.graph.file import Model
-from harden.pipeline.progress import Notify, stage
+from harden.progress import Notify, stage
 from harden.store import read_record, write_atomic
 
 _RECORD = "layers.json"
@@ -31,7 +31,7 @@ def layer_ranking(
     digital: tuple[str, ...],
     notify: Notify,
 ) -> dict[str, Any]:
-    """Each analog weight's share of the loss's variance under noise; see :func:`harden.evaluation.ranking.rank_layers`.
+    """Each analog weight's share of the loss's variance under noise, by ``harden.analyses.layer_ranking.rank_layers``.
 
     Nothing is decided by it. It costs 48 backward passes of 32 examples, and 20 chips on at most 500.
 

@@ -8,10 +8,10 @@ import torch
 from harden import streams
 from harden.data.dataset import Dataset
 from harden.errors import DataError
-from harden.evaluation.feed import Feed
+from harden.evaluation.input_feed import Feed
 from harden.graph.file import Model
 from harden.graph.head import features_model, find_head, with_head
-from harden.pipeline.progress import Notify, silent
+from harden.progress import Notify, silent
 from harden.runtime.sessions import Session
 
 _MOST = 20_000

@@ -11,7 +11,7 @@ from harden import __version__, distributed, methods
 from harden.data.dataset import Dataset
 from harden.data.preprocess import METADATA_KEY, Preprocess
 from harden.engines import Engine
-from harden.evaluation.feed import Feed
+from harden.evaluation.input_feed import Feed
 from harden.evaluation.plan import Condition
 from harden.graph.file import Model
 from harden.graph.folding import fold_batch_norms
@@ -29,11 +29,11 @@ from harden.pipeline.inputs import (
     trained_on,
 )
 from harden.pipeline.new_head import with_new_head
-from harden.pipeline.progress import Notify, silent
+from harden.progress import Notify, silent
 from harden.runtime.examples import find_inputs
 from harden.settings import FitSettings
-from harden.training.lead import Trainer
 from harden.training.loop import train
+from harden.training.process_group import Trainer
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from harden.errors import SettingsError
 from harden.pipeline.prepare import Prepared
-from harden.pipeline.progress import Notify, stage
+from harden.progress import Notify, stage
 from harden.store import read_record, write_atomic
 from harden.streams import numpy_generator
 from harden.training.protect import budget_of, protect

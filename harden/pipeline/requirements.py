@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from harden.errors import RequirementError
-from harden.evaluation.requirements import Requirement
+from harden.statistics.requirements import Requirement
 
 
 def enforce(texts: Sequence[str], document: dict[str, Any] | None) -> None:

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from harden import distributed
-from harden.evaluation.statistics import proportion_interval
 from harden.pipeline.command import command_line
-from harden.pipeline.progress import Notify
-from harden.pipeline.reporting import write_report
+from harden.progress import Notify
+from harden.report.files import write_report
 from harden.runfolder import RunFolder
 from harden.settings import FitSettings, to_toml
+from harden.statistics.intervals import proportion_interval
 
 Fit = Callable[[FitSettings, Notify], dict[str, Any]]
 

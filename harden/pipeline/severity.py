@@ -10,7 +10,7 @@ from harden.data.dataset import Dataset
 from harden.evaluation.evaluate import evaluate
 from harden.evaluation.plan import Condition
 from harden.graph.file import Model
-from harden.pipeline.progress import Notify
+from harden.progress import Notify
 
 SCALES = (0.0, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 CHIPS = 20

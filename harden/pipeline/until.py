@@ -6,13 +6,13 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from harden.analyses.mean_to_precision import mean_accuracy_until
 from harden.data.dataset import Dataset
 from harden.engines import Engine, LocalEngine
 from harden.errors import SettingsError
 from harden.evaluation.plan import Condition
-from harden.evaluation.until import mean_accuracy_until
 from harden.graph.file import Model
-from harden.pipeline.progress import Notify
+from harden.progress import Notify
 from harden.settings import EvalSettings
 
 _UNKNOWN = ("std", "min", "p05", "median", "p95", "max", "ci95_images")

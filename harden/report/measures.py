@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from harden.evaluation.statistics import proportion_interval, proportion_lower
+from harden.statistics.intervals import proportion_interval, proportion_lower
 
 
 def upper_bound(failures: int, trials: int) -> float:

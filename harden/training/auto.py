@@ -14,10 +14,10 @@ from harden import methods
 from harden.engines import Engine
 from harden.errors import SettingsError
 from harden.store import read_record, write_atomic
-from harden.training.gentle import gentle
-from harden.training.lead import Trainer
 from harden.training.loop import OnProgress, OnStep, train
 from harden.training.plan import LEAST_STEPS, Trained, TrainingPlan, score_of
+from harden.training.process_group import Trainer
+from harden.training.second_try import gentle
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ import torch
 
 from harden.levers.batch_norm import reestimate, statistics
 from harden.training.batches import Batches
+from harden.training.periphery import Surround
 from harden.training.plan import TrainingPlan
 from harden.training.selection import Selector
-from harden.training.surround import Surround
 
 BATCHES = 32
 

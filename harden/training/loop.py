@@ -28,14 +28,14 @@ from harden.training.begin import begin
 from harden.training.checkpoint import Snapshot, Tensors, latest
 from harden.training.features import Features
 from harden.training.finish import finish_batch_norms, settle_batch_norms
+from harden.training.microbatches import pieces
 from harden.training.noise import StepNoise, TrainingNoise
 from harden.training.optimizer import build, clip_gradient, factor, set_rate
-from harden.training.pieces import pieces
+from harden.training.periphery import Surround
 from harden.training.plan import Trained, TrainingPlan
 from harden.training.precision import TrainingPrecision
-from harden.training.progress import Progress
 from harden.training.selection import Selector
-from harden.training.surround import Surround
+from harden.training.snapshots import Progress
 from harden.training.teachers import Targets, frozen_copy
 
 OnStep = Callable[[dict[str, Any]], None]

@@ -6,12 +6,12 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from harden.analyses.layer_ranking import rank_layers
+from harden.analyses.sensitivity import accuracies
 from harden.errors import SettingsError
-from harden.evaluation.answers import answered
 from harden.evaluation.chips import bench_of
 from harden.evaluation.plan import Condition
-from harden.evaluation.ranking import rank_layers
-from harden.evaluation.sensitivity import accuracies
+from harden.evaluation.pseudo_labels import answered
 
 
 def budget_of(text: str) -> float:

@@ -16,8 +16,8 @@ from harden.methods.base import Outputs, each, listed
 from harden.streams import numpy_generator
 from harden.training.batches import as_labels, as_tensors
 from harden.training.concordance import Concordance
+from harden.training.periphery import Surround
 from harden.training.plan import TrainingPlan
-from harden.training.surround import Surround
 from harden.training.tasks import first
 
 _BATCH = 250

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from harden.noise import show
+from harden.noise import describe as noise_text
 from harden.registry import METHODS
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -29,12 +29,12 @@ def site() -> ModuleType:
 
 def test_advice_is_given_for_every_member_and_no_other(site: ModuleType) -> None:
     assert sorted(site.advice()["methods"]) == sorted(METHODS.names())
-    assert sorted(site.advice()["devices"]) == sorted(one["name"] for one in show.listing())
+    assert sorted(site.advice()["devices"]) == sorted(one["name"] for one in noise_text.listing())
 
 
 def test_every_page_says_when_at_what_cost_and_why(site: ModuleType) -> None:
     pages = site.pages()
-    assert len(pages) == len(METHODS.names()) + len(show.listing()) + len(site.advice()["levers"])
+    assert len(pages) == len(METHODS.names()) + len(noise_text.listing()) + len(site.advice()["levers"])
     for path, text in pages.items():
         for words in ("**Use** ", "**Do not use** it when ", "**Cost", "**Evidence.** "):
             assert text.count(words) == 1, (path, words)

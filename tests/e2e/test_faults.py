@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harden.cli import main, work
+from harden.cli import command_output, main
 from harden.evaluation import run as running
 
 EVAL = [
@@ -185,7 +185,7 @@ def test_ctrl_c_prints_the_command_that_goes_on(harden, monkeypatch, out: bool, 
 
     arguments = EVAL if out else EVAL[:-2]
     with monkeypatch.context() as keyboard:
-        keyboard.setattr(work.Screen, "__call__", interrupt)
+        keyboard.setattr(command_output.Screen, "__call__", interrupt)
         code, said = harden(*arguments)
     assert code == 130
     assert said.startswith("interrupted; to resume: harden eval digits_cnn.onnx --data test.npz")

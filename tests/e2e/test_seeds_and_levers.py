@@ -12,8 +12,8 @@ import pytest
 from harden.data.embedded import FILES, content
 from harden.errors import RunFolderError
 from harden.pipeline.fit import fit
-from harden.pipeline.reporting import rewrite
 from harden.report import schema
+from harden.report.files import rewrite
 from harden.settings import FitSettings
 
 TINY: dict[str, Any] = {

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from harden.data.embedded import FILES, content
 from harden.errors import DivergedError, SettingsError
 from harden.pipeline.fit import fit
-from harden.pipeline.placing import shares
+from harden.pipeline.placement import shares
 from harden.settings import FitSettings
 from harden.training.loop import train
 
@@ -47,7 +47,7 @@ two = loaded(str(SCRIPT))
 @pytest.fixture
 def trainer(cluster) -> Any:
     ray = pytest.importorskip("ray")
-    from harden.training.cluster import ClusterTrainer
+    from harden.training.ray_trainer import ClusterTrainer
 
     return ClusterTrainer(ray, 2)
 

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from harden.analyses.landscape import landscape
+from harden.analyses.layer_ranking import rank_layers
+from harden.analyses.rare_failures import rare_failures, subset_simulation
+from harden.analyses.sensitivity import sensitivity
+from harden.analyses.worst_case import worst_case
 from harden.data.dataset import Dataset
 from harden.errors import DataError, ProfileError, SettingsError
 from harden.evaluation.evaluate import evaluate
-from harden.evaluation.landscape import landscape
 from harden.evaluation.plan import Condition
-from harden.evaluation.ranking import rank_layers
-from harden.evaluation.sensitivity import sensitivity
-from harden.evaluation.subset_simulation import rare_failures, subset_simulation
-from harden.evaluation.worst_case import worst_case
 from harden.graph.file import Model
 from harden.noise.profile import Profile
 from harden.streams import numpy_generator

@@ -10,10 +10,11 @@ from scipy import stats
 
 from harden.data.dataset import Dataset
 from harden.errors import SettingsError
-from harden.evaluation.compare import compare, paired_difference, unpaired_difference
+from harden.evaluation.compare import compare
 from harden.evaluation.evaluate import evaluate
 from harden.graph.file import Model
 from harden.noise.profile import Profile
+from harden.statistics.difference import paired_difference, unpaired_difference
 from harden.streams import numpy_generator
 
 NOISE = Profile.parse("gaussian:sigma=0.1")

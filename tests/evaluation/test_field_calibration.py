@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from harden.analyses.field_calibration import per_chip
 from harden.data.dataset import Dataset
 from harden.data.embedded import content
 from harden.errors import UnsupportedError
 from harden.evaluation.evaluate import evaluate
-from harden.evaluation.field_calibration import per_chip
 from harden.evaluation.plan import Condition
 from harden.graph.file import Model
 from harden.graph.folding import fold_batch_norms

@@ -12,11 +12,11 @@ from safetensors.numpy import save
 from scipy.special import softmax
 
 from harden.errors import SettingsError
+from harden.evaluation.chip_sums import Sums, spread
 from harden.evaluation.custom import load_metrics
-from harden.evaluation.metrics import auroc, confusion_scores, expected_kl
-from harden.evaluation.reliability import bin_sums, calibration_error, reliability
 from harden.evaluation.scores import UNIT, ClassScorer, Reference
-from harden.evaluation.sums import Sums, spread
+from harden.statistics.metrics import auroc, confusion_scores, expected_kl
+from harden.statistics.reliability import bin_sums, calibration_error, reliability
 from harden.streams import numpy_generator
 
 sklearn_metrics = pytest.importorskip("sklearn.metrics")

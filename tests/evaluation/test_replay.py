@@ -9,10 +9,10 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
+from harden.analyses.replay import chip_onnx, read_chip, replay, save_chip, worst_chips
 from harden.data.dataset import Dataset
 from harden.errors import DataError, InputError, ModelError, ProfileError
 from harden.evaluation.evaluate import evaluate
-from harden.evaluation.replay import chip_onnx, read_chip, replay, save_chip, worst_chips
 from harden.graph.file import Model
 from harden.noise.profile import Profile
 

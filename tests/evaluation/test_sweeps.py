@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from harden.analyses.sweeps import corners, parse_sweep, stress, sweep
 from harden.data.dataset import Dataset
 from harden.errors import ProfileError, SettingsError
 from harden.evaluation.evaluate import evaluate
-from harden.evaluation.sweeps import corners, parse_sweep, stress, sweep
 from harden.graph.file import Model
 from harden.noise.profile import Profile
 

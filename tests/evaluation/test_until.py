@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import pytest
 
+from harden.analyses.mean_to_precision import mean_accuracy_until, parse_until, two_stage
 from harden.data.dataset import Dataset
 from harden.errors import SettingsError
 from harden.evaluation.evaluate import evaluate
 from harden.evaluation.plan import Condition
-from harden.evaluation.until import mean_accuracy_until, parse_until, two_stage
 from harden.graph.file import Model
 from harden.noise.profile import Profile
 from harden.streams import numpy_generator

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from harden.errors import HardenError
 from harden.noise.check import check
-from harden.noise.text import find_definition
+from harden.noise.profile_text import find_definition
 from harden.registry import DEVICES
 
 WRONG = """\

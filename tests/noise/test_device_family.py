@@ -7,11 +7,11 @@ import math
 import pytest
 import torch
 
+from harden.analyses.replay import replay, worst_chips
 from harden.data.dataset import Dataset
 from harden.data.preprocess import Preprocess
 from harden.errors import RunFolderError, SettingsError
 from harden.evaluation.evaluate import evaluate
-from harden.evaluation.replay import replay, worst_chips
 from harden.noise.profile import Profile
 from harden.pipeline.doctor import _toy_model
 from harden.runtime.sessions import choose_device, providers

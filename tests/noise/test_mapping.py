@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from harden.errors import ProfileError
 from harden.noise.mapping import Device, Mapping
 from harden.noise.profile import Profile
-from harden.noise.scales import extremes, largest
+from harden.noise.reference import extremes, largest
 from harden.streams import generator
 
 WEIGHT = torch.tensor([-2.0, -0.5, 0.0, 0.25, 1.0])

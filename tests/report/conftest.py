@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from harden.evaluation.statistics import tolerance_rank
 from harden.report.render import html
+from harden.statistics.intervals import tolerance_rank
 from harden.streams import numpy_generator
 
 Document = dict[str, Any]

@@ -8,10 +8,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from harden.errors import DivergedError, InputError, RunFolderError, WriteError
-from harden.training import progress as module
+from harden.training import snapshots as module
 from harden.training.checkpoint import Snapshot, Tensors, latest, read, write
 from harden.training.loop import train
-from harden.training.progress import Progress
+from harden.training.snapshots import Progress
 
 
 def snapshot(step: int = 1) -> Snapshot:

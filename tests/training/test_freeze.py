@@ -60,16 +60,16 @@ def test_a_killed_run_ends_with_the_same_bits(model, clouds, plan, tmp_path):
         if step == 101:
             raise KilledError
 
-    from harden.training import progress
+    from harden.training import snapshots
 
     file = tmp_path / "checkpoint.safetensors"
-    every = progress.WRITE_EVERY_S
-    progress.WRITE_EVERY_S = 0.0
+    every = snapshots.WRITE_EVERY_S
+    snapshots.WRITE_EVERY_S = 0.0
     try:
         with pytest.raises(KilledError):
             train(model, clouds(), clouds(96, 1), wanted, on_progress=kill, checkpoint=file)
     finally:
-        progress.WRITE_EVERY_S = every
+        snapshots.WRITE_EVERY_S = every
     resumed = train(model, clouds(), clouds(96, 1), wanted, checkpoint=file)
     for name, value in whole.weights.items():
         assert torch.equal(value, resumed.weights[name]), name

@@ -9,7 +9,7 @@ import torch
 
 from harden.errors import DataError, DivergedError, RunFolderError, SettingsError
 from harden.noise.profile import Profile
-from harden.training import loop, progress
+from harden.training import loop, snapshots
 from harden.training.loop import train
 
 
@@ -60,10 +60,10 @@ def test_a_run_that_was_killed_ends_with_the_bits_of_one_that_was_not(
 ):
     if method == "nft_irs":
         pytest.importorskip("harden.graph.taps")
-    monkeypatch.setattr(progress, "EVERY", 20)
-    monkeypatch.setattr(progress, "SHARE", 1)
-    monkeypatch.setattr(progress, "WRITE_EVERY_S", 0.0)
-    monkeypatch.setattr(progress, "PATIENCE", 0.0)
+    monkeypatch.setattr(snapshots, "EVERY", 20)
+    monkeypatch.setattr(snapshots, "SHARE", 1)
+    monkeypatch.setattr(snapshots, "WRITE_EVERY_S", 0.0)
+    monkeypatch.setattr(snapshots, "PATIENCE", 0.0)
     options = {"taps": "r", "heads": 1, "hidden": 8} if method == "nft_irs" else {}
     this = plan(method=method, options=options, optimizer=optimizer, lr=0.01)
     unbroken = train(model, clouds(), clouds(99, seed=1), this)
@@ -85,7 +85,7 @@ def test_a_run_that_was_killed_ends_with_the_bits_of_one_that_was_not(
 
 
 def test_a_checkpoint_of_another_plan_is_refused(model, clouds, plan, tmp_path, monkeypatch):
-    monkeypatch.setattr(progress, "WRITE_EVERY_S", 0.0)
+    monkeypatch.setattr(snapshots, "WRITE_EVERY_S", 0.0)
     file = tmp_path / "checkpoint.safetensors"
     train(model, clouds(), clouds(99, seed=1), plan(steps=3), checkpoint=file)
     with pytest.raises(RunFolderError, match="other settings"):
@@ -118,8 +118,8 @@ class Exploding:
 
 
 def test_an_exploding_loss_is_rolled_back_once_at_a_tenth_of_the_rate(model, clouds, plan, monkeypatch):
-    monkeypatch.setattr(progress, "EVERY", 10)
-    monkeypatch.setattr(progress, "SHARE", 1)
+    monkeypatch.setattr(snapshots, "EVERY", 10)
+    monkeypatch.setattr(snapshots, "SHARE", 1)
     monkeypatch.setattr(loop.methods, "load", lambda name, options: Exploding({26}))
     trained = train(model, clouds(), clouds(99, seed=1), plan(steps=30, warmup=0.0, selections=1))
     (event,) = trained.levers["rollbacks"]

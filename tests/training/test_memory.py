@@ -9,7 +9,7 @@ from harden.errors import HardenError
 from harden.memory import OutOfMemoryError
 from harden.training import loop
 from harden.training.loop import train
-from harden.training.pieces import pieces
+from harden.training.microbatches import pieces
 
 WANTED = (
     "[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes."

@@ -19,7 +19,7 @@ from harden.errors import SettingsError
 from harden.graph.module import GraphModule
 from harden.graph.precision import Precision
 from harden.noise.profile import Profile
-from harden.pipeline import inputs, placing
+from harden.pipeline import inputs, placement
 from harden.registry import METHODS
 from harden.streams import generator
 from harden.training.loop import train
@@ -155,13 +155,13 @@ def cluster(monkeypatch, **resources: float) -> Iterator[None]:
     nodes = [{"Alive": True, "Resources": {"CPU": resources["CPU"] / 2}}] * 2
     ray = SimpleNamespace(cluster_resources=lambda: resources, nodes=lambda: nodes)
     engine.__dict__.update(_ray=ray, _cpus=1, processors=int(resources["CPU"]))
-    monkeypatch.setattr(placing, "opened", lambda *_: contextlib.nullcontext(engine))
+    monkeypatch.setattr(placement, "opened", lambda *_: contextlib.nullcontext(engine))
     yield
 
 
 def test_how_many_workers_of_a_cluster_train_and_on_what(monkeypatch) -> None:
     def found(device: str, workers: int | None = None, batch: int = 128) -> tuple[int, int, str]:
-        with placing.place("ray", workers, batch, device) as where:
+        with placement.place("ray", workers, batch, device) as where:
             return where.processes, where.machines, where.device
 
     with cluster(monkeypatch, CPU=8):

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from harden.data import Dataset, Preprocess
-from harden.evaluation.metrics import confusion_scores
 from harden.noise.profile import Profile
+from harden.statistics.metrics import confusion_scores
 from harden.training.plan import TrainingPlan
 from harden.training.selection import Selector, class_by_class
 

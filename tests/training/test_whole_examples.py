@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from harden.data import Dataset, Preprocess
 from harden.errors import DataError
 from harden.evaluation.evaluate import evaluate
-from harden.evaluation.feed import Feed
+from harden.evaluation.input_feed import Feed
 from harden.evaluation.plan import Condition
 from harden.graph.file import Model
 from harden.noise.profile import Profile

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from harden.evaluation.compare import paired_difference
 from harden.report.blocks import Block, Figure, Paragraph, Section, Table
 from harden.report.charts.bars import Bar, bars
 from harden.report.document import Document, Reading
 from harden.report.verdict import NOTHING_BETTER, kept_nothing
 from harden.report.words import clean, known, label, number, percent, plural, points, shown
+from harden.statistics.difference import paired_difference
 
 ORDER = 70
 TITLE = "What helped"

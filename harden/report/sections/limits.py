@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from harden.evaluation.statistics import tolerance_trials
 from harden.report.blocks import Bullets, Section
 from harden.report.document import Document, Reading
 from harden.report.measures import upper_bound
 from harden.report.words import clean, known, percent, plural
+from harden.statistics.intervals import tolerance_trials
 
 ORDER = 110
 TITLE = "What this does not prove"

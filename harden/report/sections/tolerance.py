@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from harden.evaluation.shape import shape
-from harden.evaluation.statistics import tolerance_rank, tolerance_trials
 from harden.report.blocks import Block, Columns, Paragraph, Section, Table
 from harden.report.charts.quantiles import quantiles
 from harden.report.conditions import Trials
@@ -16,6 +14,8 @@ from harden.report.document import Document, Reading
 from harden.report.measures import upper_bound
 from harden.report.plots import colour
 from harden.report.words import clean, known, number, ordinal, percent, plural, rate
+from harden.statistics.distribution import shape
+from harden.statistics.intervals import tolerance_rank, tolerance_trials
 
 ORDER = 60
 TITLE = "What can be promised"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from harden.evaluation.statistics import proportion_interval
 from harden.report.blocks import Block, Columns, Paragraph, Section, Table
 from harden.report.charts.curves import Level, Line, curves
 from harden.report.conditions import Trials
@@ -10,6 +9,7 @@ from harden.report.document import Document, Reading
 from harden.report.measures import survival, upper_bound
 from harden.report.plots import colour, cut_note, rate_limits
 from harden.report.words import clean, percent, plural, rate, span
+from harden.statistics.intervals import proportion_interval
 
 ORDER = 50
 TITLE = "Yield"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from harden.evaluation.feed import Feed
+from harden.evaluation.input_feed import Feed
 from harden.graph.analog import AnalogWeight
 from harden.levers import ranges
 from harden.noise.periphery import Conversion, Periphery, Range

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from harden.evaluation import statistics as s
+from harden.statistics import intervals as s
 from harden.streams import numpy_generator
 
 

@@ -11,8 +11,8 @@ from torch import Tensor
 from harden.noise.circuit import Draw
 from harden.noise.knobs import Distribution
 from harden.noise.profile import Profile
+from harden.noise.reference import AnalogWeightLike
 from harden.noise.rms import pooled, rms_noise
-from harden.noise.scales import AnalogWeightLike
 from harden.registry import DEVICES
 from harden.streams import generator
 

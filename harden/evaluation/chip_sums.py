@@ -13,8 +13,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from harden.errors import RunFolderError
-from harden.evaluation.reliability import BINS
 from harden.evaluation.scores import UNIT, ChipScores
+from harden.statistics.reliability import BINS
 from harden.store import write_atomic
 
 

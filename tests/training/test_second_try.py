@@ -11,9 +11,9 @@ import torch
 
 from harden.noise.profile import Profile
 from harden.training.auto import auto, final_plan
-from harden.training.gentle import gentle, second_try
 from harden.training.loop import train
 from harden.training.plan import Trained
+from harden.training.second_try import gentle, second_try
 from harden.training.selection import quiet_score
 
 OURS = ((Profile.parse("gaussian:sigma=0.1"), None),)
@@ -52,7 +52,7 @@ class Recorder:
 def test_a_training_that_helped_is_left_alone(
     plan, monkeypatch: pytest.MonkeyPatch, quiet: float, scores: tuple[float, ...], again: bool
 ) -> None:
-    monkeypatch.setattr("harden.training.gentle.quiet_score", lambda *_: quiet)
+    monkeypatch.setattr("harden.training.second_try.quiet_score", lambda *_: quiet)
     first, second = trained(20, *scores), trained(20, scores[0], 0.7)
     found = second_try(first, None, None, None, plan(), trainer=Recorder(second if again else None))
     assert (found is first) is not again

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from harden.analyses.gradients import loss_and_gradients
 from harden.errors import SettingsError, VerificationError
 from harden.evaluation.bench import Bench
 from harden.evaluation.chips import bench_of, score
-from harden.evaluation.gradients import loss_and_gradients
 from harden.evaluation.layout import available_cores
 from harden.evaluation.plan import Condition
 from harden.runtime.parity import run_torch

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from harden.evaluation.shape import shape
+from harden.statistics.distribution import shape
 from harden.streams import numpy_generator
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from scipy import stats
 
 from harden.errors import SettingsError
-from harden.evaluation.statistics import proportion_lower, tolerance_trials
+from harden.statistics.intervals import proportion_lower, tolerance_trials
 
 _CONTENTS = (0.90, 0.95, 0.99, 0.999)
 

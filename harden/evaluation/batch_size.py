@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harden.evaluation.feed import default_batch
-from harden.evaluation.sums import sums_path
+from harden.evaluation.chip_sums import sums_path
+from harden.evaluation.input_feed import default_batch
 from harden.memory import SMALLER, OutOfMemoryError
 from harden.store import read_record, write_atomic
 

@@ -10,9 +10,9 @@ import torch
 
 from harden.evaluation.bench import Bench
 from harden.evaluation.chips import bench_of, score_each
-from harden.evaluation.compare import paired_difference
 from harden.evaluation.plan import Condition
 from harden.evaluation.trials import draw_chip
+from harden.statistics.difference import paired_difference
 
 if TYPE_CHECKING:
     from harden.data.dataset import Dataset

@@ -13,9 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harden.training.lead import Trainer
 from harden.training.loop import OnProgress
 from harden.training.plan import LEAST_STEPS, Trained, TrainingPlan, score_of
+from harden.training.process_group import Trainer
 from harden.training.selection import quiet_score
 
 _LITTLE = 0.25  # of what noise takes: a training that brings back less is tried again

@@ -8,8 +8,8 @@ import pytest
 from scipy import stats
 
 from harden.errors import SettingsError
-from harden.evaluation.planning import chips_for_mean, chips_for_yield, plan
-from harden.evaluation.statistics import proportion_interval
+from harden.statistics.intervals import proportion_interval
+from harden.statistics.sample_size import chips_for_mean, chips_for_yield, plan
 
 
 @pytest.mark.parametrize(("std", "margin"), [(0.05, 0.01), (0.05, 0.05), (0.1, 0.005), (0.0, 0.01)])

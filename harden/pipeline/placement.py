@@ -11,8 +11,8 @@ from harden.engines import Engine, opened
 from harden.errors import SettingsError
 from harden.pipeline.inputs import trained_on
 from harden.pipeline.prepare import Prepared
-from harden.training.lead import Trainer, leading
 from harden.training.plan import BATCH_SIZE
+from harden.training.process_group import Trainer, leading
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def place(engine: str, workers: int | None, batch: int, device: str = "cpu") -> 
             return
         # Imported here: not before Ray is known to be there.
         from harden.engines.ray import RayEngine
-        from harden.training.cluster import ClusterTrainer
+        from harden.training.ray_trainer import ClusterTrainer
 
         assert isinstance(found, RayEngine)
         if device == "cuda" and not found.gpus:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from harden.analyses.gradients import loss_and_gradients
+from harden.analyses.sensitivity import accuracies, layer_row
 from harden.evaluation.bench import Bench
 from harden.evaluation.chips import bench_of
-from harden.evaluation.gradients import loss_and_gradients
 from harden.evaluation.plan import Condition
-from harden.evaluation.sensitivity import accuracies, layer_row
 from harden.evaluation.trials import draw_chip
 from harden.streams import numpy_generator
 

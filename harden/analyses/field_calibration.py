@@ -16,13 +16,13 @@ import torch
 from harden.errors import UnsupportedError
 from harden.evaluation.bench import Bench
 from harden.evaluation.chips import bench_of, score
-from harden.evaluation.compare import paired_difference
 from harden.evaluation.layout import available_cores
 from harden.evaluation.plan import Condition
-from harden.evaluation.statistics import describe
 from harden.evaluation.trials import draw_chip
 from harden.levers.batch_norm import reestimate, statistics
 from harden.runtime.copy import RuntimeCopy
+from harden.statistics.difference import paired_difference
+from harden.statistics.intervals import describe
 from harden.streams import numpy_generator
 
 if TYPE_CHECKING:

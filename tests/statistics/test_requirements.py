@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harden.errors import SettingsError, UnmeetableError
-from harden.evaluation.requirements import Requirement, check_meetable, chips_needed, judge, parse
-from harden.evaluation.statistics import proportion_lower
+from harden.statistics.intervals import proportion_lower
+from harden.statistics.requirements import Requirement, check_meetable, chips_needed, judge, parse
 from harden.streams import numpy_generator
 
 

@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 import torch
 
+from harden.analyses.landscape import landscape
+from harden.analyses.mean_to_precision import mean_accuracy_until
+from harden.analyses.replay import replay, worst_chips
+from harden.analyses.sensitivity import sensitivity
+from harden.analyses.worst_case import worst_case
 from harden.cli import main
 from harden.data.dataset import Dataset
 from harden.data.embedded import content
 from harden.evaluation.bench import open_bench
 from harden.evaluation.evaluate import evaluate
-from harden.evaluation.landscape import landscape
 from harden.evaluation.plan import Condition
-from harden.evaluation.replay import replay, worst_chips
-from harden.evaluation.sensitivity import sensitivity
-from harden.evaluation.until import mean_accuracy_until
-from harden.evaluation.worst_case import worst_case
 from harden.graph.file import Model
 from harden.noise.profile import Profile
 from harden.runtime.parity import run_torch

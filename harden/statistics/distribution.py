@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from harden.evaluation.statistics import proportion_interval
+from harden.statistics.intervals import proportion_interval
 
 _FEW = 20
 _LEVEL = 0.05  # cautious: refusing a Gaussian that would have been right costs little

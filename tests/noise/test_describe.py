@@ -9,8 +9,8 @@ import torch
 
 from harden.errors import ProfileError, UnknownNameError
 from harden.noise.check import check
+from harden.noise.describe import curve, describe, listing, plot, text
 from harden.noise.profile import Profile
-from harden.noise.show import curve, describe, listing, plot, text
 from harden.registry import DEVICES
 
 

@@ -21,7 +21,7 @@ import numpy as np
 from scipy import stats
 
 from harden.errors import SettingsError, UnmeetableError, nearest
-from harden.evaluation import statistics
+from harden.statistics import intervals
 
 _PATTERN = re.compile(
     r"\s*(?P<measure>[a-z]\w*)\s*(?:\(\s*(?P<argument>[^)]*)\))?\s*(?P<operator>>=|<=|>|<)"
@@ -179,7 +179,7 @@ def chips_needed(r: Requirement) -> int:
         return 1
     if share >= 1:
         return _MANY
-    return max(1, statistics.tolerance_trials(share, r.confidence))
+    return max(1, intervals.tolerance_trials(share, r.confidence))
 
 
 def check_meetable(requirements: Sequence[Requirement], chips: int) -> None:
@@ -221,15 +221,15 @@ def _bound(r: Requirement, values: np.ndarray) -> float | None:
         if r.confidence is None:
             return k / n
         if upward:
-            return statistics.proportion_lower(k, n, r.confidence)
-        return 1 - statistics.proportion_lower(n - k, n, r.confidence)
+            return intervals.proportion_lower(k, n, r.confidence)
+        return 1 - intervals.proportion_lower(n - k, n, r.confidence)
     q = 0.5 if r.measure == "median_accuracy" else r.quantile
     if r.confidence is None:
         return _point(r.measure, q, values)
     if q is not None:
         if upward:
-            return statistics.tolerance_bound(values, 1 - q, r.confidence)
-        mirrored = statistics.tolerance_bound(-values, q, r.confidence)
+            return intervals.tolerance_bound(values, 1 - q, r.confidence)
+        mirrored = intervals.tolerance_bound(-values, q, r.confidence)
         return None if mirrored is None else -mirrored
     if n < 2:
         return None
@@ -241,4 +241,4 @@ def _point(measure: str, q: float | None, values: np.ndarray) -> float | None:
     if q is not None:
         return float(np.quantile(values, q, method="linear"))
     name = "min" if measure.startswith("worst") else measure.removesuffix("_accuracy")
-    return statistics.describe(values)[name]
+    return intervals.describe(values)[name]

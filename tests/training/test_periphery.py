@@ -62,8 +62,8 @@ class KilledError(Exception):
 def test_a_resumed_run_repeats_the_bits(
     model: Model, clouds: Clouds, plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harden.training.progress.EVERY", 4)
-    monkeypatch.setattr("harden.training.progress.WRITE_EVERY_S", 0.0)
+    monkeypatch.setattr("harden.training.snapshots.EVERY", 4)
+    monkeypatch.setattr("harden.training.snapshots.WRITE_EVERY_S", 0.0)
     noise = profiles("gaussian:sigma=0.1,adc_bits=4,output_noise=0.05")
     settings = plan(steps=12, profiles=noise, teacher="self")
 

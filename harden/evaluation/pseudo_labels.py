@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from harden.errors import DataError
-from harden.evaluation.feed import Feed
+from harden.evaluation.input_feed import Feed
 from harden.methods.base import listed
 
 if TYPE_CHECKING:

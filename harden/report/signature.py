@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from harden.errors import InputError, MissingExtraError
-from harden.pipeline.reporting import RECORD
+from harden.report.files import RECORD
 from harden.runfolder import no_finished_run
 
 SIGNATURE = "model.sig"
