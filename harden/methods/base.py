@@ -243,6 +243,21 @@ class Transform:
         raise TypeError(f"{type(self).__module__} does not define apply")
 
 
+@dataclass(frozen=True)
+class Candidate:
+    """A run that a recipe may choose.
+
+    Attributes:
+        name: What the record calls it.
+        plan: The fields of a training plan that it sets, by name; the others stay as the run has them.
+        gentle: Whether it trains as a second try does (:mod:`harden.training.second_try`).
+    """
+
+    name: str
+    plan: Mapping[str, Any]
+    gentle: bool = False
+
+
 class Recipe:
     """Base of recipes: they pick among runs; :mod:`harden.training.auto` carries them out."""
 
@@ -255,8 +270,8 @@ class Recipe:
     def __init__(self, config: Options) -> None:
         self.config: Any = config
 
-    def candidates(self) -> list[tuple[str, Mapping[str, Any]]]:
-        """Runs to choose from: a name each, and the fields of a training plan that it sets."""
+    def candidates(self) -> list[Candidate]:
+        """The runs to choose from, with different names."""
         raise TypeError(f"{type(self).__module__} does not define candidates")
 
 

@@ -12,7 +12,8 @@ from harden.errors import SettingsError
 from harden.pipeline.inputs import trained_on
 from harden.pipeline.prepare import Prepared
 from harden.training.plan import BATCH_SIZE
-from harden.training.process_group import Trainer, leading
+from harden.training.process_group import leading
+from harden.training.trainer import Trainer
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from harden.graph.file import Model
 from harden.noise.profile import Profile
 from harden.streams import numpy_generator
 from harden.training.plan import TrainingPlan
+from harden.training.problem import Problem
 
 
 @pytest.fixture
@@ -71,6 +72,11 @@ def clouds() -> Callable[..., Dataset]:
         return Dataset.from_arrays(values, labels if labelled else None, plain)
 
     return make
+
+
+@pytest.fixture
+def problem(model: Model, clouds: Callable[..., Dataset]) -> Problem:
+    return Problem(model, clouds(), clouds(99, seed=1))
 
 
 @pytest.fixture
