@@ -9,11 +9,11 @@ import torch
 from harden.data.dataset import Dataset
 from harden.data.embedded import content
 from harden.graph.file import Model
-from harden.levers.clip import AUTO, resolve
 from harden.noise.profile import Profile
 from harden.training.loop import train
 from harden.training.plan import TrainingPlan
 from harden.training.problem import Problem
+from harden.transforms.clip import AUTO, resolve
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from harden.training.loop import train
 from harden.training.problem import Problem
 
 
-def same(a, b) -> bool:
+def same(a, b):
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 

@@ -22,7 +22,7 @@ OURS = ((Profile.parse("gaussian:sigma=0.1"), None),)
 OWN_SIZE = ((Profile.parse("mismatch:zeta=0.1"), None),)
 
 
-def trained(selected: int, plan: Any, *scores: float, steps: int = 20) -> Trained:
+def trained(selected, plan, *scores, steps=20):
     validation = [Selection(i, score) for i, score in enumerate(scores)]
     history = [{"step": i + 1, "loss": 1.0} for i in range(steps)]
     return Trained(f"model of {scores}", {}, history, validation, selected, {"clip": None}, 1.5, plan)
@@ -31,11 +31,11 @@ def trained(selected: int, plan: Any, *scores: float, steps: int = 20) -> Traine
 class Recorder:
     """Stands in for the trainer: remembers the plan, gives what it was told to."""
 
-    def __init__(self, result: Trained | None = None) -> None:
+    def __init__(self, result=None):
         self.plans: list[Any] = []
         self.result = result
 
-    def __call__(self, problem: Any, plan: Any, listener: Any = SILENT, checkpoint: Any = None) -> Trained:
+    def __call__(self, problem, plan, listener=SILENT, checkpoint=None):
         self.plans.append(plan)
         assert self.result is not None, "nothing was to be trained"
         return replace(self.result, plan=plan)
@@ -51,9 +51,7 @@ class Recorder:
         (0.5, (0.5, 0.51), False),  # noise takes nothing
     ],
 )
-def test_a_training_that_helped_is_left_alone(
-    problem, plan, monkeypatch: pytest.MonkeyPatch, quiet: float, scores: tuple[float, ...], again: bool
-) -> None:
+def test_a_training_that_helped_is_left_alone(problem, plan, monkeypatch, quiet, scores, again):
     monkeypatch.setattr("harden.training.second_try.quiet_score", lambda *_: quiet)
     first, second = trained(20, plan(), *scores), trained(20, plan(), scores[0], 0.7)
     found = second_try(first, problem, Recorder(second if again else None))
@@ -63,7 +61,7 @@ def test_a_training_that_helped_is_left_alone(
         assert found.levers["second_try"]["recovered"] == pytest.approx(lost)
 
 
-def test_the_quiet_score_is_the_accuracy_without_noise(model, clouds, plan) -> None:
+def test_the_quiet_score_is_the_accuracy_without_noise(model, clouds, plan):
     data = clouds(99, seed=1)
     with torch.no_grad():
         answers = model.module().eval()(torch.from_numpy(data.inputs(slice(None)))).argmax(1).numpy()
@@ -71,13 +69,13 @@ def test_the_quiet_score_is_the_accuracy_without_noise(model, clouds, plan) -> N
     assert quiet_score(model, data, plan(objective="match")) == 1
 
 
-def test_a_control_is_not_helped(problem, plan) -> None:
+def test_a_control_is_not_helped(problem, plan):
     first = trained(0, plan(method="none"), 0.5, 0.4)
     assert second_try(first, problem, Recorder()) is first
 
 
 @pytest.mark.parametrize(("after", "kept"), [(0.6, True), (0.5, False), (0.4, False)])
-def test_the_better_of_two_trainings_is_taken(problem, plan, after: float, kept: bool) -> None:
+def test_the_better_of_two_trainings_is_taken(problem, plan, after, kept):
     this = plan(method="distill")
     first, second = trained(0, this, 0.5, 0.3), trained(20, this, 0.45, after)
     trainer = Recorder(second)
@@ -98,12 +96,12 @@ def test_the_better_of_two_trainings_is_taken(problem, plan, after: float, kept:
     assert found.plan == (replace(gentle(this), steps=20) if kept else this)  # what controls and ablation repeat
 
 
-def test_rescaling_is_for_noise_that_follows_the_range(plan) -> None:
+def test_rescaling_is_for_noise_that_follows_the_range(plan):
     assert gentle(plan(profiles=OURS)).rescale_first == "on"
     assert gentle(plan(profiles=OWN_SIZE)).rescale_first == "off"
 
 
-def test_a_network_that_training_ruins_is_hardened_all_the_same(model, clouds, plan) -> None:
+def test_a_network_that_training_ruins_is_hardened_all_the_same(model, clouds, plan):
     data, validation = clouds(), clouds(200, seed=1)
     good = train(Problem(model, data, validation), plan(method="none", clip=None)).model
     uneven = good.with_weights({"b": good.module().export_weights()["b"] * torch.tensor([30.0] + [1.0] * 15)})
@@ -116,7 +114,7 @@ def test_a_network_that_training_ruins_is_hardened_all_the_same(model, clouds, p
     assert record["after"] > record["before"]
 
 
-def test_a_start_from_the_rescaled_network_computes_the_same(model, clouds, plan) -> None:
+def test_a_start_from_the_rescaled_network_computes_the_same(model, clouds, plan):
     data = clouds()
     still = plan(method="none", lr=1e-12, steps=1, rescale_first="on", clip=None, batch_norm_reestimation="off")
     run = train(Problem(model, data, clouds(99, seed=1)), replace(still, freeze_batch_norms=1.0))
@@ -128,7 +126,7 @@ def test_a_start_from_the_rescaled_network_computes_the_same(model, clouds, plan
     assert any(not torch.equal(a, run.weights[name]) for name, a in model.module().export_weights().items())
 
 
-def test_auto_may_choose_the_gentle_one(problem, plan) -> None:
+def test_auto_may_choose_the_gentle_one(problem, plan):
     recipe = plan(method="auto", options={"candidates": ("distill_gentle",)}, steps=60)
     tried = auto(problem, recipe).levers["auto"]["tried"]
     assert "distill_gentle" in {one["name"] for one in tried}
