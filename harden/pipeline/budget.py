@@ -32,7 +32,7 @@ def steps_within(
 ) -> int:
     """How many steps fit into a budget of training and selection.
 
-    A pilot of 8 steps on the same model and data is timed: s seconds a step (median), and o seconds for all that is
+    A pilot of 8 steps on the same model and data is timed: s seconds per step (median), and o seconds for all that is
     not a step. With k selections in a whole run, n steps take n s + o (k + 1) / 2.
 
     Args:

@@ -121,7 +121,7 @@ def _trained(prepared: Prepared, folder: Path, notify: Notify) -> tuple[Model, d
                 final_plan(plan, trained.levers),
                 trainer=prepared.trainer,
                 share=1.0 if budget is None else _SECOND_IN_BUDGET,
-                on_progress=lambda done, total, _: notify("a second, gentle training", done, total),
+                on_progress=lambda done, total, _: notify("a second training, in small steps", done, total),
                 checkpoint=folder / "checkpoint.safetensors",
             )
     return trained.model, _tensors(trained.weights), _told(trained, prepared, log)
@@ -147,8 +147,8 @@ def _memory(divisions: Any) -> dict[str, str]:
     if not divisions:
         return {}
     last = divisions[-1]
-    said = f"a batch of {last['batch_size']} was worked off in {last['parts']} parts, from step {last['step']} on"
-    return {"memory": f"did not suffice: {said}"}
+    said = f"a batch of {last['batch_size']} was processed in {last['parts']} parts, from step {last['step']} on"
+    return {"memory": f"ran short: {said}"}
 
 
 def _transformed(prepared: Prepared, folder: Path, notify: Notify) -> tuple[Model, dict[str, Any], dict[str, Any]]:

@@ -101,7 +101,7 @@ def unbroken(zygote: Zygote, folder: Path, arguments: list[str]) -> tuple[dict[s
 
 
 def kill_many(zygote: Zygote, folder: Path, arguments: list[str], kills: int, chain: int) -> Counter[str]:
-    """Kill at random moments, up to ``chain`` times a run, finish, compare; until there were so many kills."""
+    """Kill at random moments, up to ``chain`` times per run, finish, compare; until there were so many kills."""
     expected, seconds = unbroken(zygote, folder / "unbroken", arguments)
     chance, seen = random.Random(0), Counter[str]()
     while seen.total() < kills:
