@@ -47,7 +47,7 @@ def report_failure(error: BaseException, arguments: list[str]) -> int:
 def _interrupted(arguments: list[str]) -> str:
     command = f"interrupted; to resume: harden {shlex.join(arguments)}"
     keeps = not arguments or arguments[0] not in _KEEPS_WITH_OUT or any(a.startswith("--out") for a in arguments)
-    return command if keeps else f"{command}  (only what was written with --out is kept)"
+    return command if keeps else f"{command}  (finished work is kept only with --out)"
 
 
 def _summary(error: BaseException) -> str:

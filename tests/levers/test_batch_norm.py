@@ -10,7 +10,7 @@ from harden.noise.profile import Profile
 from harden.streams import generator
 
 
-def images(count: int, batch: int = 16) -> list[tuple[torch.Tensor]]:
+def images(count, batch=16):
     source = generator(0, "images")
     return [(torch.empty(batch, 3, 8, 8).normal_(generator=source),) for _ in range(count)]
 

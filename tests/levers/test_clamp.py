@@ -104,7 +104,7 @@ def test_on_the_digits_network_clamps_rescue_chips_with_bit_errors(tmp_path, sto
     assert model.preprocess is not None
     train, test = (Dataset.open(str(tmp_path / f"{part}.npz"), model.preprocess) for part in ("train", "test"))
     clamped, _ = clamp_activations(model, [(torch.from_numpy(train.inputs(slice(0, 512))),)], 99.99)
-    x, labels = torch.from_numpy(test.inputs(slice(0, 300))), torch.from_numpy(np.asarray(test.labels[:300]))  # pyright: ignore[reportOptionalSubscript]
+    x, labels = torch.from_numpy(test.inputs(slice(0, 300))), torch.from_numpy(np.asarray(test.labels[:300]))
     profile = Profile.parse(f"bitflip:rate=0.0001,storage={storage}")
 
     def accuracies(candidate, chips=20):

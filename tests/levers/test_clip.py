@@ -12,7 +12,7 @@ from harden.noise.profile import Profile
 from harden.streams import generator
 
 
-def normal(*shape: int) -> torch.Tensor:
+def normal(*shape):
     return torch.empty(shape).normal_(generator=generator(0, "clip", *shape))
 
 
