@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from harden.data.dataset import Dataset
-from harden.levers.batch_norm import statistics
 from harden.noise.profile import Profile
 from harden.training.loop import train
 from harden.training.plan import TrainingPlan
+from harden.transforms.batch_norm import statistics
 
 Plan = Callable[..., TrainingPlan]
 Clouds = Callable[..., Dataset]
