@@ -46,7 +46,7 @@ class Method(Recipe):
 
     Equation: round r gives every candidate that is left :math:`s\,P / (R\, n_r)` of the P passes, s the share for
     trying and R the number of rounds, each a short run of its own; :math:`n_{r+1} = \lceil k\, n_r \rceil`. Methods
-    that need more passes a step get fewer steps. Validation chips decide.
+    that need more passes per step get fewer steps. Validation chips decide.
 
     Use it where it is not known which method suits the network; it costs half the budget.
 

@@ -147,7 +147,7 @@ class Objective:
 
     Class attributes:
         summary: One line for ``harden methods list``.
-        cost: Forward and backward passes a step, such as ``"4F 4B"``.
+        cost: Forward and backward passes per step, such as ``"4F 4B"``.
         passes: The same as numbers (forward, backward) at the default options, for the benchmark.
         source: Where it is published.
         reduces: The options under which, without noise, the loss is the plain task loss of the clean network.

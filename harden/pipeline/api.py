@@ -33,7 +33,7 @@ class Fitted:
 
     Attributes:
         model: The hardened model.
-        history: One record a step: ``step``, ``loss`` and the method's named parts.
+        history: One record per step: ``step``, ``loss`` and the method's named parts.
         selected_step: The step whose weights did best on noisy validation chips.
         levers: What each lever did.
         seconds: Time spent training and selecting.
@@ -103,7 +103,7 @@ def fit(
         seed: Root of every random stream.
         device: What is trained on: ``cpu``, ``cuda``, or ``auto``.
         engine: Where training runs: ``local``, ``ray`` or ``ray://HOST:PORT``; see docs/scaling.md.
-        workers: How many workers of the Ray cluster train together; None is one a machine (or a GPU).
+        workers: How many workers of the Ray cluster train together; None is one per machine (or per GPU).
         second_try: Whether a training that hardly helped is followed by a gentle one; see docs/levers.md.
         **plan: Further fields of ``harden.training.plan.TrainingPlan``, such as ``clip`` or ``lr``.
 

@@ -24,7 +24,7 @@ _PILOT_SELECTIONS = 2  # at the start and at the end
 def steps_within(budget_s: float, plan: TrainingPlan, problem: Problem, record: Path, trainer: Trainer = train) -> int:
     """How many steps fit into a budget of training and selection.
 
-    A pilot of 8 steps on the same model and data is timed: s seconds a step (median), and o seconds for all that is
+    A pilot of 8 steps on the same model and data is timed: s seconds per step (median), and o seconds for all that is
     not a step. With k selections in a whole run, n steps take n s + o (k + 1) / 2.
 
     Args:

@@ -35,7 +35,7 @@ _CHIPS = 2
 _EXAMPLES, _FEWEST = 500, 32
 _VALUES = _EXAMPLES * 3 * 64 * 64  # of the examples: of larger images fewer are timed
 _STEPS = 3
-_SMALL = 16  # examples a step that are timed first
+_SMALL = 16  # examples per step that are timed first
 _LONG_S = 15.0  # steps of full size that would take longer are not timed, but worked out from the small ones
 _HALF_AN_HOUR_S = 1800.0
 _PASSES = 3  # forward passes that cost as much as a step, about
@@ -224,7 +224,7 @@ def _chips(settings: Settings, notify: Notify) -> dict[str, Any]:
 def _pace(
     model: Model, conditions: Sequence[Condition], data: Dataset, threads: int, digital: tuple[str, ...]
 ) -> tuple[float, float]:
-    """Seconds of set-up (copy, canary, clean outputs), and seconds an image of a chip."""
+    """Seconds of set-up (copy, canary, clean outputs), and seconds per image of a chip."""
     count = max(_FEWEST, min(_EXAMPLES, _VALUES // math.prod(data.input_shape)))
     few = data.subset(np.arange(min(len(data), count)))
     chips = max(_CHIPS, threads)

@@ -142,7 +142,7 @@ def _trained(prepared: Prepared, folder: Path, notify: Notify) -> tuple[Hardened
                 trained,
                 problem,
                 prepared.trainer,
-                Listener(on_progress=lambda done, total, _: notify("a second, gentle training", done, total)),
+                Listener(on_progress=lambda done, total, _: notify("a second training, in small steps", done, total)),
                 checkpoint,
                 share=1.0 if budget is None else _SECOND_IN_BUDGET,
             )
@@ -169,8 +169,8 @@ def _memory(divisions: Any) -> dict[str, str]:
     if not divisions:
         return {}
     last = divisions[-1]
-    said = f"a batch of {last['batch_size']} was worked off in {last['parts']} parts, from step {last['step']} on"
-    return {"memory": f"did not suffice: {said}"}
+    said = f"a batch of {last['batch_size']} was processed in {last['parts']} parts, from step {last['step']} on"
+    return {"memory": f"ran short: {said}"}
 
 
 def _transformed(prepared: Prepared, folder: Path, notify: Notify) -> tuple[Hardened, Tensors]:

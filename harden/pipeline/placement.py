@@ -41,9 +41,9 @@ def place(engine: str, workers: int | None, batch: int, device: str = "cpu") -> 
 
     Args:
         engine: ``local``, ``ray`` or ``ray://HOST:PORT``.
-        workers: How many workers of the cluster train together; None is one a GPU, or else one a machine, or as many of
-            them as divide a batch equally.
-        batch: Examples a step.
+        workers: How many workers of the cluster train together; None is one per GPU, or else one per machine, or as
+            many of them as divide a batch equally.
+        batch: Examples per step.
         device: What to train on: ``cpu``, ``cuda``, or ``auto`` for GPUs where there are some.
 
     Raises:

@@ -71,7 +71,7 @@ def train(problem: Problem, plan: TrainingPlan, listener: Listener = SILENT, che
         if not out_of_memory(error):
             raise
         raise OutOfMemoryError(
-            "memory does not suffice for this training", where=f"method {plan.method}", fix=SMALLER
+            "not enough memory for this training", where=f"method {plan.method}", fix=SMALLER
         ) from error
     finally:
         torch.set_num_threads(threads)

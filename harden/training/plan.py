@@ -31,7 +31,7 @@ class TrainingPlan:
         epochs: Passes over the training data, > 0; ignored where ``steps`` is given. None: one, or as many as show
             12,800 examples where there are fewer.
         steps: Optimizer steps, or None.
-        batch_size: Examples a step.
+        batch_size: Examples per step.
         optimizer: ``"sgd"`` (Nesterov momentum 0.9) or ``"adamw"``.
         lr: Peak learning rate; None takes the optimizer's own from ``LEARNING_RATES``.
         weight_decay: Of tensors with more than one axis; >= 0.

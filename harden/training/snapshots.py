@@ -150,7 +150,7 @@ class Progress:
         resumed repeats it.
 
         Args:
-            batch: Examples a step.
+            batch: Examples per step.
             processes: How many share them.
 
         Raises:
@@ -159,7 +159,7 @@ class Progress:
         start = self._good or self._pending
         if start is None or 4 * self.parts > batch // processes:
             raise OutOfMemoryError(
-                f"memory does not suffice for a step, not even in {self.parts} parts", where="training", fix=SMALLER
+                f"not enough memory for a step, not even in {self.parts} parts", where="training", fix=SMALLER
             )
         event = {"step": self.step + 1, "parts": 2 * self.parts, "batch_size": batch}
         self._load(start)

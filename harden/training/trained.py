@@ -49,7 +49,7 @@ class Trained:
     Attributes:
         model: The model with the selected weights.
         weights: Those weights by tensor name, batch-norm statistics included.
-        history: One record a step: ``step``, ``loss``, ``lr`` and the method's named parts.
+        history: One record per step: ``step``, ``loss``, ``lr`` and the method's named parts.
         validation: The selections in their order; the first is the network as given.
         selected_step: The step whose weights were chosen; 0 is the network as given.
         levers: What each lever did, by name.
