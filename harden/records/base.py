@@ -117,6 +117,16 @@ def _without_mean(value: object) -> object:
 HasMean = BeforeValidator(_without_mean)  # a spread without a mean tells nothing, and is read as None
 
 
+def _without_nulls(value: object) -> object:
+    if not isinstance(value, Mapping):
+        return value
+    items = typing.cast("Mapping[str, object]", value).items()
+    return {key: item for key, item in items if item is not None}
+
+
+WithoutNulls = BeforeValidator(_without_nulls)  # entries of a mapping that are null count as absent
+
+
 class Record(BaseModel):
     """A part of a document."""
 

@@ -14,6 +14,7 @@ from harden.records.base import (
     RateInterval,
     Real,
     Record,
+    WithoutNulls,
     always,
     sometimes,
 )
@@ -142,8 +143,12 @@ class ConditionRecord(Record):
     digest: str = always("SHA-256 of the profile, or the first part of it.", "")
     parameters: Mapping[str, object] = always("The profile's parameters, resolved; by name.", {})
     at_s: Positive | None = always("Seconds since programming.")
-    sweep: Mapping[str, Real] = sometimes("In a sweep, corners and stress: the swept knobs and their values.", {})
-    copies: Mapping[str, Count] = sometimes("With --copies: devices averaged for each weight, by glob.", {})
+    sweep: Annotated[Mapping[str, Real], WithoutNulls] = sometimes(
+        "In a sweep, corners and stress: the swept knobs and their values.", {}
+    )
+    copies: Annotated[Mapping[str, Count], WithoutNulls] = sometimes(
+        "With --copies: devices averaged for each weight, by glob.", {}
+    )
     chips: Number | None = always("Number of chips.")
     accuracy: Annotated[AccuracySpread | None, HasMean] = always("Over chips; null for data without labels.")
     yield_: Yield | None = always("Share of chips at or above the threshold; null without one.", key="yield")

@@ -15,6 +15,7 @@ from harden.records.base import (
     Real,
     Record,
     Whole,
+    WithoutNulls,
     always,
     sometimes,
 )
@@ -96,7 +97,9 @@ class FitRecord(Document):
     reported_on: Annotated[str, Described("enum", ("test", "validation"))] | None = always(
         "What before and after are measured on: validation without --test; null without data."
     )
-    artifacts: Mapping[str, str] = always("SHA-256 of the files in the run folder, by name.", {})
+    artifacts: Annotated[Mapping[str, str], WithoutNulls] = always(
+        "SHA-256 of the files in the run folder, by name.", {}
+    )
     training: TrainingRecord | None = always("How the weights came about.")
     preprocess: PreprocessRecord | None = always("What turns raw values into the network's input.")
     settings: Mapping[str, object] = always("harden fit's settings, resolved.", {})
@@ -106,8 +109,12 @@ class FitRecord(Document):
     severity: SeverityRecord | None = always("Accuracy against the noise's strength; null without labels.")
     sensitivity: tuple[LayerRow, ...] = sometimes("With labels: each tensor's share of the loss's variance.", ())
     sensitivity_r2: Rate | None = sometimes("With labels: R² of the linear model behind the shares.")
-    controls: Mapping[str, AnotherTraining] | None = always("With --controls: trainings without noise, by name.")
-    ablation: Mapping[str, AnotherTraining] | None = always("With --ablation: trainings without one lever, by lever.")
+    controls: Annotated[Mapping[str, AnotherTraining] | None, WithoutNulls] = always(
+        "With --controls: trainings without noise, by name."
+    )
+    ablation: Annotated[Mapping[str, AnotherTraining] | None, WithoutNulls] = always(
+        "With --ablation: trainings without one lever, by lever."
+    )
     seeds: tuple[SeedRecord, ...] = sometimes("With --seeds: a row for each run; all else is of the first one.", ())
     convergence_probability: Rate | None = sometimes(
         "With --seeds: share of the runs whose mean reaches --threshold; null without one."
