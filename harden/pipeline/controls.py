@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from harden.errors import SettingsError
-from harden.evaluation.evaluate import evaluate
 from harden.pipeline.hardening import training_plan
 from harden.pipeline.prepare import Prepared
 from harden.progress import Notify
@@ -86,7 +85,8 @@ def train_and_judge(
     Returns:
         ``accuracy`` (over chips), ``accuracies``, ``clean``, ``steps``, ``selected_step``, ``seconds``.
     """
-    if prepared.training is None or prepared.validation is None or prepared.test is None:
+    judge = prepared.judge(notify)
+    if prepared.training is None or prepared.validation is None or judge is None:
         raise SettingsError(f"{stage} needs data to train, select and report on")
     trained = prepared.trainer(
         prepared.model,
@@ -96,23 +96,12 @@ def train_and_judge(
         on_progress=lambda at, total, _: notify(stage, at, total),
         checkpoint=folder / f"checkpoint.{name}.safetensors",
     )
-    found = evaluate(
-        trained.model,
-        prepared.conditions[:1],
-        prepared.test,
-        chips=prepared.settings.chips,
-        seed=prepared.settings.seed,
-        threads=prepared.threads,
-        digital=prepared.digital,
-        engine=prepared.engine,
-        device=prepared.settings.device,
-        trials=folder / f"trials.{name}.jsonl",
-        progress=lambda at, total: notify(f"chips, {stage}", at, total),
-    ).document
+    log = folder / f"trials.{name}.jsonl"
+    document = judge.on(judge.condition).of(trained.model, trial_log=log, stage=f"chips, {stage}").document
     return {
-        "accuracy": found["profiles"][0]["accuracy"],
-        "accuracies": found["profiles"][0]["accuracies"],
-        "clean": found["clean"]["accuracy"],
+        "accuracy": document["profiles"][0]["accuracy"],
+        "accuracies": document["profiles"][0]["accuracies"],
+        "clean": document["clean"]["accuracy"],
         "steps": len(trained.history),
         "selected_step": trained.selected_step,
         "seconds": trained.seconds,
