@@ -16,7 +16,7 @@ class Rate(click.ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Read a flag's text."""
-        from harden.settings.values import rate
+        from harden.values import rate
 
         try:
             return float(rate(value))  # pyright: ignore[reportArgumentType]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from harden.engines.base import Engine
 from harden.errors import SettingsError
-from harden.settings import engine_name
+from harden.values import engine_name
 
 LOCAL = "local"
 

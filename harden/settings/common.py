@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
-from harden.settings.values import Bytes, Durations, Engine, Numbers, Rate, Size, Texts
+from harden.values import Bytes, Durations, Engine, Numbers, Rate, Size, Texts
 
 # Where a run happens and is kept decides none of its numbers.
 WHERE = frozenset({"out", "engine", "workers", "max_memory", "track"})

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import BeforeValidator, Field
 
 from harden.settings.common import Settings
-from harden.settings.values import Texts, repeated
+from harden.values import Texts, repeated
 
 Analysis = Literal[
     "sensitivity", "ranking", "worst_case", "landscape", "corners", "stress", "rare_failures", "per_chip"

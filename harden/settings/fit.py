@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from harden.settings.common import Settings
-from harden.settings.values import Clip, Duration, Names, Percent, Scales, Texts
+from harden.values import Clip, Duration, Names, Percent, Scales, Texts
 
 
 class FitSettings(Settings):

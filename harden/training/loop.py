@@ -15,11 +15,6 @@ import torch
 
 from harden import distributed, methods
 from harden.errors import SettingsError
-from harden.levers import clip as clipping
-from harden.levers import column_scaling
-from harden.levers.batch_norm import statistics
-from harden.levers.penalty import penalty
-from harden.levers.range_search import search_limits
 from harden.memory import SMALLER, OutOfMemoryError, out_of_memory
 from harden.methods.base import Batch
 from harden.training.allocation import pages_kept
@@ -37,6 +32,11 @@ from harden.training.precision import TrainingPrecision
 from harden.training.selection import Selector
 from harden.training.snapshots import Progress
 from harden.training.teachers import Targets, frozen_copy
+from harden.transforms import clip as clipping
+from harden.transforms import column_scaling
+from harden.transforms.batch_norm import statistics
+from harden.transforms.penalty import penalty
+from harden.transforms.range_search import search_limits
 
 OnStep = Callable[[dict[str, Any]], None]
 OnProgress = Callable[[int, int, float], None]

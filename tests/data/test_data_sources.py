@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -23,23 +22,23 @@ GREY = Preprocess((0.5,), (0.5,))
 PLAIN = Preprocess((0,), (1,))
 
 
-def png(colour: int, size: tuple[int, int] = (4, 4)) -> bytes:
+def png(colour, size=(4, 4)):
     stream = io.BytesIO()
     Image.new("L", size, colour).save(stream, "PNG")
     return stream.getvalue()
 
 
-def rows(count: int, start: int = 0) -> list[dict]:
+def rows(count, start=0):
     return [{"image": {"bytes": png(at), "path": f"{at}.png"}, "label": at % 3} for at in range(start, start + count)]
 
 
-def write(path: Path, table: list[dict] | dict, metadata: dict[str, str] | None = None) -> Path:
+def write(path, table, metadata=None):
     made = pa.Table.from_pylist(table) if isinstance(table, list) else pa.table(table)
     pq.write_table(made.replace_schema_metadata(metadata), path)
     return path
 
 
-def colours(data: Dataset) -> list[int]:
+def colours(data):
     return data.raw(slice(None))[:, 0, 0, 0].tolist()
 
 
@@ -227,7 +226,7 @@ def test_what_is_wrong_with_a_text_table_is_named(tmp_path, text, told):
 # folders
 
 
-def folder(tmp_path: Path, files: dict[str, int]) -> Path:
+def folder(tmp_path, files):
     for name, colour in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(png(colour))

@@ -9,10 +9,10 @@ import torch
 from harden.data.dataset import Dataset
 from harden.data.embedded import content
 from harden.graph.file import Model
-from harden.levers.clip import AUTO, resolve
 from harden.noise.profile import Profile
 from harden.training.loop import train
 from harden.training.plan import TrainingPlan
+from harden.transforms.clip import AUTO, resolve
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from harden.training.loop import train
 from harden.training.snapshots import Progress
 
 
-def snapshot(step: int = 1) -> Snapshot:
+def snapshot(step=1):
     tensors = {"net/a": torch.arange(6.0).reshape(2, 3), "net/b": torch.tensor(1.5, dtype=torch.bfloat16)}
     return Snapshot({"step": step, "loss": float("nan")}, tensors, {"a": torch.zeros(0)})
 
@@ -71,10 +71,10 @@ def test_a_checkpoint_of_another_plan_is_never_replaced_by_an_older_one(tmp_path
 class Clock:
     """Time that passes only when told."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         self.now = 0.0
 
-    def monotonic(self) -> float:
+    def monotonic(self):
         return self.now
 
 

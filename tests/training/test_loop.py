@@ -13,7 +13,7 @@ from harden.training import loop, snapshots
 from harden.training.loop import train
 
 
-def same(a, b) -> bool:
+def same(a, b):
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 

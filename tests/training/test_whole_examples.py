@@ -24,11 +24,11 @@ PLAIN = Preprocess((0,), (1,))
 PROFILE = Profile.parse("gaussian:sigma=0.1")
 
 
-def numbers(*shape: int, name: str = "x") -> np.ndarray:
+def numbers(*shape, name="x"):
     return torch.empty(shape).normal_(generator=generator(0, name, *shape)).numpy()
 
 
-def recurrent() -> Model:
+def recurrent():
     """tanh(frames W + state U): frames [time, 6] and a state [1, 4] have no batch axis in common."""
     nodes = [
         helper.make_node("MatMul", ["frames", "w"], ["a"]),
