@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import hypothesis
 import pytest
@@ -18,7 +16,7 @@ hypothesis.settings.load_profile("harden")
 
 
 @pytest.fixture(scope="session")
-def shared_data() -> Path:
+def shared_data():
     """The folder of real data and checkpoints; tests that need it are skipped where it is absent."""
     default = Path(__file__).resolve().parents[2] / "shared" / "data"
     folder = Path(os.environ.get("HARDEN_SHARED_DATA", default))
@@ -28,7 +26,7 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def command() -> Iterator[Callable[..., Any]]:
+def command():
     """The command line: ``command(folder, "eval", ...)`` gives a :class:`forked.Done`."""
     import forked
 

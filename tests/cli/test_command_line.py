@@ -13,10 +13,10 @@ import pytest
 from harden import __version__
 from harden.cli import cli, main
 from harden.cli.groups import HEADINGS
-from harden.settings import CompareSettings, EvalSettings, FitSettings, Settings
+from harden.settings import CompareSettings, EvalSettings, FitSettings
 
 
-def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+def run(capsys, *arguments):
     """Run the command line in this process: exit code, stdout, stderr."""
     with pytest.raises(SystemExit) as caught:
         main(list(arguments))
@@ -25,7 +25,7 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
     return caught.value.code, out, err
 
 
-def test_help_imports_no_heavy_package() -> None:
+def test_help_imports_no_heavy_package():
     code = (
         "import sys; sys.argv = ['harden', '--help']\n"
         "from harden.cli import main\n"
@@ -48,21 +48,19 @@ LEAVES = [
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_help_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_command_has_help_with_an_example(command, capsys):
     code, out, _ = run(capsys, command, "--help")
     assert code == 0
     assert f"harden {command}" in out.split("Usage:")[1].split("\n", 1)[1]
 
 
 @pytest.mark.parametrize("words", [one for one in LEAVES if one != ("report",)], ids=" ".join)
-def test_every_command_speaks_json_and_can_be_verbose_or_quiet(
-    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_every_command_speaks_json_and_can_be_verbose_or_quiet(words, capsys):
     _, out, _ = run(capsys, *words, "--help")
     assert all(flag in out for flag in ("--json", "-v, --verbose", "-q, --quiet"))
 
 
-def test_verbose_tells_the_version_beside_the_result(capsys: pytest.CaptureFixture[str]) -> None:
+def test_verbose_tells_the_version_beside_the_result(capsys):
     quiet = run(capsys, "plan", "--margin", "0.01", "--std", "0.04", "-q")
     code, out, err = run(capsys, "plan", "--margin", "0.01", "--std", "0.04", "-v")
     assert (code, out) == quiet[:2]
@@ -70,19 +68,17 @@ def test_verbose_tells_the_version_beside_the_result(capsys: pytest.CaptureFixtu
     assert err.startswith(f"harden {__version__}, ")
 
 
-def test_an_unknown_command_is_answered_with_the_near_one(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_command_is_answered_with_the_near_one(capsys):
     assert run(capsys, "fti") == (2, "", "error: unknown command 'fti'. Did you mean fit?\n")
 
 
-def test_an_unknown_flag_exits_2(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_flag_exits_2(capsys):
     code, out, err = run(capsys, "eval", "m.onnx", "--chip", "3")
     assert (code, out) == (2, "")
     assert "--chips" in err
 
 
-def test_an_unprepared_folder_is_told_what_to_write(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unprepared_folder_is_told_what_to_write(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code, _, err = run(capsys, "fit", "resnet18.onnx", "--method", "nft")
     assert code == 2
@@ -92,9 +88,7 @@ def test_an_unprepared_folder_is_told_what_to_write(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_all_that_is_wrong_is_told_at_once_with_its_line(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_all_that_is_wrong_is_told_at_once_with_its_line(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "net.onnx").touch()
     (tmp_path / "train.parquet").touch()
@@ -114,9 +108,7 @@ def test_all_that_is_wrong_is_told_at_once_with_its_line(
     assert len([line for line in problems if line.startswith("  - ")]) == 5
 
 
-def test_one_wrong_name_in_the_file_is_told_with_its_line(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_wrong_name_in_the_file_is_told_with_its_line(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("net.onnx", "t.parquet"):
         (tmp_path / name).touch()
@@ -130,10 +122,8 @@ def test_one_wrong_name_in_the_file_is_told_with_its_line(
     )
 
 
-def test_a_bug_is_a_bug_with_its_details_saved(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def broken() -> None:
+def test_a_bug_is_a_bug_with_its_details_saved(capsys, monkeypatch):
+    def broken():
         raise RuntimeError("boom")
 
     monkeypatch.setattr("harden.pipeline.catalogue.profiles", broken)
@@ -146,10 +136,8 @@ def test_a_bug_is_a_bug_with_its_details_saved(
     saved.unlink()
 
 
-def test_an_interrupted_command_prints_the_line_that_resumes(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def interrupted() -> None:
+def test_an_interrupted_command_prints_the_line_that_resumes(capsys, monkeypatch):
+    def interrupted():
         raise KeyboardInterrupt
 
     monkeypatch.setattr("harden.pipeline.catalogue.profiles", interrupted)
@@ -159,13 +147,13 @@ def test_an_interrupted_command_prints_the_line_that_resumes(
 
 
 @pytest.mark.parametrize("kind", [FitSettings, EvalSettings, CompareSettings])
-def test_every_setting_has_a_place_in_the_help(kind: type[Settings]) -> None:
+def test_every_setting_has_a_place_in_the_help(kind):
     placed = [name for names in HEADINGS.values() for name in names]
     assert len(placed) == len(set(placed))
     assert set(kind.model_fields) - {"model", "others"} <= set(placed)
 
 
-def test_help_shows_every_flag_once_under_its_heading(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_shows_every_flag_once_under_its_heading(capsys):
     code, out, _ = run(capsys, "fit", "--help")
     assert code == 0
     flags = re.findall(r"^  (?:-\w, )?(--[a-z-]+)", out, re.MULTILINE)
@@ -174,7 +162,7 @@ def test_help_shows_every_flag_once_under_its_heading(capsys: pytest.CaptureFixt
     assert places == sorted(places)
 
 
-def test_the_command_alone_shows_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_alone_shows_its_help(capsys):
     code, _, err = run(capsys)
     assert code == 2
     assert err.startswith("Usage: harden")

@@ -13,13 +13,13 @@ from harden.cli.screen import Screen
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+def clock(monkeypatch):
     now = [0.0]
     monkeypatch.setattr("harden.cli.screen.time.monotonic", lambda: now[0])
     return now
 
 
-def _run(clock: list[float], **options: bool) -> None:
+def _run(clock, **options):
     with Screen(**options) as screen:
         for done, at in ((0, 0.0), (10, 10.0), (35, 35.0), (40, 40.0), (100, 100.0), (100, 101.0)):
             clock[0] = at
@@ -29,15 +29,13 @@ def _run(clock: list[float], **options: bool) -> None:
         screen("reading", 1, 1)
 
 
-def test_off_a_terminal_a_long_stage_gets_plain_lines_with_the_time_left(
-    clock: list[float], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_off_a_terminal_a_long_stage_gets_plain_lines_with_the_time_left(clock, capsys):
     _run(clock)
     out, err = capsys.readouterr()
     assert (out, err) == ("", "chips: 35/100, 65 s left\nchips: 100/100, 100 s\n")
 
 
-def test_verbose_names_short_stages_and_quiet_none(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
+def test_verbose_names_short_stages_and_quiet_none(clock, capsys):
     _run(clock, verbose=True)
     assert capsys.readouterr().err.endswith("chips: 100/100, 100 s\nreading: 0.5 s\n")
     clock[0] = 0.0
@@ -45,9 +43,7 @@ def test_verbose_names_short_stages_and_quiet_none(clock: list[float], capsys: p
     assert capsys.readouterr().err == ""
 
 
-def test_a_stage_that_cannot_say_how_far_it_is_is_named_while_it_lasts(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_stage_that_cannot_say_how_far_it_is_is_named_while_it_lasts(monkeypatch, capsys):
     monkeypatch.setattr("harden.cli.screen._SHORT_S", 0.05)
     with Screen() as screen:
         screen("transforming", 0, 1)
@@ -72,7 +68,7 @@ def test_a_stage_that_cannot_say_how_far_it_is_is_named_while_it_lasts(
         ("harden methods show resc", ["rescale"]),
     ],
 )
-def test_the_shell_completes_commands_methods_profiles_and_choices(words: str, expected: list[str]) -> None:
+def test_the_shell_completes_commands_methods_profiles_and_choices(words, expected):
     environment = {
         **os.environ,
         "_HARDEN_COMPLETE": "bash_complete",

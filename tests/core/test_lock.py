@@ -8,7 +8,6 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -23,22 +22,22 @@ UNLOCKED = {"trackio", "fuzz"}  # see the Makefile
 
 
 @cache
-def entries() -> list[tuple[Requirement, list[str]]]:
+def entries():
     """Each requirement of the lock with its hashes."""
     text = re.sub(r" *\\\n *", " ", (ROOT / "requirements.lock").read_text())
     lines = [line.split(" --hash=") for line in text.splitlines() if line and not line.startswith("#")]
     return [(Requirement(line[0]), line[1:]) for line in lines]
 
 
-def here(marker: Marker | None, python: str) -> bool:
+def here(marker, python):
     release = ".".join(python.split(".")[:2])
     environment = {"python_full_version": python, "python_version": release, "sys_platform": "linux", "extra": ""}
     return marker is None or marker.evaluate(environment)
 
 
 @pytest.mark.parametrize("python", PYTHONS)
-def test_every_requirement_is_locked_to_one_version_in_its_range(python: str) -> None:
-    locked: dict[str, str] = {}
+def test_every_requirement_is_locked_to_one_version_in_its_range(python):
+    locked = {}
     for requirement, _ in entries():
         if here(requirement.marker, python):
             name = canonicalize_name(requirement.name)
@@ -55,7 +54,7 @@ def test_every_requirement_is_locked_to_one_version_in_its_range(python: str) ->
             assert requirement.specifier.contains(version), f"{requirement}, but {version} is locked: make lock"
 
 
-def test_every_entry_is_pinned_and_has_hashes() -> None:
+def test_every_entry_is_pinned_and_has_hashes():
     assert len(entries()) > 100
     for requirement, hashes in entries():
         assert re.fullmatch(r"==[^,*]+", str(requirement.specifier)), requirement

@@ -6,7 +6,6 @@ import ast
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,12 +21,12 @@ RUNNING = {"eval", "exec", "compile", "__import__"}
 PROCESSES = {"subprocess", "os.system", "os.popen", "pty"}
 
 
-def trees() -> Iterator[tuple[Path, ast.AST]]:
+def trees():
     for path in sorted(ROOT.rglob("*.py")):
         yield path.relative_to(ROOT), ast.parse(path.read_text(encoding="utf-8"))
 
 
-def imports(tree: ast.AST) -> Iterator[str]:
+def imports(tree):
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -35,24 +34,24 @@ def imports(tree: ast.AST) -> Iterator[str]:
             yield node.module
 
 
-def dotted(node: ast.AST) -> str:
+def dotted(node):
     if isinstance(node, ast.Attribute):
         return f"{dotted(node.value)}.{node.attr}"
     return node.id if isinstance(node, ast.Name) else ""
 
 
-def calls(tree: ast.AST) -> Iterator[tuple[str, ast.Call]]:
+def calls(tree):
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             yield dotted(node.func), node
 
 
-def named(call: ast.Call, name: str) -> object:
+def named(call, name):
     found = next((k.value for k in call.keywords if k.arg == name), None)
     return found.value if isinstance(found, ast.Constant) else found
 
 
-def problems(tree: ast.AST) -> list[str]:
+def problems(tree):
     banned = UNPICKLING | NETWORK | PROCESSES
     found = [f"imports {name}" for name in imports(tree) if {name, name.split(".")[0]} & banned]
     for name, call in calls(tree):
@@ -69,7 +68,7 @@ def problems(tree: ast.AST) -> list[str]:
     return found
 
 
-def test_the_source_neither_unpickles_nor_runs_texts_nor_calls_home() -> None:
+def test_the_source_neither_unpickles_nor_runs_texts_nor_calls_home():
     found = {str(path): bad for path, tree in trees() if (bad := problems(tree))}
     assert not found
 
@@ -80,11 +79,11 @@ def test_the_source_neither_unpickles_nor_runs_texts_nor_calls_home() -> None:
      "torch.load(f, weights_only=False)", "np.load(f, allow_pickle=True)", "os.system('ls')",
      "load_dataset(x, trust_remote_code=True)"],
 )  # fmt: skip
-def test_the_check_itself_sees_each(text: str) -> None:
+def test_the_check_itself_sees_each(text):
     assert problems(ast.parse(text))
 
 
-def test_files_are_read_up_to_a_limit(tmp_path: Path) -> None:
+def test_files_are_read_up_to_a_limit(tmp_path):
     path = tmp_path / "big.toml"
     path.write_text("#" * 200)
     with pytest.raises(SettingsError, match=r"too large.*200 bytes"):
@@ -97,7 +96,7 @@ def test_files_are_read_up_to_a_limit(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("depth", [70, 5000, 200_000])
-def test_documents_are_nested_up_to_a_limit(depth: int) -> None:
+def test_documents_are_nested_up_to_a_limit(depth):
     for parse, text in [(parse_json, "[" * depth + "]" * depth), (parse_toml, "a = " + "[" * depth + "]" * depth)]:
         with pytest.raises(HardenError, match="nested too deeply"):
             parse(text, "here")
@@ -105,12 +104,12 @@ def test_documents_are_nested_up_to_a_limit(depth: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["a = " + "9" * 5000, "a", "a = 1\na = 2", "\0"])
-def test_odd_toml_is_one_error(text: str) -> None:
+def test_odd_toml_is_one_error(text):
     with pytest.raises(SettingsError, match="not valid TOML"):
         parse_toml(text, "here", SettingsError)
 
 
-def test_onnx_runtime_leaves_no_identifier_at_home(tmp_path: Path) -> None:
+def test_onnx_runtime_leaves_no_identifier_at_home(tmp_path):
     """ONNX Runtime writes a device identifier when it is imported, before it sends anything; harden forbids both."""
     # The variables of a build server would silence it, too, and hide that harden does not.
     kept = {name: value for name, value in os.environ.items() if name in ("PATH", "PYTHONPATH", "SYSTEMROOT")}

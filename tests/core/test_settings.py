@@ -20,21 +20,21 @@ else:
     import tomli as tomllib
 
 
-def test_durations() -> None:
+def test_durations():
     assert [seconds(t) for t in ("0s", "90", "1.5min", "1h", "30d")] == [0.0, 90.0, 90.0, 3600.0, 2592000.0]
     for wrong in ("1 fortnight", "", "h", "-1h"):
         with pytest.raises(ValueError, match="no duration"):
             seconds(wrong)
 
 
-def test_flags_beat_the_file_and_the_file_beats_the_defaults(tmp_path: Path) -> None:
+def test_flags_beat_the_file_and_the_file_beats_the_defaults(tmp_path):
     file = tmp_path / "harden.toml"
     file.write_text('chips = 7\nseed = 3\nprofile = "rram1"\n')
     settings = resolve(FitSettings, {"model": "m.onnx", "seed": "5", "profile": ()}, file)
     assert (settings.chips, settings.seed, settings.profile, settings.epochs) == (7, 5, ("rram1",), None)
 
 
-def test_text_and_native_values_are_the_same() -> None:
+def test_text_and_native_values_are_the_same():
     text = {"model": "m", "mean": ".1,.2,.3", "at": "1h,30d", "clip": "2.5", "input_size": "32", "budget": "10min"}
     native = {
         "model": "m",
@@ -47,7 +47,7 @@ def test_text_and_native_values_are_the_same() -> None:
     assert resolve(FitSettings, text, Path("/dev/null")) == resolve(FitSettings, native, Path("/dev/null"))
 
 
-def test_all_problems_at_once_each_with_its_origin(tmp_path: Path) -> None:
+def test_all_problems_at_once_each_with_its_origin(tmp_path):
     file = tmp_path / "harden.toml"
     file.write_text('# ours\nchips = 0\nat = [\n  1,\n]\nepoch = 3\noptimizer = "adam"\n')
     with pytest.raises(SettingsError) as caught:
@@ -61,7 +61,7 @@ def test_all_problems_at_once_each_with_its_origin(tmp_path: Path) -> None:
     assert "--clip" in problems
 
 
-def test_every_value_knows_where_it_came_from(tmp_path: Path) -> None:
+def test_every_value_knows_where_it_came_from(tmp_path):
     file = tmp_path / "harden.toml"
     file.write_text('profile = "rram1"\n\nbatch-size = 7\n[options]\nbeta = 0.1\n')
     settings = resolve(FitSettings, {"model": "m.onnx", "seed": "5"}, file)
@@ -82,7 +82,7 @@ def test_every_value_knows_where_it_came_from(tmp_path: Path) -> None:
         st.sampled_from(["1", '"x = 1"', "[\n 1, # a = 2\n]", '"""\na = 1\n"""']),
     )
 )
-def test_lines_of_keys(values: dict[str, str]) -> None:
+def test_lines_of_keys(values):
     text, lines = "", {}
     for name, value in values.items():
         text += "# x = 1\n\n"
@@ -91,20 +91,20 @@ def test_lines_of_keys(values: dict[str, str]) -> None:
     assert key_lines(text) == lines
 
 
-def test_paths_in_a_file_are_relative_to_it(tmp_path: Path) -> None:
+def test_paths_in_a_file_are_relative_to_it(tmp_path):
     (tmp_path / "harden.toml").write_text('data = "train.parquet"\ntest = "/abs/test.parquet"\n')
     settings = resolve(FitSettings, {"model": "m.onnx"}, tmp_path / "harden.toml")
     assert settings.data == str(tmp_path / "train.parquet")
     assert settings.test == "/abs/test.parquet"
 
 
-def test_eval_in_a_prepared_folder_takes_the_test_set(tmp_path: Path) -> None:
+def test_eval_in_a_prepared_folder_takes_the_test_set(tmp_path):
     (tmp_path / "harden.toml").write_text('data = "train.npz"\ntest = "test.npz"\nmethod = "noise"\n')
     settings = resolve(EvalSettings, {"model": "m.onnx"}, tmp_path / "harden.toml")
     assert settings.data == str(tmp_path / "test.npz")
 
 
-def test_a_broken_file_says_where(tmp_path: Path) -> None:
+def test_a_broken_file_says_where(tmp_path):
     (tmp_path / "harden.toml").write_text("chips = = 3")
     with pytest.raises(SettingsError, match=r"harden\.toml.*not valid TOML.*line 1"):
         resolve(EvalSettings, {"model": "m"}, tmp_path / "harden.toml")
@@ -116,7 +116,7 @@ def test_a_broken_file_says_where(tmp_path: Path) -> None:
     clip=st.one_of(st.sampled_from(["auto", "none"]), st.floats(0.1, 10)),
     options=st.dictionaries(st.sampled_from(["beta", "steps"]), st.floats(0, 1)),
 )
-def test_settings_survive_toml(chips: int, at: list[float], clip: object, options: dict[str, float]) -> None:
+def test_settings_survive_toml(chips, at, clip, options):
     settings = FitSettings.model_validate(
         {"model": "m", "chips": chips, "at": at, "clip": clip, "options": options, "mean": (0.5,)}
     )
@@ -124,12 +124,12 @@ def test_settings_survive_toml(chips: int, at: list[float], clip: object, option
 
 
 @pytest.mark.parametrize("value", ["90%", 0.9, "0.9", "90 %"])
-def test_rates_may_be_percentages(value: object) -> None:
+def test_rates_may_be_percentages(value):
     settings = resolve(EvalSettings, {"model": "m.onnx", "threshold": value})
     assert settings.threshold == 0.9
 
 
 @pytest.mark.parametrize(("value", "said"), [("90", "write 0.9 or 90%"), (1.5, "write 0.015 or 1.5%"), (-1, "greater")])
-def test_rates_outside_their_range_say_what_may_have_been_meant(value: object, said: str) -> None:
+def test_rates_outside_their_range_say_what_may_have_been_meant(value, said):
     with pytest.raises(SettingsError, match=re.escape(said)):
         resolve(EvalSettings, {"model": "m.onnx", "threshold": value})

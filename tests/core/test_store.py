@@ -6,7 +6,6 @@ import json
 import multiprocessing
 import os
 import signal
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -17,7 +16,7 @@ from harden.runfolder import RunFolder, refuse_another_run
 from harden.store import append_line, read_lines, write_atomic
 
 
-def test_a_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
     path = write_atomic(tmp_path / "a.txt", "old")
     monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises(HardenError, match=r"a\.txt.*No space left"):
@@ -27,7 +26,7 @@ def test_a_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.M
 
 
 @given(cut=st.integers(min_value=0, max_value=60))
-def test_a_log_cut_anywhere_keeps_its_whole_lines(cut: int, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_log_cut_anywhere_keeps_its_whole_lines(cut, tmp_path_factory):
     path = tmp_path_factory.mktemp("log") / "trials.jsonl"
     for chip in range(3):
         append_line(path, {"chip": chip, "accuracy": 0.5})
@@ -40,14 +39,14 @@ def test_a_log_cut_anywhere_keeps_its_whole_lines(cut: int, tmp_path_factory: py
     assert [r["chip"] for r in read_lines(path)] == [*range(kept), "next"]
 
 
-def test_a_log_damaged_in_the_middle_is_an_error(tmp_path: Path) -> None:
+def test_a_log_damaged_in_the_middle_is_an_error(tmp_path):
     path = tmp_path / "log"
     path.write_text('{"a": 1}\nnot json\n{"a": 2}\n')
     with pytest.raises(HardenError, match="line 2"):
         list(read_lines(path))
 
 
-def test_a_folder_of_another_run_is_refused_with_the_difference(tmp_path: Path) -> None:
+def test_a_folder_of_another_run_is_refused_with_the_difference(tmp_path):
     with RunFolder(tmp_path / "run", "seed = 0\nlr = 0.1\n"):
         pass
     with pytest.raises(RunFolderError) as caught, RunFolder(tmp_path / "run", "seed = 1\nlr = 0.1\n"):
@@ -56,14 +55,14 @@ def test_a_folder_of_another_run_is_refused_with_the_difference(tmp_path: Path) 
     assert caught.value.problems == ("seed: 0 there, 1 asked for",)
 
 
-def test_a_folder_of_something_else_is_refused_and_untouched(tmp_path: Path) -> None:
+def test_a_folder_of_something_else_is_refused_and_untouched(tmp_path):
     (tmp_path / "thesis.tex").write_text("x")
     with pytest.raises(RunFolderError, match=r"thesis\.tex"), RunFolder(tmp_path, ""):
         pass
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
+def test_a_folder_in_use_is_refused(tmp_path):
     with (
         RunFolder(tmp_path / "run", ""),
         pytest.raises(RunFolderError, match="another process"),
@@ -72,13 +71,13 @@ def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
         pass
 
 
-def _hold(folder: str, ready: multiprocessing.synchronize.Event) -> None:  # pyright: ignore[reportAttributeAccessIssue]
+def _hold(folder, ready):
     with RunFolder(folder, ""):
         ready.set()
         signal.pause()
 
 
-def test_the_lock_dies_with_its_process(tmp_path: Path) -> None:
+def test_the_lock_dies_with_its_process(tmp_path):
     context = multiprocessing.get_context("spawn")
     ready = context.Event()
     process = context.Process(target=_hold, args=(str(tmp_path / "run"), ready))
@@ -92,7 +91,7 @@ def test_the_lock_dies_with_its_process(tmp_path: Path) -> None:
         pass
 
 
-def test_errors_survive_pickling_and_json(tmp_path: Path) -> None:
+def test_errors_survive_pickling_and_json(tmp_path):
     import pickle
 
     error = RunFolderError("what", where="here", fix="do this", problems=("a", "b"))
@@ -102,7 +101,7 @@ def test_errors_survive_pickling_and_json(tmp_path: Path) -> None:
     assert json.dumps(str(again))
 
 
-def test_another_run_is_refused_before_anything_is_resolved(tmp_path: Path) -> None:
+def test_another_run_is_refused_before_anything_is_resolved(tmp_path):
     with RunFolder(tmp_path / "run", "seed = 0\n\n[resolved]\nthreads = 2\n"):
         pass
     refuse_another_run(tmp_path / "run", "seed = 0\n")
@@ -112,7 +111,7 @@ def test_another_run_is_refused_before_anything_is_resolved(tmp_path: Path) -> N
     assert not (tmp_path / "absent").exists()
 
 
-def test_lists_and_tables_of_another_run_are_shown_whole(tmp_path: Path) -> None:
+def test_lists_and_tables_of_another_run_are_shown_whole(tmp_path):
     with RunFolder(tmp_path / "run", 'at = [\n    1.0,\n    2.0,\n]\n\n[options]\nbeta = 0.1\nname = "x"\n'):
         pass
     with pytest.raises(RunFolderError) as caught, RunFolder(tmp_path / "run", 'at = [1.0]\n[options]\nname = "x"\n'):

@@ -18,7 +18,7 @@ from harden.runfolder import RunFolder
 from harden.store import scratch, write_atomic
 
 
-def test_what_a_killed_process_was_writing_is_removed(tmp_path: Path) -> None:
+def test_what_a_killed_process_was_writing_is_removed(tmp_path):
     run = tmp_path / "run"
     run.mkdir()
     (run / ".lock").touch()
@@ -28,15 +28,15 @@ def test_what_a_killed_process_was_writing_is_removed(tmp_path: Path) -> None:
         assert sorted(p.name for p in run.rglob("*")) == [".lock", "settings.toml"]
 
 
-def test_long_names_can_be_written(tmp_path: Path) -> None:
+def test_long_names_can_be_written(tmp_path):
     assert write_atomic(tmp_path / ("n" * 250), "x").read_text() == "x"
 
 
-def test_a_folder_that_cannot_be_synced_is_no_failure_and_a_failing_disk_is(tmp_path: Path, monkeypatch) -> None:
+def test_a_folder_that_cannot_be_synced_is_no_failure_and_a_failing_disk_is(tmp_path, monkeypatch):
     real = os.fsync
 
-    def refuse(code: int):
-        def call(handle: int) -> None:
+    def refuse(code):
+        def call(handle):
             if os.path.isdir(f"/proc/self/fd/{handle}"):  # noqa: PTH112
                 raise OSError(code, os.strerror(code))
             real(handle)
@@ -54,10 +54,10 @@ def test_a_folder_that_cannot_be_synced_is_no_failure_and_a_failing_disk_is(tmp_
     assert write_atomic(tmp_path / "a", "z").read_text() == "z"
 
 
-def test_the_lock_of_windows(tmp_path: Path, monkeypatch) -> None:
-    held: set[int] = set()
+def test_the_lock_of_windows(tmp_path, monkeypatch):
+    held = set()
 
-    def locking(handle: int, mode: int, count: int) -> None:
+    def locking(handle, mode, count):
         number = os.fstat(handle).st_ino
         if (mode, count) != (3, 1) or number in held:
             raise PermissionError(errno.EACCES, "Permission denied")
@@ -74,7 +74,7 @@ def test_the_lock_of_windows(tmp_path: Path, monkeypatch) -> None:
     assert len(held) == 1
 
 
-def test_scratch_folders_go_and_those_of_killed_processes_too(tmp_path: Path, monkeypatch) -> None:
+def test_scratch_folders_go_and_those_of_killed_processes_too(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     left = tmp_path / "harden-scratch-left"
     (left / "files").mkdir(parents=True)
@@ -90,8 +90,8 @@ def test_scratch_folders_go_and_those_of_killed_processes_too(tmp_path: Path, mo
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_temporary_folder_is_told(monkeypatch) -> None:
-    def full(**_: object) -> None:
+def test_a_full_temporary_folder_is_told(monkeypatch):
+    def full(**_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(tempfile, "TemporaryDirectory", full)

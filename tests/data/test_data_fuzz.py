@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -24,7 +23,7 @@ FUZZ = settings(deadline=None, max_examples=30, suppress_health_check=[HealthChe
 records = st.sampled_from(RECORDS)
 
 
-def attempt(make) -> tuple[Dataset | None, str]:
+def attempt(make):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow and numpy warn of odd files that they can read
         try:
@@ -33,7 +32,7 @@ def attempt(make) -> tuple[Dataset | None, str]:
             return None, str(error).partition("\n  - ")[0]  # of several broken images, each has its line
 
 
-def keeps_its_promises(make) -> None:
+def keeps_its_promises(make):
     data, said = attempt(make)
     assert "\n" not in said
     if data is None:
@@ -49,19 +48,19 @@ def keeps_its_promises(make) -> None:
         assert data.class_names is None or len(data.class_names) == data.classes
 
 
-def png(colour: int) -> bytes:
+def png(colour):
     stream = io.BytesIO()
     Image.new("L", (3, 2), colour).save(stream, "PNG")
     return stream.getvalue()
 
 
-def archive(**arrays: np.ndarray) -> bytes:
+def archive(**arrays):
     stream = io.BytesIO()
     np.savez_compressed(stream, **arrays)
     return stream.getvalue()
 
 
-def table(columns: dict) -> bytes:
+def table(columns):
     stream = io.BytesIO()
     pq.write_table(pa.table(columns), stream)
     return stream.getvalue()
@@ -78,7 +77,7 @@ SEEDS = {
 @pytest.mark.parametrize("name", sorted(SEEDS))
 @given(data=st.data(), record=records)
 @FUZZ
-def test_damaged_files(tmp_path: Path, name, data, record):
+def test_damaged_files(tmp_path, name, data, record):
     path = tmp_path / name
     path.write_bytes(data.draw(damaged(SEEDS[name])))
     keeps_its_promises(lambda: Dataset.open(path, record))
@@ -87,7 +86,7 @@ def test_damaged_files(tmp_path: Path, name, data, record):
 @pytest.mark.parametrize("name", ["a.parquet", "a.npz", "a.csv", "a.tsv"])
 @given(content=st.binary(max_size=200), record=records)
 @FUZZ
-def test_arbitrary_bytes(tmp_path: Path, name, content, record):
+def test_arbitrary_bytes(tmp_path, name, content, record):
     (tmp_path / name).write_bytes(content)
     keeps_its_promises(lambda: Dataset.open(tmp_path / name, record))
 
@@ -98,7 +97,7 @@ odd_names = st.text() | st.text("a/:.*[]\0").map(lambda text: text * 300)
 @given(source=odd_names.map(lambda name: f"x{name}"))  # "/" alone is a folder, and reading it takes a while
 @FUZZ
 @example(source="x\n")
-def test_arbitrary_names(tmp_path: Path, source):
+def test_arbitrary_names(tmp_path, source):
     keeps_its_promises(lambda: Dataset.open(source, RECORDS[0]))
 
 
@@ -112,7 +111,7 @@ cells = st.text(max_size=5) | st.integers().map(str) | st.floats().map(str)
     header=st.lists(st.sampled_from(["a", "b", "label", "x", ""]), max_size=4),
 )
 @FUZZ
-def test_arbitrary_text_tables(tmp_path: Path, rows, header):
+def test_arbitrary_text_tables(tmp_path, rows, header):
     lines = [",".join(cells) for cells in [header, *rows]]
     (tmp_path / "a.csv").write_text("\n".join(lines), encoding="utf-8", errors="surrogatepass")
     keeps_its_promises(lambda: Dataset.open(tmp_path / "a.csv", RECORDS[1]))
@@ -130,7 +129,7 @@ shapes = hnp.array_shapes(min_dims=0, max_dims=5, min_side=0, max_side=4)
     labelled=st.booleans(),
 )
 @FUZZ
-def test_arbitrary_arrays(tmp_path: Path, x, y, record, limit, labelled):
+def test_arbitrary_arrays(tmp_path, x, y, record, limit, labelled):
     path = tmp_path / "a.npz"
     np.savez(path, x=x, y=y)
     keeps_its_promises(lambda: Dataset.open(path, record, limit=limit, labelled=labelled))
@@ -148,7 +147,7 @@ scalars = {
 
 
 @st.composite
-def columns(draw, count: int) -> pa.Array:
+def columns(draw, count):
     kind = draw(st.sampled_from(list(scalars)))
     cells = scalars[kind]
     for _ in range(draw(st.integers(0, 2))):
@@ -162,7 +161,7 @@ def columns(draw, count: int) -> pa.Array:
 
 @given(data=st.data(), record=records, shape=st.none() | st.sampled_from(["[1,2]", "[2]", "x", "[-1]", "{}", "[1e9]"]))
 @FUZZ
-def test_arbitrary_tables(tmp_path: Path, data, record, shape):
+def test_arbitrary_tables(tmp_path, data, record, shape):
     count = data.draw(st.integers(0, 3))
     known = st.sampled_from(["image", "x", "label", "other", "y"])
     names = data.draw(st.lists(known, min_size=1, max_size=3, unique=True))

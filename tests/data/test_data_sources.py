@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -23,23 +22,23 @@ GREY = Preprocess((0.5,), (0.5,))
 PLAIN = Preprocess((0,), (1,))
 
 
-def png(colour: int, size: tuple[int, int] = (4, 4)) -> bytes:
+def png(colour, size=(4, 4)):
     stream = io.BytesIO()
     Image.new("L", size, colour).save(stream, "PNG")
     return stream.getvalue()
 
 
-def rows(count: int, start: int = 0) -> list[dict]:
+def rows(count, start=0):
     return [{"image": {"bytes": png(at), "path": f"{at}.png"}, "label": at % 3} for at in range(start, start + count)]
 
 
-def write(path: Path, table: list[dict] | dict, metadata: dict[str, str] | None = None) -> Path:
+def write(path, table, metadata=None):
     made = pa.Table.from_pylist(table) if isinstance(table, list) else pa.table(table)
     pq.write_table(made.replace_schema_metadata(metadata), path)
     return path
 
 
-def colours(data: Dataset) -> list[int]:
+def colours(data):
     return data.raw(slice(None))[:, 0, 0, 0].tolist()
 
 
@@ -147,7 +146,7 @@ def test_columns_of_single_numbers_are_features(tmp_path):
         ({"x": [[[1.0], [2.0]], [[1.0], None]], "y": [0, 1]}, "missing in row 1"),
         ({"a": [[1.0]], "b": [[1.0]], "y": [0]}, "several list columns: a, b"),
         ({"a": ["text"], "y": [0]}, "no images and no numbers (found: a (string), y (int64))"),
-        ({"a": [1, 2], "b": ["s", "t"], "y": [0, 1]}, "columns that are no numbers: 'b' (string)"),
+        ({"a": [1, 2], "b": ["s", "t"], "y": [0, 1]}, "columns that are not numbers: 'b' (string)"),
         ({"x": [[float("inf")]], "y": [0]}, "example 0 holds NaN, infinity"),
         ({"x": [[1.0], [2.0]], "y": [0, None]}, "row 1 is NaN"),
         ({"x": [[1.0], [2.0]], "y": [0, -1]}, "row 1 is -1"),
@@ -208,7 +207,7 @@ def test_csv_columns_are_features_in_the_order_of_the_header(tmp_path):
         ("a,label\n", "no rows"),
         ("a,label\n1,0\n,1\n", "column 'a': row 1 is empty"),
         ("a,label\n1,0\nx,1\n", "no images and no numbers (found: a (string)"),
-        ("a,c,label\n1,x,0\n", "columns that are no numbers: 'c' (string)"),
+        ("a,c,label\n1,x,0\n", "columns that are not numbers: 'c' (string)"),
         ("a,label\n1,0\n1\n", "unreadable table: CSV parse error"),
         ("a,label\n1,\n2,1\n", "row 0 is NaN"),
         ("label\n1\n", "no images and no numbers"),
@@ -227,7 +226,7 @@ def test_what_is_wrong_with_a_text_table_is_named(tmp_path, text, told):
 # folders
 
 
-def folder(tmp_path: Path, files: dict[str, int]) -> Path:
+def folder(tmp_path, files):
     for name, colour in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(png(colour))

@@ -16,7 +16,7 @@ RGB = Preprocess((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 PLAIN = Preprocess((0,), (1,), scale=1)
 
 
-def images(count: int = 12, channels: int = 3, height: int = 4, width: int = 5) -> np.ndarray:
+def images(count=12, channels=3, height=4, width=5):
     return numpy_generator(0, "images").integers(0, 256, (count, height, width, channels)).astype(np.uint8)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -12,7 +10,7 @@ from harden.data.embedded import FILES, content
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
+def folder(tmp_path_factory):
     place = tmp_path_factory.mktemp("embedded")
     for name in FILES:
         (place / name).write_bytes(content(name))

@@ -18,14 +18,14 @@ RGB = Preprocess((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 GREY = Preprocess((0.5,), (0.5,))
 
 
-def png(pixels: np.ndarray, kind: str = "PNG", mode: str | None = None) -> bytes:
+def png(pixels, kind="PNG", mode=None):
     stream = io.BytesIO()
     image = Image.fromarray(pixels)
     (image.convert(mode) if mode else image).save(stream, kind)
     return stream.getvalue()
 
 
-def noise(height: int, width: int, channels: int = 3) -> np.ndarray:
+def noise(height, width, channels=3):
     return numpy_generator(0, "pixels", height, width).integers(0, 256, (height, width, channels)).astype(np.uint8)
 
 

@@ -46,7 +46,7 @@ print(json.dumps({"examples": len(data), "held": peak - before, "mean": total}))
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's account of memory")
-def test_pictures_past_a_gigabyte_are_not_held_in_memory(tmp_path: Path) -> None:
+def test_pictures_past_a_gigabyte_are_not_held_in_memory(tmp_path):
     pixels = np.arange(SIZE * SIZE * 3, dtype=np.uint32).reshape(SIZE, SIZE, 3)
     pictures = []
     for shade in range(4):

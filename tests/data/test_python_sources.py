@@ -7,7 +7,6 @@ import hashlib
 import json
 import struct
 import sys
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -69,7 +68,7 @@ number = 3
 
 
 @pytest.fixture
-def loaders(tmp_path, monkeypatch) -> str:
+def loaders(tmp_path, monkeypatch):
     name = f"loaders_{hashlib.sha256(str(tmp_path).encode()).hexdigest()[:8]}"
     (tmp_path / f"{name}.py").write_text(LOADERS)
     monkeypatch.chdir(tmp_path)
@@ -113,7 +112,7 @@ def test_a_loader_returns_a_map_style_data_set(loaders):
         ("failing", "raised RuntimeError: no luck"),
         ("lengths", "3 examples and labels of shape [1]"),
         ("unlabelled", "returns no labels"),
-        ("number", "is no function"),
+        ("number", "is not a function"),
         ("absent", "cannot be imported: AttributeError"),
     ],
 )
@@ -139,7 +138,7 @@ def test_at_most_one_form_accepts_a_name(source):
 # torchvision and timm
 
 
-def mnist(folder: Path) -> Path:
+def mnist(folder):
     """The four files of MNIST with three images each, in the format of their authors."""
     raw = folder / "MNIST" / "raw"
     raw.mkdir(parents=True)
@@ -192,7 +191,7 @@ def test_timm_reads_a_folder_of_images(tmp_path):
 # Hugging Face
 
 
-def save_to_disk(folder: Path, table: pa.Table) -> Path:
+def save_to_disk(folder, table):
     """What datasets 5.2 writes: a stream of record batches, and the list of files."""
     folder.mkdir(parents=True)
     path = str(folder / "data-00000-of-00001.arrow")

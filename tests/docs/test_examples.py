@@ -11,9 +11,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -23,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 TUTORIALS = ("onnx.md", "timm.md", "device.md", "unlabelled.md", "method.md")
 
 
-def commands(page: Path) -> list[tuple[str, str]]:
+def commands(page):
     """The commands of a page with the output they promise."""
     found = []
     for block in re.findall(r"```console\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL):
@@ -36,7 +34,7 @@ def commands(page: Path) -> list[tuple[str, str]]:
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 
-def matches(promised: str, printed: str) -> bool:
+def matches(promised, printed):
     """Whether what was printed is what the page says, up to wild cards and the numbers' tolerance."""
     pattern = "".join("(?:.*\n)*?" if line == "…" else _line(line) for line in promised.splitlines())
     found = re.fullmatch(pattern, printed.strip() + "\n")
@@ -46,7 +44,7 @@ def matches(promised: str, printed: str) -> bool:
     return all(abs(float(a) - float(b)) <= 2 + 0.1 * abs(float(a)) for a, b in pairs)
 
 
-def _line(promised: str) -> str:
+def _line(promised):
     """One promised line as a pattern: numbers are groups, runs of blanks any blanks."""
     parts = re.split(rf"({NUMBER.pattern}|…|\s+)", promised)
     made = ""
@@ -60,7 +58,7 @@ def _line(promised: str) -> str:
     return made + "\n"
 
 
-def test_the_matcher_can_fail() -> None:
+def test_the_matcher_can_fail():
     assert matches("a …\nb", "a 12 s\nb")
     assert matches("a\n…\nb", "a\nx\ny\nb")
     assert matches("mean 92.9%", "mean  91.5%")
@@ -68,14 +66,14 @@ def test_the_matcher_can_fail() -> None:
     assert not matches("a\nb", "a\nc")
 
 
-def run(harden: Callable[..., Any], line: str, folder: Path, promised: str) -> None:
+def run(harden, line, folder, promised):
     words = shlex.split(line)
     assert words[0] == "harden", line
     done = harden(folder, *words[1:], together=True)
     assert matches(promised, done.out), f"$ {line}\n{done.out}\n--- promised\n{promised}"
 
 
-def run_python(block: str, folder: Path) -> None:
+def run_python(block, folder):
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", block], cwd=folder, capture_output=True, text=True, check=False
     )
@@ -83,13 +81,13 @@ def run_python(block: str, folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory):
     """One folder for all pages: the second finds the demo finished, as a reader of both would."""
     return tmp_path_factory.mktemp("pages")
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/index.md"])
-def test_the_commands_print_what_the_page_says(page: str, folder: Path, command: Callable[..., Any]) -> None:
+def test_the_commands_print_what_the_page_says(page, folder, command):
     found = commands(ROOT / page)
     assert found
     for line, promised in found:
@@ -101,19 +99,19 @@ def test_the_commands_print_what_the_page_says(page: str, folder: Path, command:
 
 
 @pytest.fixture
-def prepared(tmp_path: Path) -> Path:
+def prepared(tmp_path):
     """A folder with the files that stand in for the reader's own."""
     for name in FILES:
         (tmp_path / name).write_bytes(content(name))
     return tmp_path
 
 
-def python_blocks(page: Path) -> list[str]:
+def python_blocks(page):
     return re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
 
 
 @pytest.mark.parametrize("page", ["docs/data.md", "docs/report.md", "docs/api.md"])
-def test_python_on_a_page_runs_from_top_to_bottom(page: str, prepared: Path) -> None:
+def test_python_on_a_page_runs_from_top_to_bottom(page, prepared):
     blocks = python_blocks(ROOT / page)
     assert blocks
     run_python("\n".join(blocks), prepared)
@@ -121,7 +119,7 @@ def test_python_on_a_page_runs_from_top_to_bottom(page: str, prepared: Path) -> 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", TUTORIALS)
-def test_a_tutorial_can_be_followed(page: str, prepared: Path, command: Callable[..., Any]) -> None:
+def test_a_tutorial_can_be_followed(page, prepared, command):
     """Its Python first, then its commands; they are written in this order on every page."""
     for block in python_blocks(ROOT / "docs" / "tutorials" / page):
         run_python(block, prepared)
@@ -130,7 +128,7 @@ def test_a_tutorial_can_be_followed(page: str, prepared: Path, command: Callable
 
 
 @pytest.mark.slow
-def test_the_added_method_trains(prepared: Path) -> None:
+def test_the_added_method_trains(prepared):
     (block,) = python_blocks(ROOT / "docs" / "tutorials" / "method.md")
     code = """
 import importlib.metadata, harden
@@ -146,5 +144,5 @@ assert {"first", "second"} <= set(fitted.history[0])
     run_python(block + code, prepared)
 
 
-def test_every_tutorial_is_tested() -> None:
+def test_every_tutorial_is_tested():
     assert sorted(path.name for path in (ROOT / "docs" / "tutorials").glob("*.md")) == sorted(TUTORIALS)

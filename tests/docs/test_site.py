@@ -6,8 +6,6 @@ import importlib.util
 import json
 import re
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import pytest
 
@@ -18,7 +16,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 
 @pytest.fixture(scope="module")
-def site() -> ModuleType:
+def site():
     spec = importlib.util.spec_from_file_location("make_site", DOCS / "make_site.py")
     assert spec is not None
     assert spec.loader is not None
@@ -27,12 +25,12 @@ def site() -> ModuleType:
     return module
 
 
-def test_advice_is_given_for_every_member_and_no_other(site: ModuleType) -> None:
+def test_advice_is_given_for_every_member_and_no_other(site):
     assert sorted(site.advice()["methods"]) == sorted(METHODS.names())
     assert sorted(site.advice()["devices"]) == sorted(one["name"] for one in noise_text.listing())
 
 
-def test_every_page_says_when_at_what_cost_and_why(site: ModuleType) -> None:
+def test_every_page_says_when_at_what_cost_and_why(site):
     pages = site.pages()
     assert len(pages) == len(METHODS.names()) + len(noise_text.listing()) + len(site.advice()["levers"])
     for path, text in pages.items():
@@ -42,7 +40,7 @@ def test_every_page_says_when_at_what_cost_and_why(site: ModuleType) -> None:
         assert not re.search(r"(?<!\*\* )\bNone\b", text.split("## ")[0]), path
 
 
-def test_figures_are_those_of_the_results(site: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_figures_are_those_of_the_results(site, tmp_path, monkeypatch):
     evidence, results = site.make_evidence, site.make_evidence.make_results
     cells = {
         "as given": [0.2, 0.3],
@@ -74,10 +72,10 @@ def test_figures_are_those_of_the_results(site: ModuleType, tmp_path: Path, monk
         evidence._tasks.cache_clear()
 
 
-def test_duels_are_fought_seed_by_seed(site: ModuleType) -> None:
+def test_duels_are_fought_seed_by_seed(site):
     results = site.make_evidence.make_results
 
-    def rows(**means: float) -> list[dict[str, Any]]:
+    def rows(**means):
         return [{"seed": int(k[1:]), "mean": m, "std": 0.03, "chips": 9} for k, m in means.items()]
 
     # Differences of the common seeds: 0.10 and 0.02; their deviation over the root of two is 0.04.
@@ -88,5 +86,5 @@ def test_duels_are_fought_seed_by_seed(site: ModuleType) -> None:
     assert one == (1, pytest.approx(0.8), pytest.approx(0.1), pytest.approx(0.01 * 2**0.5))
 
 
-def test_every_lever_of_the_advice_is_looked_for(site: ModuleType) -> None:
+def test_every_lever_of_the_advice_is_looked_for(site):
     assert sorted(site.make_evidence.LEVERS) == sorted(site.advice()["levers"])

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-from forked import Done, run_afresh
+from forked import run_afresh
 
 from harden.data.embedded import FILES, content
 
@@ -21,7 +19,7 @@ threads = 1
 """
 
 
-def prepare(folder: Path) -> Path:
+def prepare(folder):
     """Put the embedded network, its data and a harden.toml into ``folder``."""
     for name in FILES:
         (folder / name).write_bytes(content(name))
@@ -30,12 +28,12 @@ def prepare(folder: Path) -> Path:
 
 
 @pytest.fixture
-def prepared(tmp_path: Path) -> Path:
+def prepared(tmp_path):
     return prepare(tmp_path)
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Done]:
+def finished(tmp_path_factory):
     """A folder whose run ``a`` is finished, and what its command printed. Tests only read it."""
     folder = prepare(tmp_path_factory.mktemp("finished"))
     done = run_afresh(folder, "fit", "digits_cnn.onnx", "--out", "a", "--json")

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 
-def test_analyses_land_in_their_own_keys(prepared: Path, command: Callable[..., Any]) -> None:
+def test_analyses_land_in_their_own_keys(prepared, command):
     names = ("ranking", "sensitivity", "worst_case", "landscape", "corners", "stress", "per_chip")
     asked = [part for name in names for part in ("--also", name)]
     done = command(
@@ -32,7 +29,7 @@ def test_analyses_land_in_their_own_keys(prepared: Path, command: Callable[..., 
     assert all(key in report for key in keys)
 
 
-def test_the_worst_chips_are_kept_and_run_again(prepared: Path, command: Callable[..., Any]) -> None:
+def test_the_worst_chips_are_kept_and_run_again(prepared, command):
     done = command(
         prepared,
         "eval",
@@ -64,7 +61,7 @@ def test_the_worst_chips_are_kept_and_run_again(prepared: Path, command: Callabl
     assert alone.document["clean"]["accuracy"] == worst
 
 
-def test_a_sweep_gives_an_entry_a_point(prepared: Path, command: Callable[..., Any]) -> None:
+def test_a_sweep_gives_an_entry_a_point(prepared, command):
     done = command(prepared, "eval", "digits_cnn.onnx", "--chips", "3", "--sweep", "sigma=0:0.2:0.1", "--json")
     means = [entry["accuracy"]["mean"] for entry in done.document["profiles"]]
     assert [entry["sweep"]["sigma"] for entry in done.document["profiles"]] == [0.0, 0.1, 0.2]
@@ -72,7 +69,7 @@ def test_a_sweep_gives_an_entry_a_point(prepared: Path, command: Callable[..., A
     assert means[0] > means[1] > means[2]
 
 
-def test_until_tells_the_mean_and_nothing_else(prepared: Path, command: Callable[..., Any]) -> None:
+def test_until_tells_the_mean_and_nothing_else(prepared, command):
     done = command(prepared, "eval", "digits_cnn.onnx", "--until", "ci95(mean_accuracy)<0.05", "--json")
     assert done.code == 0, done.err
     entry = done.document["profiles"][0]
@@ -82,7 +79,7 @@ def test_until_tells_the_mean_and_nothing_else(prepared: Path, command: Callable
     assert entry["yield"] is None
 
 
-def test_compare_pairs_models_with_the_same_weights(prepared: Path, command: Callable[..., Any]) -> None:
+def test_compare_pairs_models_with_the_same_weights(prepared, command):
     fitted = command(prepared, "fit", "digits_cnn.onnx", "--method", "rescale", "--chips", "4", "--out", "r", "--json")
     assert fitted.code == 0, fitted.err
     done = command(prepared, "compare", "digits_cnn.onnx", "r/model.onnx", "--chips", "4", "--out", "c", "--json")
@@ -92,9 +89,7 @@ def test_compare_pairs_models_with_the_same_weights(prepared: Path, command: Cal
     assert json.loads((prepared / "c" / "report.json").read_text()) == done.document
 
 
-def test_rescaling_needs_no_data_and_keeps_the_function(
-    prepared: Path, tmp_path_factory: Any, command: Callable[..., Any]
-) -> None:
+def test_rescaling_needs_no_data_and_keeps_the_function(prepared, tmp_path_factory, command):
     empty = tmp_path_factory.mktemp("empty")
     (empty / "m.onnx").write_bytes((prepared / "digits_cnn.onnx").read_bytes())
     done = command(empty, "fit", "m.onnx", "--method", "rescale", "--profile", "gaussian:sigma=0.2", "--json")

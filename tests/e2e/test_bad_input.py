@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,37 +10,37 @@ import pytest
 from harden.cli import main
 
 
-def _truncate(folder: Path) -> None:
+def _truncate(folder):
     path = folder / "digits_cnn.onnx"
     path.write_bytes(path.read_bytes()[:5000])
 
 
-def _text(folder: Path) -> None:
+def _text(folder):
     (folder / "digits_cnn.onnx").write_text("this is no model")
 
 
-def _directory(folder: Path) -> None:
+def _directory(folder):
     (folder / "digits_cnn.onnx").unlink()
     (folder / "digits_cnn.onnx").mkdir()
 
 
-def _unlabelled(folder: Path) -> None:
+def _unlabelled(folder):
     table = pa.table({"image": [{"bytes": b"x", "path": "a.png"}]})
     pq.write_table(table, folder / "train.parquet")
 
 
-def _other_classes(folder: Path) -> None:
+def _other_classes(folder):
     rng = np.random.default_rng(0)
     images = rng.integers(0, 16, size=(200, 8, 8), dtype=np.uint8)
     np.savez(folder / "many.npz", images=images, labels=np.arange(200) % 23)
 
 
-def _other_run(folder: Path) -> None:
+def _other_run(folder):
     (folder / "taken").mkdir()
     (folder / "taken" / "notes.txt").write_text("mine")
 
 
-CASES: list[tuple[str, Callable[[Path], None] | None, list[str], int, str]] = [
+CASES = [
     ("truncated ONNX", _truncate, [], 3, "digits_cnn.onnx"),
     ("text file called .onnx", _text, [], 3, "digits_cnn.onnx"),
     ("a directory", _directory, [], 3, "directory"),
@@ -65,16 +61,7 @@ CASES: list[tuple[str, Callable[[Path], None] | None, list[str], int, str]] = [
 
 
 @pytest.mark.parametrize(("name", "damage", "arguments", "code", "hint"), CASES, ids=[case[0] for case in CASES])
-def test_bad_input(
-    name: str,
-    damage: Callable[[Path], None] | None,
-    arguments: list[str],
-    code: int,
-    hint: str,
-    prepared: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_bad_input(name, damage, arguments, code, hint, prepared, monkeypatch, capsys):
     if damage:
         damage(prepared)
     monkeypatch.chdir(prepared)
@@ -92,7 +79,7 @@ def test_bad_input(
     assert sorted(p.relative_to(prepared) for p in prepared.rglob("*")) == before
 
 
-def test_unknown_preprocessing_names_the_flags(prepared: Path, command: Callable[..., Any]) -> None:
+def test_unknown_preprocessing_names_the_flags(prepared, command):
     import onnx
 
     proto = onnx.load(prepared / "digits_cnn.onnx")

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
-
 import pytest
 
 from harden.cli import main
 from harden.memory import peak_memory_bytes
 
 
-def _files(folder: Path) -> list[str]:
+def _files(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
-def test_a_dry_fit_tells_settings_work_and_cost_and_writes_nothing(prepared: Path, command: Callable[..., Any]) -> None:
+def test_a_dry_fit_tells_settings_work_and_cost_and_writes_nothing(prepared, command):
     before = _files(prepared)
     done = command(prepared, "fit", "--dry-run", "--json", "--seeds", "3", "--chips", "5")
     assert done.code == 0, done.err
@@ -37,9 +33,7 @@ def test_a_dry_fit_tells_settings_work_and_cost_and_writes_nothing(prepared: Pat
 
 
 @pytest.mark.parametrize("words", [["eval"], ["compare", "digits_cnn.onnx", "copy.onnx"]])
-def test_dry_eval_and_compare(
-    words: list[str], prepared: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_dry_eval_and_compare(words, prepared, monkeypatch, capsys):
     (prepared / "copy.onnx").write_bytes((prepared / "digits_cnn.onnx").read_bytes())
     monkeypatch.chdir(prepared)
     before = _files(prepared)
@@ -53,9 +47,7 @@ def test_dry_eval_and_compare(
     assert "nothing was written; the run would write to a" in out
 
 
-def test_a_dry_run_refuses_what_the_run_would_refuse(
-    prepared: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_dry_run_refuses_what_the_run_would_refuse(prepared, monkeypatch, capsys):
     monkeypatch.chdir(prepared)
     with pytest.raises(SystemExit) as caught:
         main(["fit", "--dry-run", "--method", "nfft"])
@@ -63,7 +55,7 @@ def test_a_dry_run_refuses_what_the_run_would_refuse(
     assert "Did you mean nft" in capsys.readouterr().err
 
 
-def test_peak_memory_covers_what_is_held() -> None:
+def test_peak_memory_covers_what_is_held():
     held = bytearray(50_000_000)
     peak = peak_memory_bytes()
     assert peak is not None

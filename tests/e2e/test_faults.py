@@ -6,9 +6,7 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -23,11 +21,11 @@ EVAL = [
 
 
 @pytest.fixture
-def harden(prepared: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+def harden(prepared, monkeypatch, capsys):
     """The command line, in this process and in a prepared folder."""
     monkeypatch.chdir(prepared)
 
-    def call(*arguments: str) -> tuple[int, str]:
+    def call(*arguments):
         with pytest.raises(SystemExit) as caught:
             main(list(arguments))
         return int(caught.value.code or 0), capsys.readouterr().err.strip()
@@ -35,18 +33,18 @@ def harden(prepared: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     return call
 
 
-def trials(prepared: Path) -> bytes:
+def trials(prepared):
     return (prepared / "run" / "trials.jsonl").read_bytes()
 
 
-def test_a_full_disk_is_told_and_the_same_command_goes_on(harden, prepared: Path, monkeypatch) -> None:
+def test_a_full_disk_is_told_and_the_same_command_goes_on(harden, prepared, monkeypatch):
     assert harden(*EVAL)[0] == 0
     whole = trials(prepared)
     shutil.rmtree(prepared / "run")
     monkeypatch.setattr(running, "_COMMIT_EVERY", 2)
     real, left = os.fsync, [6]
 
-    def full(handle: int) -> None:
+    def full(handle):
         left[0] -= 1
         if left[0] < 0:
             raise OSError(errno.ENOSPC, "No space left on device")
@@ -65,10 +63,10 @@ def test_a_full_disk_is_told_and_the_same_command_goes_on(harden, prepared: Path
     assert trials(prepared) == whole
 
 
-def test_a_folder_that_cannot_be_written_is_told(harden, prepared: Path, monkeypatch) -> None:
+def test_a_folder_that_cannot_be_written_is_told(harden, prepared, monkeypatch):
     real = Path.open
 
-    def refuse(self: Path, mode: str = "r", *rest: Any, **named: Any) -> Any:
+    def refuse(self, mode="r", *rest, **named):
         if "run" in self.parts and mode[0] in "wax":
             raise OSError(errno.EROFS, "Read-only file system")
         return real(self, mode, *rest, **named)
@@ -80,14 +78,14 @@ def test_a_folder_that_cannot_be_written_is_told(harden, prepared: Path, monkeyp
     assert "--out" in said
 
 
-def _changed(folder: Path) -> None:
+def _changed(folder):
     data = dict(np.load(folder / "test.npz"))
     name = next(key for key, value in data.items() if value.ndim > 1)
     data[name] = np.ascontiguousarray(data[name][::-1])
     np.savez(folder / "test.npz", **data)
 
 
-FAULTS: list[tuple[str, Callable[[Path], Any], int, str]] = [
+FAULTS = [
     ("missing data", lambda f: (f / "test.npz").unlink(), 3, "test.npz"),
     ("changed data", _changed, 2, "data_sha256"),
     ("changed model", lambda f: _append(f / "digits_cnn.onnx", b"\x32\x00"), 2, "model_sha256"),
@@ -99,17 +97,17 @@ FAULTS: list[tuple[str, Callable[[Path], Any], int, str]] = [
 ]  # fmt: skip
 
 
-def _append(path: Path, content: bytes) -> None:
+def _append(path, content):
     path.write_bytes(path.read_bytes() + content)
 
 
-def _unfinished(folder: Path, name: str, content: bytes) -> None:
+def _unfinished(folder, name, content):
     (folder / "run" / "report.json").unlink()
     (folder / "run" / name).write_bytes(content)
 
 
 @pytest.fixture(scope="module")
-def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def evaluated(tmp_path_factory):
     """A folder with a finished evaluation; copied by those who damage it."""
     from harden.data.embedded import FILES, content
 
@@ -130,8 +128,8 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(("name", "damage", "code", "hint"), FAULTS, ids=[fault[0] for fault in FAULTS])
 def test_what_is_missing_changed_or_damaged_is_named(
-    name: str, damage: Callable[[Path], Any], code: int, hint: str, evaluated: Path, tmp_path: Path, monkeypatch, capsys
-) -> None:
+    name, damage, code, hint, evaluated, tmp_path, monkeypatch, capsys
+):
     folder = tmp_path / "copy"
     shutil.copytree(evaluated, folder)
     monkeypatch.chdir(folder)
@@ -148,9 +146,7 @@ def test_what_is_missing_changed_or_damaged_is_named(
     assert {p.name: p.read_bytes() for p in (folder / "run").iterdir() if p.is_file()} == kept
 
 
-def test_a_log_that_lost_its_last_lines_is_filled_up_with_the_same_numbers(
-    evaluated: Path, tmp_path: Path, monkeypatch
-) -> None:
+def test_a_log_that_lost_its_last_lines_is_filled_up_with_the_same_numbers(evaluated, tmp_path, monkeypatch):
     folder = tmp_path / "copy"
     shutil.copytree(evaluated, folder)
     monkeypatch.chdir(folder)
@@ -165,7 +161,7 @@ def test_a_log_that_lost_its_last_lines_is_filled_up_with_the_same_numbers(
     assert after["profiles"] == before["profiles"]
 
 
-def test_divergence_ends_with_code_4_and_the_way_out(harden, prepared: Path) -> None:
+def test_divergence_ends_with_code_4_and_the_way_out(harden, prepared):
     code, said = harden(
         "fit", "digits_cnn.onnx", "--data", "train.npz", "--method", "noise", "--lr", "1e30", "--gradient-clip", "1e30",
         "--clip", "none", "--chips", "2", "--limit", "200", "--threads", "1", "--out", "run", "-q",
@@ -178,8 +174,8 @@ def test_divergence_ends_with_code_4_and_the_way_out(harden, prepared: Path) -> 
 
 
 @pytest.mark.parametrize(("out", "hint"), [(True, "--out run"), (False, "only with --out")])
-def test_ctrl_c_prints_the_command_that_goes_on(harden, monkeypatch, out: bool, hint: str) -> None:
-    def interrupt(self: Any, stage: str, done: int, total: int) -> None:
+def test_ctrl_c_prints_the_command_that_goes_on(harden, monkeypatch, out, hint):
+    def interrupt(self, stage, done, total):
         if done == 2:
             raise KeyboardInterrupt
 

@@ -7,9 +7,6 @@ import json
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import jsonschema
 import numpy as np
@@ -25,14 +22,12 @@ from harden.report import schema
 from harden.report.bom import bom
 
 
-def weights_of(path: Path) -> dict[str, np.ndarray]:
+def weights_of(path):
     return {t.name: numpy_helper.to_array(t) for t in onnx.load(path).graph.initializer}
 
 
-def test_conductances_are_the_mapping_by_hand(
-    finished: tuple[Path, Any], command: Callable[..., Any], tmp_path: Path
-) -> None:
-    """pcm: a pair over 0 to 25 µS, one scale a tensor."""
+def test_conductances_are_the_mapping_by_hand(finished, command, tmp_path):
+    """pcm: a pair over 0 to 25 µS, one scale per tensor."""
     file = finished[0] / "a" / "model.onnx"
     done = command(tmp_path, "export", str(file), "--profile", "pcm", "--out", "c.npz", "--json")
     assert done.code == 0, done.err
@@ -54,7 +49,7 @@ def test_conductances_are_the_mapping_by_hand(
         np.testing.assert_allclose(back, w, rtol=1e-4, atol=1e-6)
 
 
-def test_the_table_holds_the_same(finished: tuple[Path, Any], command: Callable[..., Any], tmp_path: Path) -> None:
+def test_the_table_holds_the_same(finished, command, tmp_path):
     file = finished[0] / "a" / "model.onnx"
     done = command(tmp_path, "export", str(file), "--profile", "pcm", "--out", "c.csv", "--digital", "block*")
     assert done.code == 0, done.err
@@ -71,7 +66,7 @@ def test_the_table_holds_the_same(finished: tuple[Path, Any], command: Callable[
         assert difference == pytest.approx(25 * value / np.abs(w).max(), rel=1e-4)
 
 
-def test_single_devices_currents_and_several_pairs_are_named(finished: tuple[Path, Any]) -> None:
+def test_single_devices_currents_and_several_pairs_are_named(finished):
     model = Model.load(finished[0] / "digits_cnn.onnx")
     digital = ("block*", "conv*")
     single = conductances(model, Profile.load("rram_cmo"), digital)["fc.weight"]
@@ -83,7 +78,7 @@ def test_single_devices_currents_and_several_pairs_are_named(finished: tuple[Pat
     assert {"g_plus_na", "g_minus_na"} <= set(currents)
 
 
-def test_each_column_has_a_scale_of_its_own_where_the_profile_says_so(finished: tuple[Path, Any]) -> None:
+def test_each_column_has_a_scale_of_its_own_where_the_profile_says_so(finished):
     model = Model.load(finished[0] / "digits_cnn.onnx")
     found = conductances(model, Profile.load("pcm", reference="column"), ("block*", "conv*"))["fc.weight"]
     top = np.maximum(found["g_plus_us"], found["g_minus_us"])
@@ -91,21 +86,19 @@ def test_each_column_has_a_scale_of_its_own_where_the_profile_says_so(finished: 
     np.testing.assert_allclose(np.moveaxis(top, axis, 0).reshape(top.shape[axis], -1).max(1), 25, rtol=1e-5)
 
 
-def test_a_profile_without_devices_has_no_conductances(finished: tuple[Path, Any]) -> None:
+def test_a_profile_without_devices_has_no_conductances(finished):
     with pytest.raises(SettingsError, match="pcm"):
         conductances(Model.load(finished[0] / "digits_cnn.onnx"), Profile.load("gaussian"))
 
 
-def test_another_ending_is_refused(finished: tuple[Path, Any], command: Callable[..., Any], tmp_path: Path) -> None:
+def test_another_ending_is_refused(finished, command, tmp_path):
     file = finished[0] / "a" / "model.onnx"
     done = command(tmp_path, "export", str(file), "--profile", "pcm", "--out", "c.mat")
     assert done.code == 2
     assert ".npz or .csv" in done.err
 
 
-def test_the_checking_command_gives_the_reported_numbers(
-    finished: tuple[Path, Any], command: Callable[..., Any]
-) -> None:
+def test_the_checking_command_gives_the_reported_numbers(finished, command):
     folder, done = finished
     words = shlex.split(done.document["check_command"].replace("RUN", "a"))
     again = command(folder, *words[1:], "--json")
@@ -113,7 +106,7 @@ def test_the_checking_command_gives_the_reported_numbers(
     assert again.document["profiles"][0]["accuracies"] == done.document["after"]["profiles"][0]["accuracies"]
 
 
-def test_the_record_names_layers_data_and_follows_its_schema(finished: tuple[Path, Any]) -> None:
+def test_the_record_names_layers_data_and_follows_its_schema(finished):
     document = json.loads((finished[0] / "a" / "report.json").read_text())
     jsonschema.Draft202012Validator(schema.load("harden.fit/1")).validate(document)
     keys = {row["key"] for row in document["after"]["perturbed"]}
@@ -123,7 +116,7 @@ def test_the_record_names_layers_data_and_follows_its_schema(finished: tuple[Pat
     assert document["preprocess"]["scale"] > 0
 
 
-def test_the_bill_of_a_real_run_follows_cyclonedx(finished: tuple[Path, Any]) -> None:
+def test_the_bill_of_a_real_run_follows_cyclonedx(finished):
     validation = pytest.importorskip("cyclonedx.validation.json", reason="cyclonedx-python-lib is not installed")
     from cyclonedx.schema import SchemaVersion
 
@@ -133,9 +126,7 @@ def test_the_bill_of_a_real_run_follows_cyclonedx(finished: tuple[Path, Any]) ->
     assert validator.validate_str(json.dumps({**bom(document), "components": [{"name": "x"}]})) is not None
 
 
-def test_a_signature_holds_until_a_byte_changes(
-    finished: tuple[Path, Any], command: Callable[..., Any], tmp_path: Path
-) -> None:
+def test_a_signature_holds_until_a_byte_changes(finished, command, tmp_path):
     pytest.importorskip("model_signing", reason="model-signing is not installed")
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -157,7 +148,7 @@ def test_a_signature_holds_until_a_byte_changes(
     line = next(line for line in done.out.splitlines() if line.startswith("check it with: python "))
     words = shlex.split(line.removeprefix("check it with: python ").replace("PUBLIC.pem", "public.pem"))
 
-    def verified() -> bool:
+    def verified():
         return subprocess.run([sys.executable, *words], cwd=tmp_path, capture_output=True, check=False).returncode == 0
 
     assert verified()
@@ -169,7 +160,7 @@ def test_a_signature_holds_until_a_byte_changes(
     assert not verified()
 
 
-def test_what_cannot_be_signed_says_so(finished: tuple[Path, Any], command: Callable[..., Any], tmp_path: Path) -> None:
+def test_what_cannot_be_signed_says_so(finished, command, tmp_path):
     pytest.importorskip("model_signing", reason="model-signing is not installed")
     run = str(finished[0] / "a")
     absent = command(tmp_path, "report", run, "--sign", "none.pem")

@@ -13,9 +13,6 @@ import shlex
 import shutil
 import signal
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 from forked import AVAILABLE, Zygote
@@ -46,20 +43,20 @@ PHASES = {
 }  # fmt: skip
 
 
-def call(zygote: Zygote, folder: Path, arguments: list[str], **end: Any) -> dict[str, Any]:
+def call(zygote, folder, arguments, **end):
     """Run the command line; the file ``out`` gets what this run printed."""
     (folder / "out").unlink(missing_ok=True)
     return zygote.ask(folder, arguments, out="out", err="out", **end)
 
 
 @pytest.fixture(scope="module")
-def zygote() -> Iterator[Zygote]:
+def zygote():
     started = Zygote("--short")
     yield started
     started.close()
 
 
-def fresh(folder: Path) -> Path:
+def fresh(folder):
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for name in FILES:
@@ -67,13 +64,13 @@ def fresh(folder: Path) -> Path:
     return folder
 
 
-def without_times(document: Any) -> Any:
+def without_times(document):
     if isinstance(document, dict):
         return {k: without_times(v) for k, v in document.items() if k not in TIMES}
     return [without_times(one) for one in document] if isinstance(document, list) else document
 
 
-def result(run: Path) -> dict[str, Any]:
+def result(run):
     """Everything that must be equal: the bits of each file, and the report apart from times."""
     names = (
         "model.onnx",
@@ -87,21 +84,21 @@ def result(run: Path) -> dict[str, Any]:
     return {**files, "report.json": without_times(json.loads((run / "report.json").read_text()))}
 
 
-def phase(run: Path) -> str:
+def phase(run):
     there = {p.name for p in run.iterdir()} if run.exists() else set()
     writing = ", in the middle of a write" if any(name.startswith(".harden-tmp-") for name in there) else ""
     last = next((words for name, words in reversed(PHASES.items()) if name in there), "before the start")
     return ("done" if "report.json" in there else last) + writing
 
 
-def unbroken(zygote: Zygote, folder: Path, arguments: list[str]) -> tuple[dict[str, Any], float]:
+def unbroken(zygote, folder, arguments):
     done = call(zygote, fresh(folder), arguments)
     assert done["code"] == 0, (folder / "out").read_text()
     return result(folder / "run"), done["seconds"]
 
 
-def kill_many(zygote: Zygote, folder: Path, arguments: list[str], kills: int, chain: int) -> Counter[str]:
-    """Kill at random moments, up to ``chain`` times a run, finish, compare; until there were so many kills."""
+def kill_many(zygote, folder, arguments, kills, chain):
+    """Kill at random moments, up to ``chain`` times per run, finish, compare; until there were so many kills."""
     expected, seconds = unbroken(zygote, folder / "unbroken", arguments)
     chance, seen = random.Random(0), Counter[str]()
     while seen.total() < kills:
@@ -119,13 +116,13 @@ def kill_many(zygote: Zygote, folder: Path, arguments: list[str], kills: int, ch
 
 
 @pytest.mark.parametrize(("arguments", "kills"), [(FIT, 4), (EVAL, 3)], ids=["fit", "eval"])
-def test_a_few_kills(zygote: Zygote, tmp_path: Path, arguments: list[str], kills: int) -> None:
+def test_a_few_kills(zygote, tmp_path, arguments, kills):
     assert kill_many(zygote, tmp_path, arguments, kills, chain=kills).total() == kills
 
 
-def test_ctrl_c_ends_a_training_with_the_command_that_resumes_it(zygote: Zygote, tmp_path: Path) -> None:
+def test_ctrl_c_ends_a_training_with_the_command_that_resumes_it(zygote, tmp_path):
     here = fresh(tmp_path / "interrupted")
-    done: dict[str, Any] = {"code": None}
+    done = {"code": None}
     for seconds in (4.0, 8.0, 16.0, 2.0, 1.0):  # the first that meets the run at work
         done = call(zygote, here, FIT, kill_after=seconds, signal=int(signal.SIGINT))
         if done["code"] == 130:
@@ -140,9 +137,7 @@ def test_ctrl_c_ends_a_training_with_the_command_that_resumes_it(zygote: Zygote,
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("arguments", "kills"), [(FIT, 140), (EVAL, 60)], ids=["fit", "eval"])
-def test_two_hundred_kills_at_random_moments(
-    zygote: Zygote, tmp_path: Path, arguments: list[str], kills: int, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_two_hundred_kills_at_random_moments(zygote, tmp_path, arguments, kills, capsys):
     seen = kill_many(zygote, tmp_path, arguments, kills, chain=6)
     with capsys.disabled():
         print(
@@ -155,9 +150,7 @@ def test_two_hundred_kills_at_random_moments(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("arguments", [FIT, EVAL], ids=["fit", "eval"])
-def test_death_before_every_write_that_makes_a_file_durable(
-    zygote: Zygote, tmp_path: Path, arguments: list[str]
-) -> None:
+def test_death_before_every_write_that_makes_a_file_durable(zygote, tmp_path, arguments):
     """Each process dies before its own write number 0, 1, 2, ... (fsync or rename), and the next goes on from there."""
     expected, _ = unbroken(zygote, tmp_path / "unbroken", arguments)
     here = fresh(tmp_path / "killed")

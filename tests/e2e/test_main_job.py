@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -18,14 +15,14 @@ from onnx import numpy_helper
 FIT = ("fit", "digits_cnn.onnx", "--out", "a", "--json")
 
 
-def without_times(document: Any) -> Any:
+def without_times(document):
     """The document without what may differ between equal runs: seconds and speeds."""
     if isinstance(document, dict):
         return {k: without_times(v) for k, v in document.items() if k not in ("seconds", "runtime")}
     return [without_times(one) for one in document] if isinstance(document, list) else document
 
 
-def test_the_gain_is_large_and_on_the_same_chips(finished: tuple[Path, Any]) -> None:
+def test_the_gain_is_large_and_on_the_same_chips(finished):
     document = finished[1].document
     before, after = (document[stage]["profiles"][0] for stage in ("before", "after"))
     assert before["accuracy"]["mean"] < 0.45
@@ -36,7 +33,7 @@ def test_the_gain_is_large_and_on_the_same_chips(finished: tuple[Path, Any]) -> 
     assert document["reported_on"] == "test"
 
 
-def test_the_hardened_file_is_the_same_graph_with_other_weights(finished: tuple[Path, Any]) -> None:
+def test_the_hardened_file_is_the_same_graph_with_other_weights(finished):
     folder, _ = finished
     old = onnx.load(folder / "digits_cnn.onnx")
     new = onnx.load(folder / "a" / "model.onnx")
@@ -56,7 +53,7 @@ def test_the_hardened_file_is_the_same_graph_with_other_weights(finished: tuple[
     assert set(weights) <= set(moved)
 
 
-def test_the_report_comes_from_the_exported_file(finished: tuple[Path, Any]) -> None:
+def test_the_report_comes_from_the_exported_file(finished):
     """The clean accuracy in the report is what ONNX Runtime says of the file, counted here."""
     folder, done = finished
     data = np.load(folder / "test.npz")
@@ -69,7 +66,7 @@ def test_the_report_comes_from_the_exported_file(finished: tuple[Path, Any]) -> 
     assert done.document["after"]["clean"]["accuracy"] == pytest.approx((logits.argmax(1) == labels).mean(), abs=1e-12)
 
 
-def test_the_run_folder_holds_what_the_architecture_names(finished: tuple[Path, Any]) -> None:
+def test_the_run_folder_holds_what_the_architecture_names(finished):
     folder = finished[0] / "a"
     names = {p.name for p in folder.iterdir()}
     assert {
@@ -92,16 +89,14 @@ def test_the_run_folder_holds_what_the_architecture_names(finished: tuple[Path, 
     assert "https://" not in links
 
 
-def test_the_hardened_file_needs_no_flags(finished: tuple[Path, Any], command: Callable[..., Any]) -> None:
+def test_the_hardened_file_needs_no_flags(finished, command):
     folder, done = finished
     found = command(folder, "eval", "a/model.onnx", "--chips", "12", "--json")
     assert found.code == 0, found.err
     assert found.document["profiles"][0]["accuracy"] == done.document["after"]["profiles"][0]["accuracy"]
 
 
-def test_the_same_command_on_a_finished_run_computes_nothing(
-    finished: tuple[Path, Any], command: Callable[..., Any]
-) -> None:
+def test_the_same_command_on_a_finished_run_computes_nothing(finished, command):
     folder, done = finished
     written = {p: p.stat().st_mtime_ns for p in (folder / "a").iterdir()}
     again = command(folder, *FIT)
@@ -111,9 +106,7 @@ def test_the_same_command_on_a_finished_run_computes_nothing(
     }
 
 
-def test_two_runs_with_one_seed_are_identical_but_for_times(
-    finished: tuple[Path, Any], prepared: Path, command: Callable[..., Any]
-) -> None:
+def test_two_runs_with_one_seed_are_identical_but_for_times(finished, prepared, command):
     folder, done = finished
     again = command(prepared, "fit", "digits_cnn.onnx", "--out", "b", "--json")
     assert without_times(again.document) == without_times(done.document)
@@ -122,9 +115,7 @@ def test_two_runs_with_one_seed_are_identical_but_for_times(
 
 
 @pytest.mark.skipif(not AVAILABLE, reason="needs fork and pidfd (Linux)")
-def test_a_killed_run_ends_with_the_same_bits(
-    finished: tuple[Path, Any], prepared: Path, command: Callable[..., Any]
-) -> None:
+def test_a_killed_run_ends_with_the_same_bits(finished, prepared, command):
     folder, done = finished
     for marker in ("trials.before.jsonl", "train.jsonl", "trials.jsonl"):
         assert command(prepared, *FIT, kill_when=f"a/{marker}").code is None
@@ -135,9 +126,7 @@ def test_a_killed_run_ends_with_the_same_bits(
         assert (folder / "a" / name).read_bytes() == (prepared / "a" / name).read_bytes(), name
 
 
-def test_a_folder_of_another_run_is_refused_and_kept(
-    finished: tuple[Path, Any], tmp_path: Path, command: Callable[..., Any]
-) -> None:
+def test_a_folder_of_another_run_is_refused_and_kept(finished, tmp_path, command):
     folder = tmp_path / "copy"
     shutil.copytree(finished[0], folder)
     done = command(folder, *FIT, "--seed", "1")
@@ -146,7 +135,7 @@ def test_a_folder_of_another_run_is_refused_and_kept(
     assert (folder / "a" / "model.onnx").read_bytes() == (finished[0] / "a" / "model.onnx").read_bytes()
 
 
-def test_require_decides_the_exit_code(finished: tuple[Path, Any], command: Callable[..., Any]) -> None:
+def test_require_decides_the_exit_code(finished, command):
     folder, _ = finished
     good = command(folder, "eval", "a/model.onnx", "--chips", "12", "--require", "mean_accuracy>=0.5")
     bad = command(folder, "eval", "a/model.onnx", "--chips", "12", "--require", "p05_accuracy>=0.999")
@@ -156,9 +145,7 @@ def test_require_decides_the_exit_code(finished: tuple[Path, Any], command: Call
     assert "299" in never.err
 
 
-def test_the_report_can_be_made_again_from_the_record(
-    finished: tuple[Path, Any], tmp_path: Path, command: Callable[..., Any]
-) -> None:
+def test_the_report_can_be_made_again_from_the_record(finished, tmp_path, command):
     run = tmp_path / "a"
     shutil.copytree(finished[0] / "a", run)
     before = (run / "report.html").read_bytes()

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import torch
 from torch import nn
@@ -15,7 +11,7 @@ from harden.graph.file import Model
 from harden.streams import numpy_generator
 
 
-def test_fit_hardens_a_model_for_classes_it_did_not_have(tmp_path: Path, command: Callable[..., Any]) -> None:
+def test_fit_hardens_a_model_for_classes_it_did_not_have(tmp_path, command):
     network = nn.Sequential(nn.Flatten(), nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 4))
     from_torch(network, torch.ones(2, 6)).save(tmp_path / "old.onnx")
     rng = numpy_generator(0, "apart")

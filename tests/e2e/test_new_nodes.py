@@ -14,23 +14,23 @@ from harden.settings import FitSettings, resolve
 
 
 @pytest.fixture
-def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def settings(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("digits_cnn.onnx", "train.npz", "test.npz"):
         (tmp_path / name).write_bytes(content(name))
 
-    def make(**values: object) -> FitSettings:
+    def make(**values):
         common = {"model": "digits_cnn.onnx", "chips": 4, "limit": 300, "threads": 1, "out": "run"}
         return resolve(FitSettings, {**common, **values})
 
     return make
 
 
-def operators(path: str) -> list[str]:
+def operators(path):
     return [node.op_type for node in onnx.load(path).graph.node]
 
 
-def test_clamps_are_in_the_hardened_file_and_in_the_report(settings) -> None:
+def test_clamps_are_in_the_hardened_file_and_in_the_report(settings):
     document = fit(
         settings(
             method="rescale", profile=("bitflip:rate=0.0001,storage=float32",), data="train.npz", test="test.npz",
@@ -43,7 +43,7 @@ def test_clamps_are_in_the_hardened_file_and_in_the_report(settings) -> None:
     assert document["after"]["profiles"][0]["accuracy"]["mean"] > document["before"]["profiles"][0]["accuracy"]["mean"]
 
 
-def test_rescale_may_add_a_mul_for_each_layer_of_a_folded_graph(settings) -> None:
+def test_rescale_may_add_a_mul_for_each_layer_of_a_folded_graph(settings):
     common = {"method": "rescale", "profile": ("gaussian:sigma=0.1",), "fold_bn": True}
     fit(settings(**common, out="plain"))
     fit(settings(**common, allow_new_nodes=True, out="grown"))
@@ -51,7 +51,7 @@ def test_rescale_may_add_a_mul_for_each_layer_of_a_folded_graph(settings) -> Non
     assert operators("grown/model.onnx").count("Mul") == 10
 
 
-def test_clamps_without_leave_to_add_nodes_or_without_data_are_refused(settings) -> None:
+def test_clamps_without_leave_to_add_nodes_or_without_data_are_refused(settings):
     common = {"method": "rescale", "profile": ("bitflip",), "clamp_activations": "99.99%"}
     with pytest.raises(SettingsError) as found:
         fit(settings(**common))

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import pytest
 import torch
 
 import harden
 
 
-def test_untouched_models_are_saved_byte_for_byte(prepared: Path) -> None:
+def test_untouched_models_are_saved_byte_for_byte(prepared):
     model = harden.load(prepared / "digits_cnn.onnx")
     model.save(prepared / "copy.onnx")
     assert (prepared / "copy.onnx").read_bytes() == (prepared / "digits_cnn.onnx").read_bytes()
 
 
-def test_chip_17_is_chip_17(prepared: Path) -> None:
+def test_chip_17_is_chip_17(prepared):
     model = harden.load(prepared / "digits_cnn.onnx")
     profile = harden.Profile.load("rram1", sigma_d=0.2)
     chip = profile.chip(model.analog_weights(), seed=0, index=17)
@@ -27,7 +24,7 @@ def test_chip_17_is_chip_17(prepared: Path) -> None:
     assert not any(torch.equal(chip[k], other[k]) for k in chip)
 
 
-def test_evaluate_gives_the_numbers_of_the_command_line(prepared: Path, finished: tuple[Path, Any]) -> None:
+def test_evaluate_gives_the_numbers_of_the_command_line(prepared, finished):
     model = harden.load(prepared / "digits_cnn.onnx")
     data = harden.Dataset.open(prepared / "test.npz", preprocess=model.preprocess)
     found = harden.evaluate(model, harden.Profile.parse("gaussian:sigma=0.2"), data, chips=12, seed=0)
@@ -35,7 +32,7 @@ def test_evaluate_gives_the_numbers_of_the_command_line(prepared: Path, finished
     assert "<table>" in found._repr_html_()
 
 
-def test_fit_hands_back_a_model_that_is_better_on_chips(prepared: Path) -> None:
+def test_fit_hands_back_a_model_that_is_better_on_chips(prepared):
     model = harden.load(prepared / "digits_cnn.onnx")
     profile = harden.Profile.parse("gaussian:sigma=0.2")
     train = harden.Dataset.open(prepared / "train.npz", preprocess=model.preprocess)
@@ -47,11 +44,11 @@ def test_fit_hands_back_a_model_that_is_better_on_chips(prepared: Path) -> None:
     assert [record["step"] for record in fitted.history] == list(range(1, len(fitted.history) + 1))
 
 
-def test_a_module_needs_an_example() -> None:
+def test_a_module_needs_an_example():
     with pytest.raises(harden.HardenError, match="example"):
         harden.load(torch.nn.Linear(2, 2))
 
 
-def test_unknown_names_are_attribute_errors() -> None:
+def test_unknown_names_are_attribute_errors():
     with pytest.raises(AttributeError, match="hardn"):
         _ = harden.hardn

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import jsonschema
 import numpy as np
 import pytest
@@ -16,7 +13,7 @@ from harden.report import schema
 from harden.report.files import rewrite
 from harden.settings import FitSettings
 
-TINY: dict[str, Any] = {
+TINY = {
     "profile": ("gaussian:sigma=0.2",),
     "method": "noise",
     "epochs": 2.0,
@@ -28,19 +25,19 @@ TINY: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("seeds")
     for name in FILES:
         (folder / name).write_bytes(content(name))
     return folder
 
 
-def settings(folder: Path, out: str, **others: Any) -> FitSettings:
+def settings(folder, out, **others):
     files = {"model": "digits_cnn.onnx", "data": "train.npz", "test": "test.npz", "out": out}
     return FitSettings(**{k: str(folder / v) for k, v in files.items()}, **{**TINY, **others})
 
 
-def test_a_lever_left_out_is_the_run_without_it(folder: Path) -> None:
+def test_a_lever_left_out_is_the_run_without_it(folder):
     document = fit(settings(folder, "whole", ablation=True))
     without = document["ablation"]
     assert list(without) == ["clip", "freeze_batch_norms", "batch_norm_reestimation"]
@@ -52,7 +49,7 @@ def test_a_lever_left_out_is_the_run_without_it(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_protected_layer_left_out_is_on_the_crossbar_again(folder: Path) -> None:
+def test_a_protected_layer_left_out_is_on_the_crossbar_again(folder):
     document = fit(settings(folder, "protected", ablation=True, protect="auto:20%"))
     without = document["ablation"]
     assert set(without) == {"clip", "freeze_batch_norms", "batch_norm_reestimation", "protect"}
@@ -60,7 +57,7 @@ def test_a_protected_layer_left_out_is_on_the_crossbar_again(folder: Path) -> No
     assert without["protect"]["accuracies"] == bare["after"]["profiles"][0]["accuracies"]
 
 
-def test_without_labels_layers_are_protected_by_the_networks_own_answers(folder: Path) -> None:
+def test_without_labels_layers_are_protected_by_the_networks_own_answers(folder):
     inputs = np.load(folder / "train.npz")["x"]
     np.savez(folder / "inputs.npz", x=inputs)
     one = settings(folder, "unlabelled", objective="match", protect="auto:20%")
@@ -72,7 +69,7 @@ def test_without_labels_layers_are_protected_by_the_networks_own_answers(folder:
 
 
 @pytest.mark.slow
-def test_the_levers_that_auto_chose_are_left_out_one_by_one(folder: Path) -> None:
+def test_the_levers_that_auto_chose_are_left_out_one_by_one(folder):
     document = fit(settings(folder, "auto", ablation=True, method="auto", epochs=1.0))
     without = document["ablation"]
     assert without
@@ -80,7 +77,7 @@ def test_the_levers_that_auto_chose_are_left_out_one_by_one(folder: Path) -> Non
     assert not list(jsonschema.Draft202012Validator(schema.load("harden.fit/1")).iter_errors(document))
 
 
-def test_several_seeds_have_a_report_of_their_own(folder: Path) -> None:
+def test_several_seeds_have_a_report_of_their_own(folder):
     document = fit(settings(folder, "seeds", seeds=2))
     run = folder / "seeds"
     assert [row["seed"] for row in document["seeds"]] == [0, 1]

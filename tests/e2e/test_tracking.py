@@ -5,8 +5,6 @@ from __future__ import annotations
 import sys
 import types
 import warnings
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,14 +15,14 @@ from harden.settings import FitSettings
 RECORDS = [{"step": 1, "loss": 2.5, "lr": 0.1}, {"step": 2, "loss": 1.5, "lr": 0.05}]
 
 
-def _track(folder: Path, name: str) -> None:
+def _track(folder, name):
     settings = FitSettings.model_validate({"model": "m.onnx", "track": name})
     with tracked(settings, folder) as track:
         for record in RECORDS:
             track(record)
 
 
-def test_tensorboard_gets_every_number(tmp_path: Path) -> None:
+def test_tensorboard_gets_every_number(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tensorboard's own
         accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
@@ -36,11 +34,9 @@ def test_tensorboard_gets_every_number(tmp_path: Path) -> None:
     assert sorted(found.Tags()["scalars"]) == ["loss", "lr"]
 
 
-def test_trackio_is_called_as_it_documents(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    calls: list[Any] = []
-    fake: Any = types.ModuleType("trackio")
+def test_trackio_is_called_as_it_documents(tmp_path, monkeypatch, capsys):
+    calls = []
+    fake = types.ModuleType("trackio")
     fake.init = lambda **given: calls.append((given["project"], given["name"], given["config"]["track"]))
     fake.log = lambda numbers, step: calls.append((step, numbers))
     fake.finish = lambda: (calls.append("finish"), print("* Run finished."))
@@ -55,7 +51,7 @@ def test_trackio_is_called_as_it_documents(
     assert capsys.readouterr().out == ""  # it prints, and stdout is for results
 
 
-def test_a_missing_package_is_told_with_the_pip_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_told_with_the_pip_line(monkeypatch):
     monkeypatch.setattr("harden.pipeline.tracking.importlib.util.find_spec", lambda _: None)
     with pytest.raises(MissingExtraError, match=r"pip install 'harden-onnx\[trackio\]'"):
         check_tracking("trackio")

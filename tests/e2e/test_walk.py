@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
@@ -18,7 +14,7 @@ COLOURS = {"brick": (180, 60, 50), "grass": (60, 160, 60), "sea": (50, 80, 190)}
 SIZE = 32
 
 
-def _photos(folder: Path, split: str, count: int) -> None:
+def _photos(folder, split, count):
     rng = numpy_generator(0, "photos", split)
     for name, colour in COLOURS.items():
         (folder / split / name).mkdir(parents=True)
@@ -28,7 +24,7 @@ def _photos(folder: Path, split: str, count: int) -> None:
             Image.fromarray(pixels).save(folder / split / name / f"{number}.jpg")
 
 
-def _train(folder: Path, weights: Path) -> None:
+def _train(folder, weights):
     """A few steps of plain training, as a user would have done long ago."""
     import timm
 
@@ -51,7 +47,7 @@ def _train(folder: Path, weights: Path) -> None:
 
 
 @pytest.mark.slow
-def test_own_photos_with_a_timm_model(tmp_path: Path, command: Callable[..., Any]) -> None:
+def test_own_photos_with_a_timm_model(tmp_path, command):
     _photos(tmp_path / "photos", "train", 60)
     _photos(tmp_path / "photos", "test", 20)
     _train(tmp_path / "photos" / "train", tmp_path / "mine.safetensors")

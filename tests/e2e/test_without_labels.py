@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
@@ -15,7 +11,7 @@ from harden.streams import numpy_generator
 SIZES = {"train": 96, "test": 24}
 
 
-def voices(rng: np.random.Generator, count: int) -> dict[str, np.ndarray]:
+def voices(rng, count):
     """Hums that come and go in noise, in overlapping frames, with states of zeros."""
     frames, states = [], np.zeros((count, 1, 1, 128), np.float32)
     for _ in range(count):
@@ -32,7 +28,7 @@ def voices(rng: np.random.Generator, count: int) -> dict[str, np.ndarray]:
 LETTERS = list("abcdefghkmnoprstuvwxyzABDEFGHKMNPRST0123456789 ")
 
 
-def drawn(rng: np.random.Generator, height: int, width: int, sizes: tuple[int, int]) -> Image.Image:
+def drawn(rng, height, width, sizes):
     """Lines of text, dark on light, down to the bottom."""
     picture = Image.new("L", (width, height), int(rng.integers(170, 256)))
     pen, y = ImageDraw.Draw(picture), int(rng.integers(0, 6))
@@ -44,13 +40,13 @@ def drawn(rng: np.random.Generator, height: int, width: int, sizes: tuple[int, i
     return picture
 
 
-def lines(rng: np.random.Generator, count: int) -> dict[str, np.ndarray]:
+def lines(rng, count):
     """Single lines, every other one upside down."""
     made = [drawn(rng, 48, 192, (24, 38)).rotate(180 * (i % 2)) for i in range(count)]
     return {"x": np.stack([np.repeat((np.asarray(one, np.float32) / 127.5 - 1)[None], 3, 0) for one in made])}
 
 
-def pages(rng: np.random.Generator, count: int) -> dict[str, np.ndarray]:
+def pages(rng, count):
     """Pages of several lines."""
     made = [drawn(rng, 96, 160, (10, 22)) for _ in range(count)]
     return {"x": np.stack([np.repeat((np.asarray(one, np.float32) / 255 - 0.45)[None] / 0.225, 3, 0) for one in made])}
@@ -73,14 +69,7 @@ def pages(rng: np.random.Generator, count: int) -> dict[str, np.ndarray]:
         ),
     ],
 )
-def test_outputs_under_noise_come_nearer(
-    name: str,
-    make: Callable[[np.random.Generator, int], dict[str, np.ndarray]],
-    flags: str,
-    shared_data: Path,
-    tmp_path: Path,
-    command: Callable[..., Any],
-) -> None:
+def test_outputs_under_noise_come_nearer(name, make, flags, shared_data, tmp_path, command):
     for part, count in SIZES.items():
         np.savez(tmp_path / f"{part}.npz", **make(numpy_generator(0, "rendered", name, part), count))
     done = command(

@@ -6,8 +6,6 @@ import os
 import secrets
 import socket
 import warnings
-from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 
@@ -17,7 +15,7 @@ CPUS = 2
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def cluster(tmp_path_factory):
     """A head and a driver; tests may add nodes and kill workers."""
     pytest.importorskip("ray")
     with pytest.MonkeyPatch.context() as patch:
@@ -50,14 +48,14 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         found.shutdown()
 
 
-def free_port() -> int:
+def free_port():
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return found.getsockname()[1]
 
 
 @pytest.fixture
-def engine(cluster: Any) -> Callable[..., Any]:
+def engine(cluster):
     from harden.engines.ray import RayEngine
 
     return RayEngine

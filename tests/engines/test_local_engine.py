@@ -12,8 +12,8 @@ from harden.errors import SettingsError
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
-def test_results_keep_the_order_of_the_tasks(workers: int) -> None:
-    def work(task: int) -> int:
+def test_results_keep_the_order_of_the_tasks(workers):
+    def work(task):
         time.sleep(0.002 * (task % 3))
         return task * task
 
@@ -21,52 +21,52 @@ def test_results_keep_the_order_of_the_tasks(workers: int) -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_an_error_ends_the_run_and_is_raised_to_the_consumer(workers: int) -> None:
+def test_an_error_ends_the_run_and_is_raised_to_the_consumer(workers):
     begun = []
 
-    def work(task: int) -> int:
+    def work(task):
         begun.append(task)
         if task == 3:
             raise ValueError("three")
         return task
 
-    found: list[int] = []
+    found = []
     with pytest.raises(ValueError, match="three"):
         found.extend(LocalEngine(workers).run(work, range(1000)))
     assert found == [0, 1, 2]
     assert len(begun) < 20
 
 
-def test_tasks_are_taken_only_a_little_ahead() -> None:
+def test_tasks_are_taken_only_a_little_ahead():
     taken = []
 
-    def tasks() -> object:
+    def tasks():
         for k in range(100):
             taken.append(k)
             yield k
 
-    results = LocalEngine(2).run(lambda k: k, tasks())  # type: ignore[arg-type]
+    results = LocalEngine(2).run(lambda k: k, tasks())
     next(results)
     assert len(taken) <= 4
     results.close()
 
 
-def test_workers_run_side_by_side() -> None:
+def test_workers_run_side_by_side():
     meeting = threading.Barrier(3, timeout=10)
 
     assert len(list(LocalEngine(3).run(lambda _: meeting.wait(), range(3)))) == 3
 
 
-def test_an_engine_needs_a_worker() -> None:
+def test_an_engine_needs_a_worker():
     with pytest.raises(SettingsError, match="at least one"):
         LocalEngine(0)
 
 
 @pytest.mark.parametrize("how", ["error", "close"])
-def test_tasks_under_way_are_told_before_they_are_waited_for(how: str) -> None:
+def test_tasks_under_way_are_told_before_they_are_waited_for(how):
     told = threading.Event()
 
-    def work(task: int) -> int:
+    def work(task):
         if how == "error" and task == 1:
             raise ValueError("one")
         if task > 1 and not told.wait(timeout=10):

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
-import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
@@ -18,7 +15,7 @@ FEATURES = 12
 PLAIN = Preprocess(mean=(0.0,), std=(1.0,), scale=1.0)
 
 
-def linear(weight: np.ndarray, *, batch: int | str = "batch", ending: str | None = None) -> Model:
+def linear(weight, *, batch="batch", ending=None):
     classes = len(weight)
     nodes = [helper.make_node("Gemm", ["x", "w", "b"], ["z" if ending else "y"], name="fc", transB=1)]
     if ending:
@@ -33,7 +30,7 @@ def linear(weight: np.ndarray, *, batch: int | str = "batch", ending: str | None
     return Model.from_proto(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8))
 
 
-def draw(classes: int, examples: int, noise: float = 1.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def draw(classes, examples, noise=1.0):
     """Weights, inputs and labels; the labels are the clean classifier's, with some of them wrong."""
     rng = numpy_generator(0, "linear", classes, examples)
     weight = rng.standard_normal((classes, FEATURES), dtype=np.float32)
@@ -43,35 +40,35 @@ def draw(classes: int, examples: int, noise: float = 1.0) -> tuple[np.ndarray, n
 
 
 @pytest.fixture(scope="session")
-def make_linear() -> Callable[..., tuple[Model, Dataset]]:
-    def make(classes: int = 4, examples: int = 200, **options: object) -> tuple[Model, Dataset]:
+def make_linear():
+    def make(classes=4, examples=200, **options):
         weight, x, y = draw(classes, examples)
-        return linear(weight, **options), Dataset.from_arrays(x, y, PLAIN)  # type: ignore[arg-type]
+        return linear(weight, **options), Dataset.from_arrays(x, y, PLAIN)
 
     return make
 
 
 @pytest.fixture(scope="session")
-def problem(make_linear: Callable[..., tuple[Model, Dataset]]) -> tuple[Model, Dataset]:
+def problem(make_linear):
     """Four classes, 200 examples."""
     return make_linear()
 
 
 @pytest.fixture(scope="session")
-def unlabelled() -> Dataset:
+def unlabelled():
     _, x, _ = draw(4, 200)
     return Dataset.from_arrays(x, None, PLAIN)
 
 
 @pytest.fixture(scope="session")
-def deep() -> Model:
+def deep():
     """A convolution, batch norm and a Gemm on 8 x 8 images of ten classes."""
     rng = numpy_generator(0, "deep")
 
-    def tensor(name: str, *shape: int, scale: float = 0.3) -> onnx.TensorProto:
+    def tensor(name, *shape, scale=0.3):
         return numpy_helper.from_array((rng.standard_normal(shape) * scale).astype(np.float32), name)
 
-    def full(name: str, value: float) -> onnx.TensorProto:
+    def full(name, value):
         return numpy_helper.from_array(np.full(16, value, np.float32), name)
 
     graph = helper.make_graph(
@@ -99,7 +96,7 @@ def deep() -> Model:
 
 
 @pytest.fixture(scope="session")
-def digits() -> Dataset:
+def digits():
     """300 random 8 x 8 images with ten labels; accuracy does not matter, equality does."""
     rng = numpy_generator(0, "digits")
     images = rng.integers(0, 256, (300, 8, 8, 1)).astype(np.uint8)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -27,7 +26,7 @@ NOISE = Condition(Profile.parse("gaussian:sigma=0.1"))
 
 
 @pytest.fixture(scope="module")
-def learnt(deep: Model, digits: Dataset) -> Dataset:
+def learnt(deep, digits):
     """The images under the labels that the network itself gives them, so that there is accuracy to lose."""
     import torch
 
@@ -43,7 +42,7 @@ def learnt(deep: Model, digits: Dataset) -> Dataset:
     )
 
 
-def test_noise_in_the_only_layer_is_all_the_noise(problem: Problem) -> None:
+def test_noise_in_the_only_layer_is_all_the_noise(problem):
     model, data = problem
     found = sensitivity(model, NOISE, data, chips=5, threads=1)
     whole = evaluate(model, NOISE, data, chips=5, threads=1)
@@ -53,7 +52,7 @@ def test_noise_in_the_only_layer_is_all_the_noise(problem: Problem) -> None:
     assert row["gain"] == pytest.approx(row["drop"])
 
 
-def test_a_layer_without_noise_loses_and_gains_nothing(deep: Model, learnt: Dataset) -> None:
+def test_a_layer_without_noise_loses_and_gains_nothing(deep, learnt):
     found = sensitivity(deep, Condition(NOISE.profile.scaled(0)), learnt, chips=2, keys=["fc.weight"], threads=1)
 
     assert [row["key"] for row in found["sensitivity"]] == ["fc.weight"]
@@ -61,7 +60,7 @@ def test_a_layer_without_noise_loses_and_gains_nothing(deep: Model, learnt: Data
     assert found["sensitivity"][0]["gain"] == 0
 
 
-def test_ranking_shares_sum_to_one_and_follow_the_noise(deep: Model, learnt: Dataset) -> None:
+def test_ranking_shares_sum_to_one_and_follow_the_noise(deep, learnt):
     found = rank_layers(deep, NOISE, learnt, passes=12, check=1, check_chips=6, threads=1)
 
     rows = found["sensitivity"]
@@ -73,7 +72,7 @@ def test_ranking_shares_sum_to_one_and_follow_the_noise(deep: Model, learnt: Dat
     assert found["sensitivity_r2"] is None or 0 <= found["sensitivity_r2"] <= 1
 
 
-def test_a_linear_model_of_a_linear_classifier_explains_much(make_linear: Callable[..., Problem]) -> None:
+def test_a_linear_model_of_a_linear_classifier_explains_much(make_linear):
     """With little noise the loss is linear in the weights, so the predicted change ranks the chips."""
     model, data = make_linear(classes=2, examples=600)
     weak = Condition(Profile.parse("gaussian:sigma=0.02"))
@@ -83,7 +82,7 @@ def test_a_linear_model_of_a_linear_classifier_explains_much(make_linear: Callab
     assert found["sensitivity"] == [{"key": "w", "share": 1.0}]
 
 
-def test_the_landscape_passes_through_the_clean_model(problem: Problem) -> None:
+def test_the_landscape_passes_through_the_clean_model(problem):
     model, data = problem
     clean = evaluate(model, NOISE, data, chips=1, threads=1).document["clean"]
 
@@ -98,7 +97,7 @@ def test_the_landscape_passes_through_the_clean_model(problem: Problem) -> None:
         landscape(model, NOISE, data, alphas=(0, 0))
 
 
-def test_an_adversary_is_worse_than_chance_and_worse_with_a_wider_box(make_linear: Callable[..., Problem]) -> None:
+def test_an_adversary_is_worse_than_chance_and_worse_with_a_wider_box(make_linear):
     model, data = make_linear(examples=400)
 
     found = worst_case(model, NOISE, data, widths=(0.25, 1.0), steps=10)
@@ -109,7 +108,7 @@ def test_an_adversary_is_worse_than_chance_and_worse_with_a_wider_box(make_linea
     assert large["loss"] > small["loss"]
 
 
-def test_the_adversary_of_a_linear_classifier_is_near_the_exact_worst_case(make_linear: Callable[..., Problem]) -> None:
+def test_the_adversary_of_a_linear_classifier_is_near_the_exact_worst_case(make_linear):
     """For one image the exact worst margin within +-r is the margin - 2 r |x|_1 (both rows move)."""
     model, data = make_linear(classes=2, examples=400)
     one = data.subset(
@@ -127,7 +126,7 @@ def test_the_adversary_of_a_linear_classifier_is_near_the_exact_worst_case(make_
     assert found["worst_case"][1]["accuracy"] < 0.1
 
 
-def test_unlabelled_data_and_nonsense_are_refused(problem: Problem, unlabelled: Dataset) -> None:
+def test_unlabelled_data_and_nonsense_are_refused(problem, unlabelled):
     model, data = problem
     with pytest.raises(DataError, match="no labels"):
         sensitivity(model, NOISE, unlabelled)
@@ -137,7 +136,7 @@ def test_unlabelled_data_and_nonsense_are_refused(problem: Problem, unlabelled: 
         rare_failures(model, NOISE, data, 0.5, chips=10)
 
 
-def test_subset_simulation_finds_a_known_tail() -> None:
+def test_subset_simulation_finds_a_known_tail():
     """P(x_1 < -beta) of a standard normal vector is Phi(-beta)."""
     beta, found = 3.0, []
     for run in range(5):
@@ -156,7 +155,7 @@ def test_subset_simulation_finds_a_known_tail() -> None:
     assert all(expected / 6 < p < expected * 6 for p in found)
 
 
-def test_subset_simulation_of_a_frequent_failure_is_counting() -> None:
+def test_subset_simulation_of_a_frequent_failure_is_counting():
     rng = numpy_generator(2, "toy")
     tail = subset_simulation(
         lambda: rng.standard_normal(3), lambda x, xi, b: x, lambda x: float(x[0]), 0.0, rng, chips=400
@@ -168,7 +167,7 @@ def test_subset_simulation_of_a_frequent_failure_is_counting() -> None:
 
 
 @pytest.mark.slow
-def test_rare_failures_of_a_linear_classifier_agree_with_counting(make_linear: Callable[..., Problem]) -> None:
+def test_rare_failures_of_a_linear_classifier_agree_with_counting(make_linear):
     model, data = make_linear(classes=2, examples=100)
     accuracies = evaluate(model, NOISE, data, chips=4000).accuracies()
     threshold = float(np.quantile(accuracies, 0.01))
@@ -180,7 +179,7 @@ def test_rare_failures_of_a_linear_classifier_agree_with_counting(make_linear: C
     assert counted / 4 < found["probability"] < counted * 4
 
 
-def test_noise_that_is_not_gaussian_is_refused(problem: Problem) -> None:
+def test_noise_that_is_not_gaussian_is_refused(problem):
     model, data = problem
     with pytest.raises(ProfileError, match="not Gaussian"):
         rare_failures(model, Condition(Profile.load("uniform")), data, 0.5)

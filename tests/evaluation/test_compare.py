@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 from scipy import stats
 
-from harden.data.dataset import Dataset
 from harden.errors import SettingsError
 from harden.evaluation.compare import compare
 from harden.evaluation.evaluate import evaluate
-from harden.graph.file import Model
 from harden.noise.profile import Profile
 from harden.statistics.difference import paired_difference, unpaired_difference
 from harden.streams import numpy_generator
@@ -20,7 +16,7 @@ from harden.streams import numpy_generator
 NOISE = Profile.parse("gaussian:sigma=0.1")
 
 
-def test_similar_models_are_compared_chip_by_chip(problem: tuple[Model, Dataset]) -> None:
+def test_similar_models_are_compared_chip_by_chip(problem):
     model, data = problem
     weight = model.analog_weights()["w"].tensor.detach().numpy()
     nudged = model.with_weights({"w": weight * np.linspace(1, 1.02, weight.shape[1], dtype=np.float32)})
@@ -38,7 +34,7 @@ def test_similar_models_are_compared_chip_by_chip(problem: tuple[Model, Dataset]
     assert high - low < 0.5 * (wide[1] - wide[0])
 
 
-def test_other_shapes_are_unpaired(make_linear: Callable[..., tuple[Model, Dataset]]) -> None:
+def test_other_shapes_are_unpaired(make_linear):
     model, data = make_linear(classes=2)
     single = make_linear(classes=1)[0]
 
@@ -47,7 +43,7 @@ def test_other_shapes_are_unpaired(make_linear: Callable[..., tuple[Model, Datas
     assert document["differences"][0]["paired"] is False
 
 
-def test_different_data_or_seeds_are_refused(problem: tuple[Model, Dataset]) -> None:
+def test_different_data_or_seeds_are_refused(problem):
     model, data = problem
     a = evaluate(model, NOISE, data, chips=2, threads=1)
     b = evaluate(model, NOISE.scaled(2), data.subset(slice(0, 50)), chips=2, seed=1, threads=1)
@@ -59,7 +55,7 @@ def test_different_data_or_seeds_are_refused(problem: tuple[Model, Dataset]) -> 
         compare({"a": a})
 
 
-def test_the_sign_test_is_the_binomial_one_without_ties() -> None:
+def test_the_sign_test_is_the_binomial_one_without_ties():
     x = np.array([0.5] * 12)
     y = np.array([0.6] * 8 + [0.4] * 2 + [0.5] * 2)
 
@@ -68,7 +64,7 @@ def test_the_sign_test_is_the_binomial_one_without_ties() -> None:
     assert paired_difference(x, x)["correlation"] is None
 
 
-def test_unpaired_is_welch() -> None:
+def test_unpaired_is_welch():
     rng = numpy_generator(0, "welch")
     x, y = rng.normal(0.7, 0.05, 30), rng.normal(0.75, 0.1, 20)
 

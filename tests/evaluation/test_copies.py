@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 
@@ -20,23 +18,23 @@ from harden.settings import EvalSettings, resolve
 PROFILE = Profile.parse("gaussian:sigma=0.1")
 
 
-def uses(**tensors: torch.Tensor) -> dict[str, AnalogWeight]:
+def uses(**tensors):
     return {key: AnalogWeight(key, key, f"node_{key}", "Gemm", tensor, 0, 1) for key, tensor in tensors.items()}
 
 
-def deviation(copies: tuple[tuple[str, int], ...], key: str = "a") -> float:
+def deviation(copies, key="a"):
     weights = uses(a=torch.linspace(-1, 1, 4000).reshape(40, 100), b=torch.ones(10, 10))
     chips = [averaged_chip(PROFILE, weights, copies, seed=0, index=i, at_s=0.0) for i in range(20)]
     return float(torch.stack([chip[key] - weights[key].tensor for chip in chips]).std())
 
 
 @pytest.mark.parametrize("n", [2, 4, 9])
-def test_noise_falls_with_the_root_of_the_copies(n: int) -> None:
+def test_noise_falls_with_the_root_of_the_copies(n):
     assert deviation((("*", n),)) == pytest.approx(0.1 / n**0.5, rel=0.02)
     assert deviation((("b", n),)) == pytest.approx(0.1, rel=0.02)
 
 
-def test_the_average_is_over_draws_of_their_own() -> None:
+def test_the_average_is_over_draws_of_their_own():
     weights = uses(a=torch.randn(5, 6, generator=torch.Generator().manual_seed(0)))
     both = averaged_chip(PROFILE, weights, (("*", 2),), seed=3, index=7, at_s=0.0)["a"]
     first = PROFILE.chip(weights, seed=3, index=7)["a"]
@@ -47,7 +45,7 @@ def test_the_average_is_over_draws_of_their_own() -> None:
     assert len({round(float(t[0, 0]), 5) for t in (first, second, third)}) == 3
 
 
-def test_one_copy_is_the_chip_as_it_was() -> None:
+def test_one_copy_is_the_chip_as_it_was():
     weights = uses(a=torch.ones(3, 3), b=torch.ones(2, 2))
     plain = PROFILE.chip(weights, seed=0, index=1)
     condition = Condition(PROFILE, copies=(("*", 1), ("b", 2)))
@@ -56,7 +54,7 @@ def test_one_copy_is_the_chip_as_it_was() -> None:
     assert not torch.equal(drawn["b"], plain["b"])
 
 
-def test_the_last_glob_counts_and_nodes_may_be_named() -> None:
+def test_the_last_glob_counts_and_nodes_may_be_named():
     weights = uses(a=torch.ones(1, 1), b=torch.ones(1, 1))
     assert count_copies(parse_copies(["2", "node_b=4"]), weights) == {"a": 2, "b": 4}
     with pytest.raises(SettingsError) as found:
@@ -64,12 +62,12 @@ def test_the_last_glob_counts_and_nodes_may_be_named() -> None:
     assert len(found.value.problems) == 3
 
 
-def test_eval_asks_what_if_and_replays_the_chip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_eval_asks_what_if_and_replays_the_chip(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("digits_cnn.onnx", "test.npz"):
         (tmp_path / name).write_bytes(content(name))
 
-    def run(**values: object) -> EvalSettings:
+    def run(**values):
         common = {"model": "digits_cnn.onnx", "data": "test.npz", "limit": 200, "chips": 6, "threads": 1}
         return resolve(EvalSettings, {**common, **values})
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -27,11 +24,11 @@ Problem = tuple[Model, Dataset]
 NOISE = Profile.parse("gaussian:sigma=0.1")
 
 
-def without_times(document: dict[str, Any]) -> dict[str, Any]:
+def without_times(document):
     return {k: v for k, v in document.items() if k != "runtime"}
 
 
-def test_a_linear_classifier_has_the_accuracy_that_theory_gives(make_linear: Callable[..., Problem]) -> None:
+def test_a_linear_classifier_has_the_accuracy_that_theory_gives(make_linear):
     """Two classes: the margin of an image is normal with standard deviation sqrt(2) sigma |x|."""
     model, data = make_linear(classes=2, examples=150)
     sigma = 0.2
@@ -49,7 +46,7 @@ def test_a_linear_classifier_has_the_accuracy_that_theory_gives(make_linear: Cal
     assert high - low < 0.05
 
 
-def test_chips_score_what_a_plain_torch_loop_scores(deep: Model, digits: Dataset) -> None:
+def test_chips_score_what_a_plain_torch_loop_scores(deep, digits):
     found = evaluate(deep, NOISE, digits, chips=5, seed=3, threads=1)
 
     module = deep.module().eval()
@@ -62,7 +59,7 @@ def test_chips_score_what_a_plain_torch_loop_scores(deep: Model, digits: Dataset
         assert accuracy == (predicted == digits.labels).mean()
 
 
-def test_numbered_labels_may_miss_the_last_tenth_of_the_classes(deep: Model, digits: Dataset) -> None:
+def test_numbered_labels_may_miss_the_last_tenth_of_the_classes(deep, digits):
     """As a sample of ImageNet does; a network for many more classes is somebody else's."""
     assert digits.labels is not None
     rows = np.flatnonzero(digits.labels < 9)
@@ -72,7 +69,7 @@ def test_numbered_labels_may_miss_the_last_tenth_of_the_classes(deep: Model, dig
     assert found.document["clean"]["accuracy"] == pytest.approx((answers == nine.labels).mean())
 
 
-def test_the_document_is_complete_and_plain_json(problem: Problem) -> None:
+def test_the_document_is_complete_and_plain_json(problem):
     model, data = problem
     document = evaluate(model, NOISE, data, chips=30, threshold=0.5, requirements=("p05_accuracy>=0.1",)).document
 
@@ -108,7 +105,7 @@ def test_the_document_is_complete_and_plain_json(problem: Problem) -> None:
     assert entry["requirements"] == [{"text": "p05_accuracy>=0.1", "found": entry["accuracy"]["p05"], "met": True}]
 
 
-def test_no_noise_is_the_clean_model(problem: Problem) -> None:
+def test_no_noise_is_the_clean_model(problem):
     model, data = problem
     document = evaluate(model, NOISE.scaled(0), data, chips=3).document
     entry = document["profiles"][0]
@@ -119,7 +116,7 @@ def test_no_noise_is_the_clean_model(problem: Problem) -> None:
     assert entry["rms_noise_relative"] == 0
 
 
-def test_layouts_and_orders_change_no_number(deep: Model, digits: Dataset, tmp_path: Path) -> None:
+def test_layouts_and_orders_change_no_number(deep, digits, tmp_path):
     documents = [
         evaluate(deep, NOISE, digits, chips=12, layout=Layout(w, t), trials=tmp_path / f"trials.{w}{t}.jsonl").document
         for w, t in ((1, 1), (3, 1), (1, 2), (2, 2))
@@ -130,7 +127,7 @@ def test_layouts_and_orders_change_no_number(deep: Model, digits: Dataset, tmp_p
     assert len(set(logs)) == 1
 
 
-def test_conditions_share_their_chips(problem: Problem) -> None:
+def test_conditions_share_their_chips(problem):
     model, data = problem
     alone = evaluate(model, NOISE, data, chips=4, threads=1)
     both = evaluate(model, [Condition(NOISE.scaled(2)), Condition(NOISE)], data, chips=4, threads=1)
@@ -141,16 +138,14 @@ def test_conditions_share_their_chips(problem: Problem) -> None:
 
 
 @pytest.mark.parametrize("killed_after", [0, 5, 17, 21])
-def test_a_killed_evaluation_resumes_to_the_same_document(
-    deep: Model, digits: Dataset, tmp_path: Path, killed_after: int
-) -> None:
+def test_a_killed_evaluation_resumes_to_the_same_document(deep, digits, tmp_path, killed_after):
     whole, torn = tmp_path / "whole", tmp_path / "torn"
     whole.mkdir()
     torn.mkdir()
     conditions = [Condition(NOISE), Condition(NOISE.scaled(0.5))]
     expected = evaluate(deep, conditions, digits, chips=12, threads=1, trials=whole / "trials.jsonl")
 
-    def stop(done: int, total: int) -> None:
+    def stop(done, total):
         if done > killed_after:
             raise KeyboardInterrupt
 
@@ -164,9 +159,7 @@ def test_a_killed_evaluation_resumes_to_the_same_document(
     assert (torn / "trials.jsonl").read_bytes() == (whole / "trials.jsonl").read_bytes()
 
 
-def test_a_finished_evaluation_runs_nothing(
-    deep: Model, digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_finished_evaluation_runs_nothing(deep, digits, tmp_path, monkeypatch):
     log = tmp_path / "trials.jsonl"
     first = evaluate(deep, NOISE, digits, chips=3, threads=1, trials=log)
     opened = []
@@ -181,7 +174,7 @@ def test_a_finished_evaluation_runs_nothing(
     assert len(opened) <= 2  # the copy's clean check and the canary
 
 
-def test_the_log_holds_no_time_and_no_path(problem: Problem, tmp_path: Path) -> None:
+def test_the_log_holds_no_time_and_no_path(problem, tmp_path):
     model, data = problem
     evaluate(model, NOISE, data, chips=2, threads=1, trials=tmp_path / "trials.jsonl")
     lines = list(read_lines(tmp_path / "trials.jsonl"))
@@ -192,7 +185,7 @@ def test_the_log_holds_no_time_and_no_path(problem: Problem, tmp_path: Path) -> 
     assert not any("second" in key or "time" in key for line in lines for key in line)
 
 
-def test_another_runs_log_is_refused(problem: Problem, tmp_path: Path) -> None:
+def test_another_runs_log_is_refused(problem, tmp_path):
     model, data = problem
     log = tmp_path / "trials.jsonl"
     evaluate(model, NOISE, data, chips=3, threads=1, trials=log)
@@ -204,7 +197,7 @@ def test_another_runs_log_is_refused(problem: Problem, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ending", [None, "Softmax"])
-def test_probabilities_and_logits_score_alike(make_linear: Callable[..., Problem], ending: str | None) -> None:
+def test_probabilities_and_logits_score_alike(make_linear, ending):
     model, data = make_linear(ending=ending)
     plain = make_linear()[0]
 
@@ -216,7 +209,7 @@ def test_probabilities_and_logits_score_alike(make_linear: Callable[..., Problem
     assert found["ekl"] == pytest.approx(expected["ekl"], rel=1e-3, abs=1e-6)
 
 
-def test_one_logit_serves_two_classes(make_linear: Callable[..., Problem]) -> None:
+def test_one_logit_serves_two_classes(make_linear):
     data = make_linear(classes=2)[1]
     single = make_linear(classes=1)[0]
 
@@ -226,7 +219,7 @@ def test_one_logit_serves_two_classes(make_linear: Callable[..., Problem]) -> No
     assert found["clean"]["accuracy"] == ((x @ w[0] > 0) == data.labels).mean()
 
 
-def test_a_fixed_batch_size_is_filled_up(make_linear: Callable[..., Problem]) -> None:
+def test_a_fixed_batch_size_is_filled_up(make_linear):
     fixed, data = make_linear(batch=7)
     free = make_linear()[0]
 
@@ -236,7 +229,7 @@ def test_a_fixed_batch_size_is_filled_up(make_linear: Callable[..., Problem]) ->
     assert found.accuracies().tolist() == evaluate(free, NOISE, data, chips=3, threads=1).accuracies().tolist()
 
 
-def test_data_without_labels_gets_fidelity(problem: Problem, unlabelled: Dataset) -> None:
+def test_data_without_labels_gets_fidelity(problem, unlabelled):
     model, _ = problem
     conditions = [Condition(NOISE.scaled(s)) for s in (0, 1, 2)]
     document = evaluate(model, conditions, unlabelled, chips=5, threads=1).document
@@ -251,10 +244,10 @@ def test_data_without_labels_gets_fidelity(problem: Problem, unlabelled: Dataset
     assert json.loads(json.dumps(document, allow_nan=False)) == document
 
 
-def test_metrics_of_the_users_own(problem: Problem) -> None:
+def test_metrics_of_the_users_own(problem):
     model, data = problem
 
-    def positives(outputs: np.ndarray, labels: np.ndarray) -> float:
+    def positives(outputs, labels):
         return float((outputs > 0).mean()) + 0 * len(labels)
 
     entry = evaluate(model, NOISE, data, chips=4, threads=1, metrics={"positives": positives}).document["profiles"][0]
@@ -263,11 +256,11 @@ def test_metrics_of_the_users_own(problem: Problem) -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_metric_that_raises_is_named(problem: Problem, workers: int) -> None:
+def test_a_metric_that_raises_is_named(problem, workers):
     model, data = problem
     calls = []
 
-    def broken(outputs: np.ndarray, labels: np.ndarray) -> float:
+    def broken(outputs, labels):
         calls.append(1)
         if len(calls) > 2:
             raise RuntimeError("no idea")
@@ -289,46 +282,44 @@ def test_a_metric_that_raises_is_named(problem: Problem, workers: int) -> None:
         ({"requirements": ("speed>=1",)}, "speed"),
     ],
 )
-def test_nonsense_is_refused_before_anything_runs(problem: Problem, options: dict[str, Any], message: str) -> None:
+def test_nonsense_is_refused_before_anything_runs(problem, options, message):
     model, data = problem
     with pytest.raises(SettingsError, match=message):
         evaluate(model, NOISE, data, **options)
 
 
-def test_a_demand_that_cannot_be_met_is_refused_with_the_number_needed(problem: Problem) -> None:
+def test_a_demand_that_cannot_be_met_is_refused_with_the_number_needed(problem):
     model, data = problem
     with pytest.raises(UnmeetableError, match="299"):
         evaluate(model, NOISE, data, chips=100, requirements=("yield(0.5)>=0.99@95%",))
 
 
-def test_outputs_that_are_no_logits_of_these_classes_are_refused(
-    deep: Model, digits: Dataset, make_linear: Callable[..., Problem]
-) -> None:
+def test_outputs_that_are_no_logits_of_these_classes_are_refused(deep, digits, make_linear):
     six = Dataset.from_arrays(digits.raw(slice(0, 60)), np.arange(60) % 6, digits.preprocess, source="six.npz")
 
     with pytest.raises(DataError, match=r"10 numbers.*six\.npz has 6 classes"):
         evaluate(deep, NOISE, six, chips=1)
 
 
-def test_one_class_is_refused(deep: Model, digits: Dataset) -> None:
+def test_one_class_is_refused(deep, digits):
     ones = Dataset.from_arrays(digits.raw(slice(0, 20)), np.zeros(20, np.int64), digits.preprocess)
 
     with pytest.raises(DataError, match="one class"):
         evaluate(deep, NOISE, ones, chips=1)
 
 
-def test_examples_of_another_shape_are_refused(deep: Model, problem: Problem) -> None:
+def test_examples_of_another_shape_are_refused(deep, problem):
     with pytest.raises(DataError, match=r"shape \[12\].*\[1, 8, 8\]"):
         evaluate(deep, NOISE, problem[1], chips=1)
 
 
-def test_nothing_on_a_crossbar_is_refused(problem: Problem) -> None:
+def test_nothing_on_a_crossbar_is_refused(problem):
     model, data = problem
     with pytest.raises(ModelError, match="no weight"):
         evaluate(model, NOISE, data, chips=1, digital=("*",))
 
 
-def test_a_chip_of_nan_is_wrong_everywhere_and_said(problem: Problem, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_chip_of_nan_is_wrong_everywhere_and_said(problem, monkeypatch):
     model, data = problem
     real = Profile.chip
     monkeypatch.setattr(Profile, "chip", lambda *a, **k: {n: w * float("nan") for n, w in real(*a, **k).items()})

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -22,14 +20,14 @@ from harden.streams import numpy_generator
 sklearn_metrics = pytest.importorskip("sklearn.metrics")
 
 
-def outputs(n: int, classes: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def outputs(n, classes, seed=0):
     rng = numpy_generator(seed, "outputs", n, classes)
     labels = rng.integers(0, classes, n)
     return (rng.standard_normal((n, classes)) + 2 * np.eye(classes)[labels]).astype(np.float32), labels
 
 
 @pytest.mark.parametrize("classes", [2, 3, 10])
-def test_against_scikit_learn(classes: int) -> None:
+def test_against_scikit_learn(classes):
     z, labels = outputs(400, classes)
     p = softmax(z.astype(np.float64), axis=1)
     predicted = p.argmax(1)
@@ -42,7 +40,7 @@ def test_against_scikit_learn(classes: int) -> None:
     assert auroc(p, labels) == pytest.approx(sklearn_metrics.roc_auc_score(labels, score, multi_class="ovr"))
 
 
-def test_a_chip_scored_in_batches_is_scored_as_a_whole() -> None:
+def test_a_chip_scored_in_batches_is_scored_as_a_whole():
     z, labels = outputs(333, 10)
     scorer = ClassScorer(Reference(labels, "logits", clean=labels))
     whole, parts = scorer.tally(), scorer.tally()
@@ -53,7 +51,7 @@ def test_a_chip_scored_in_batches_is_scored_as_a_whole() -> None:
     assert whole.result().values == parts.result().values
 
 
-def test_scores_of_a_chip() -> None:
+def test_scores_of_a_chip():
     z, labels = outputs(500, 10)
     p = softmax(z.astype(np.float64), axis=1)
     tally = ClassScorer(Reference(labels, "logits", clean=p.argmax(1))).tally()
@@ -78,11 +76,11 @@ def test_scores_of_a_chip() -> None:
         ([0.7, 0.7], [1, 0], 0.2),
     ],
 )
-def test_calibration_error_by_hand(confidence: list[float], correct: list[int], expected: float) -> None:
+def test_calibration_error_by_hand(confidence, correct, expected):
     assert calibration_error(np.array(confidence), np.array(correct, bool)) == pytest.approx(expected)
 
 
-def test_the_reliability_diagram_by_hand() -> None:
+def test_the_reliability_diagram_by_hand():
     # Two bins, (0, 0.5] and (0.5, 1]: a value on the edge belongs to the lower one.
     sums = bin_sums(np.array([0.5, 0.75, 0.625, 1.0]), np.array([False, True, False, True]), bins=2)
     assert reliability(sums) == {
@@ -96,7 +94,7 @@ def test_the_reliability_diagram_by_hand() -> None:
 
 
 @given(st.integers(1, 200), st.integers(0, 1000))
-def test_the_diagrams_gaps_add_up_to_the_calibration_error(images: int, seed: int) -> None:
+def test_the_diagrams_gaps_add_up_to_the_calibration_error(images, seed):
     rng = numpy_generator(seed, "reliability", images)
     confidence, correct = rng.random(images), rng.random(images) < 0.7
     table = reliability(bin_sums(confidence, correct))
@@ -106,7 +104,7 @@ def test_the_diagrams_gaps_add_up_to_the_calibration_error(images: int, seed: in
 
 
 @given(st.integers(2, 8), st.integers(2, 6), st.integers(1, 20))
-def test_expected_kl_is_the_mean_divergence(chips: int, classes: int, images: int) -> None:
+def test_expected_kl_is_the_mean_divergence(chips, classes, images):
     z = numpy_generator(chips * 100 + classes * 10, "kl", images).standard_normal((chips, images, classes))
     p = softmax(z, axis=2)
     mean = p.mean(axis=0)
@@ -116,7 +114,7 @@ def test_expected_kl_is_the_mean_divergence(chips: int, classes: int, images: in
     assert expected_kl(mean, entropy) == pytest.approx(direct, abs=1e-12)
 
 
-def test_infinite_outputs_are_wrong_and_carry_no_opinion() -> None:
+def test_infinite_outputs_are_wrong_and_carry_no_opinion():
     z = np.array([[1.0, np.inf, 0.0], [np.nan, 0, 0], [0, 0, 5]], np.float32)
     tally = ClassScorer(Reference(np.array([1, 0, 2]), "logits")).tally()
     tally.add([z])
@@ -128,7 +126,7 @@ def test_infinite_outputs_are_wrong_and_carry_no_opinion() -> None:
     assert np.isfinite(scores.values["loss"])
 
 
-def test_sums_of_a_version_that_kept_less_are_made_again(tmp_path: Path) -> None:
+def test_sums_of_a_version_that_kept_less_are_made_again(tmp_path):
     sums = Sums(1, 5, 5, 2)
     sums.done = 3
     path = tmp_path / "probabilities.safetensors"
@@ -141,7 +139,7 @@ def test_sums_of_a_version_that_kept_less_are_made_again(tmp_path: Path) -> None
     assert fresh.done == 0
 
 
-def test_sums_do_not_depend_on_the_order_of_chips() -> None:
+def test_sums_do_not_depend_on_the_order_of_chips():
     scores = []
     for chip in range(7):
         z, _ = outputs(50, 4, seed=chip)
@@ -158,7 +156,7 @@ def test_sums_do_not_depend_on_the_order_of_chips() -> None:
 
 
 @given(st.integers(1, 5000), st.integers(1, 1000), st.integers(1, 20), st.integers(1, 10**6))
-def test_the_images_of_the_sums_fit_the_budget(examples: int, classes: int, conditions: int, budget: int) -> None:
+def test_the_images_of_the_sums_fit_the_budget(examples, classes, conditions, budget):
     chosen = spread(examples, classes, conditions, budget)
 
     if chosen is None:
@@ -173,6 +171,6 @@ def test_the_images_of_the_sums_fit_the_budget(examples: int, classes: int, cond
     ("name", "message"),
     [("numpy:nothing", "nothing"), ("numpy:pi", "no function"), ("numpy", "cannot be imported"), (":f", "imported")],
 )
-def test_metrics_that_are_none_are_named(name: str, message: str) -> None:
+def test_metrics_that_are_none_are_named(name, message):
     with pytest.raises(SettingsError, match=message):
         load_metrics([name])

@@ -29,7 +29,7 @@ NOISY = "gaussian:sigma=0.1,adc_bits=5,dac_bits=6,output_noise=0.02"
 
 
 @pytest.fixture(scope="module")
-def embedded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Model, Dataset]:
+def embedded(tmp_path_factory):
     folder = tmp_path_factory.mktemp("embedded")
     for name in ("digits_cnn.onnx", "test.npz"):
         (folder / name).write_bytes(content(name))
@@ -38,12 +38,12 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Model, Dataset]:
     return model, Dataset.open(folder / "test.npz", model.preprocess, limit=200)
 
 
-def means(embedded: tuple[Model, Dataset], profiles: list[Profile]) -> list[float]:
+def means(embedded, profiles):
     model, data = embedded
     return [entry["accuracy"]["mean"] for entry in evaluate(model, profiles, data, chips=3).document["profiles"]]
 
 
-def test_fewer_adc_bits_cost_accuracy(embedded: tuple[Model, Dataset]) -> None:
+def test_fewer_adc_bits_cost_accuracy(embedded):
     bits = (10, 5, 4, 3, 2)
     profiles = [Profile.load("gaussian", sigma=0.02, adc_bits=b) for b in bits]
     plain, *found = means(embedded, [Profile.load("gaussian", sigma=0.02), *profiles])
@@ -52,13 +52,13 @@ def test_fewer_adc_bits_cost_accuracy(embedded: tuple[Model, Dataset]) -> None:
     assert found[-1] < found[0] - 0.1
 
 
-def test_more_output_noise_costs_accuracy(embedded: tuple[Model, Dataset]) -> None:
+def test_more_output_noise_costs_accuracy(embedded):
     profiles = [Profile.load("gaussian", sigma=0.02, output_noise=n) for n in (0.0, 0.1, 0.3)]
     found = means(embedded, profiles)
     assert found[0] > found[1] > found[2]
 
 
-def test_off_is_bit_identical_and_says_nothing(deep: Model, digits: Dataset) -> None:
+def test_off_is_bit_identical_and_says_nothing(deep, digits):
     off = Profile.load("gaussian", adc_bits=0, output_noise=0, range_percentile=95)
     one, two = (evaluate(deep, p, digits, chips=4).document for p in (Profile.load("gaussian"), off))
     for document in (one, two):
@@ -67,7 +67,7 @@ def test_off_is_bit_identical_and_says_nothing(deep: Model, digits: Dataset) -> 
     assert "periphery" not in one["profiles"][0]
 
 
-def test_the_document_holds_the_ranges_and_repeats(deep: Model, digits: Dataset) -> None:
+def test_the_document_holds_the_ranges_and_repeats(deep, digits):
     one, two = (evaluate(deep, Profile.parse(NOISY), digits, chips=3, seed=s).document["profiles"][0] for s in (0, 1))
     assert set(one["periphery"]["ranges"]) == {"conv.weight", "fc.weight"}
     low, high = one["periphery"]["ranges"]["fc.weight"]["input"]
@@ -77,7 +77,7 @@ def test_the_document_holds_the_ranges_and_repeats(deep: Model, digits: Dataset)
     assert one["accuracies"] != two["accuracies"]
 
 
-def test_a_chip_is_the_same_alone_and_in_company_and_when_replayed(deep: Model, digits: Dataset) -> None:
+def test_a_chip_is_the_same_alone_and_in_company_and_when_replayed(deep, digits):
     profile = Profile.parse(NOISY)
     many = evaluate(deep, profile, digits, chips=5, threads=2).document
     few = evaluate(deep, profile, digits, chips=2, threads=1).document
@@ -86,7 +86,7 @@ def test_a_chip_is_the_same_alone_and_in_company_and_when_replayed(deep: Model, 
     assert replay(record, deep, digits)["equal"]
 
 
-def test_torch_computes_the_same_chip(deep: Model, digits: Dataset, tmp_path: Path) -> None:
+def test_torch_computes_the_same_chip(deep, digits, tmp_path):
     profile = Profile.parse(NOISY)
     bench = open_bench(deep, digits, tmp_path)
     module = deep.module()
@@ -99,7 +99,7 @@ def test_torch_computes_the_same_chip(deep: Model, digits: Dataset, tmp_path: Pa
         assert agree.mean() > 0.9  # a sum on the edge of a code may fall to either side
 
 
-def test_every_analysis_sees_the_converters(deep: Model, digits: Dataset) -> None:
+def test_every_analysis_sees_the_converters(deep, digits):
     blind = Condition(Profile.load("gaussian", sigma=0.001, output_range=1e-6, adc_bits=2))
     clear = Condition(Profile.load("gaussian", sigma=0.001))
     for look in (
@@ -111,7 +111,7 @@ def test_every_analysis_sees_the_converters(deep: Model, digits: Dataset) -> Non
         assert look(blind) != pytest.approx(look(clear), rel=1e-6)
 
 
-def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_line(tmp_path, capsys):
     for name in ("digits_cnn.onnx", "test.npz"):
         (tmp_path / name).write_bytes(content(name))
     model, data = str(tmp_path / "digits_cnn.onnx"), str(tmp_path / "test.npz")
@@ -125,7 +125,7 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert Path(model).read_bytes() == content("digits_cnn.onnx")
 
 
-def test_severity_reaches_the_output_noise(deep: Model, digits: Dataset) -> None:
+def test_severity_reaches_the_output_noise(deep, digits):
     profile = Profile.load("gaussian", sigma=0.0, output_noise=0.1)
     doc = evaluate(deep, [profile, profile.scaled(0)], digits, chips=1).document["profiles"]
     assert doc[0]["periphery"]["output_noise"] == 0.1

@@ -20,17 +20,17 @@ MEGABYTES = (
 )
 
 
-def resident() -> float:
+def resident():
     """Megabytes of this process that are in memory."""
     line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS"))
     return int(line.split()[1]) / 1024
 
 
-def handles_open() -> int:
+def handles_open():
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
-def soak(folder: Path, chips: int) -> tuple[float, int, int, int]:
+def soak(folder, chips):
     """Growth in MB after the first tenth of the chips, and handles, threads and temporary files that are left."""
     for name in ("digits_cnn.onnx", "test.npz"):
         (folder / name).write_bytes(content(name))
@@ -44,9 +44,9 @@ def soak(folder: Path, chips: int) -> tuple[float, int, int, int]:
         threading.active_count(),
         set(temporary.glob("harden-*")),
     )
-    marks: list[float] = []
+    marks = []
 
-    def watch(done: int, total: int) -> None:
+    def watch(done, total):
         if done in (total // 10, total):
             marks.append(resident())
 
@@ -61,9 +61,7 @@ def soak(folder: Path, chips: int) -> tuple[float, int, int, int]:
 
 
 @pytest.mark.parametrize("chips", [20, pytest.param(2000, marks=pytest.mark.slow)])
-def test_nothing_grows_with_the_number_of_chips(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], chips: int
-) -> None:
+def test_nothing_grows_with_the_number_of_chips(tmp_path, monkeypatch, capsys, chips):
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))

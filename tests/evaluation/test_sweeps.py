@@ -5,10 +5,8 @@ from __future__ import annotations
 import pytest
 
 from harden.analyses.sweeps import corners, parse_sweep, stress, sweep
-from harden.data.dataset import Dataset
 from harden.errors import ProfileError, SettingsError
 from harden.evaluation.evaluate import evaluate
-from harden.graph.file import Model
 from harden.noise.profile import Profile
 
 NOISE = Profile.parse("gaussian:sigma=0.1")
@@ -24,7 +22,7 @@ NOISE = Profile.parse("gaussian:sigma=0.1")
         ("sigma=0.1:0.1:1", "sigma", (0.1,)),
     ],
 )
-def test_reading(text: str, key: str, points: tuple[float, ...]) -> None:
+def test_reading(text, key, points):
     assert parse_sweep(text) == (key, points)
 
 
@@ -43,12 +41,12 @@ def test_reading(text: str, key: str, points: tuple[float, ...]) -> None:
         ("sigma=0:inf:1", "step of 1"),
     ],
 )
-def test_a_sweep_without_points_is_refused(text: str, message: str) -> None:
+def test_a_sweep_without_points_is_refused(text, message):
     with pytest.raises(SettingsError, match=message):
         parse_sweep(text)
 
 
-def test_all_problems_of_a_sweep_at_once() -> None:
+def test_all_problems_of_a_sweep_at_once():
     with pytest.raises(SettingsError) as caught:
         sweep(NOISE, {"sigma": (-1.0, 0.1, -2.0)})
     assert len(caught.value.problems) == 2
@@ -58,7 +56,7 @@ def test_all_problems_of_a_sweep_at_once() -> None:
         sweep(NOISE, {"sigma": ()})
 
 
-def test_corners_are_every_combination_on_the_same_chips(problem: tuple[Model, Dataset]) -> None:
+def test_corners_are_every_combination_on_the_same_chips(problem):
     model, data = problem
     cells = corners(NOISE, {"sigma": (0.05, 0.2), "severity": (0.0, 1.0)})
 
@@ -72,10 +70,10 @@ def test_corners_are_every_combination_on_the_same_chips(problem: tuple[Model, D
     assert found.document["profiles"][3]["parameters"]["sigma"] == 0.2
 
 
-def test_stress_multiplies_the_devices_noise() -> None:
+def test_stress_multiplies_the_devices_noise():
     assert [c.profile.severity for c in stress(NOISE.scaled(2))] == pytest.approx([2, 2.2, 2.5, 2.8])
 
 
-def test_times_outside_the_profile_are_refused() -> None:
+def test_times_outside_the_profile_are_refused():
     with pytest.raises(ProfileError, match="valid"):
         sweep(Profile.load("pcm"), {"at_s": (-1.0,)})

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
 
 import numpy as np
 import pytest
 
 from harden.analyses.mean_to_precision import mean_accuracy_until, parse_until, two_stage
-from harden.data.dataset import Dataset
 from harden.errors import SettingsError
 from harden.evaluation.evaluate import evaluate
 from harden.evaluation.plan import Condition
-from harden.graph.file import Model
 from harden.noise.profile import Profile
 from harden.streams import numpy_generator
 
@@ -30,14 +27,12 @@ NOISE = Condition(Profile.parse("gaussian:sigma=0.2"))
         "ci95(mean_accuracy)<x",
     ],
 )
-def test_nonsense_is_refused(text: str) -> None:
+def test_nonsense_is_refused(text):
     with pytest.raises(SettingsError, match="cannot stop"):
         parse_until(text)
 
 
-def test_the_interval_is_as_tight_as_asked_and_holds_the_mean_of_all_images(
-    make_linear: Callable[..., tuple[Model, Dataset]],
-) -> None:
+def test_the_interval_is_as_tight_as_asked_and_holds_the_mean_of_all_images(make_linear):
     model, data = make_linear(examples=1500)
     whole = evaluate(model, NOISE, data, chips=300).document["profiles"][0]["accuracy"]
 
@@ -50,22 +45,22 @@ def test_the_interval_is_as_tight_as_asked_and_holds_the_mean_of_all_images(
     assert found["variance_ratio"] < 1
 
 
-def test_equal_seeds_give_equal_numbers(problem: tuple[Model, Dataset]) -> None:
+def test_equal_seeds_give_equal_numbers(problem):
     model, data = problem
     runs = [mean_accuracy_until(model, NOISE, data, "ci90(mean_accuracy)<0.03", threads=t) for t in (1, 2)]
 
     assert runs[0] == runs[1]
 
 
-def test_an_absurd_demand_is_refused() -> None:
+def test_an_absurd_demand_is_refused():
     with pytest.raises(SettingsError, match="would need"):
         two_stage(lambda which: np.array([k % 2 for k in which], dtype=float), 1e-5)
 
 
-def simulated(rng: np.random.Generator, size: int) -> Callable[[Iterable[int]], np.ndarray]:
+def simulated(rng, size):
     """Chips of a skewed population, each seen on ``size`` images with hits correlated to the clean network's."""
 
-    def sample(which: Iterable[int]) -> np.ndarray:
+    def sample(which):
         count = len(list(which))
         chips = rng.beta(12, 4, count)
         return chips + rng.normal(0, 0.35 / math.sqrt(size), count)
@@ -74,7 +69,7 @@ def simulated(rng: np.random.Generator, size: int) -> Callable[[Iterable[int]], 
 
 
 @pytest.mark.slow
-def test_the_two_stage_interval_has_its_coverage() -> None:
+def test_the_two_stage_interval_has_its_coverage():
     rng = numpy_generator(0, "stein")
     repetitions, hits = 2000, 0
     for _ in range(repetitions):

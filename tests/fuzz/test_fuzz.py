@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import targets
 from hypothesis import HealthCheck, given, settings
@@ -16,19 +14,19 @@ FUZZ = settings(deadline=None, max_examples=60, suppress_health_check=[HealthChe
 @pytest.mark.parametrize("name", [name for name in targets.TARGETS if name not in ("parquet", "csv", "npz")])
 @given(data=st.data())
 @FUZZ
-def test_damaged_files(tmp_path: Path, name: str, data: st.DataObject) -> None:
+def test_damaged_files(tmp_path, name, data):
     targets.attempt(name, data.draw(damaged(targets.TARGETS[name][2])), tmp_path)
 
 
 @pytest.mark.parametrize("name", ["settings", "profile", "measurements"])
 @given(text=st.text(max_size=80) | st.lists(ODD, max_size=4).map("".join))
 @FUZZ
-def test_arbitrary_text(tmp_path: Path, name: str, text: str) -> None:
+def test_arbitrary_text(tmp_path, name, text):
     targets.attempt(name, text.encode("utf-8", "surrogatepass"), tmp_path)
 
 
 @pytest.mark.parametrize("name", sorted(targets.TARGETS))
-def test_the_seeds_themselves_are_read(tmp_path: Path, name: str) -> None:
+def test_the_seeds_themselves_are_read(tmp_path, name):
     read, file, content = targets.TARGETS[name]
     (tmp_path / file).write_bytes(content)
     read(tmp_path / file)
@@ -44,6 +42,6 @@ VALUES = st.recursive(
 
 @given(values=st.dictionaries(st.sampled_from(sorted(targets.FitSettings.model_fields)), VALUES, max_size=5))
 @settings(deadline=None, max_examples=200)
-def test_settings_of_any_kind(values: dict[str, object]) -> None:
+def test_settings_of_any_kind(values):
     with targets.contextlib.suppress(targets.HardenError):
         targets.resolve(targets.FitSettings, {"model": "a.onnx", **values}, None)

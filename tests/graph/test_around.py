@@ -10,7 +10,7 @@ from onnx import helper
 from harden.graph.file import Model
 
 
-def network() -> Model:
+def network():
     nodes = [
         helper.make_node("MatMul", ["x", "a"], ["h"], name="first"),
         helper.make_node("Relu", ["h"], ["r"]),
@@ -19,14 +19,14 @@ def network() -> Model:
     return Model.from_proto(model(nodes, {"x": ["n", 3]}, ["y"], {"a": numbers(3, 4), "b": numbers(2, 4, seed=1)}))
 
 
-def test_it_sees_what_enters_and_leaves_and_puts_its_own_in_place() -> None:
+def test_it_sees_what_enters_and_leaves_and_puts_its_own_in_place():
     module, x = network().module(), torch.from_numpy(numbers(5, 3, seed=2))
     a, b = module.get_parameter("a"), module.get_parameter("b")
     plain = module(x)
     for _ in range(2):  # traced, then from the plan
-        seen: dict[tuple[str, str], torch.Tensor] = {}
+        seen = {}
 
-        def double(key: str, side: str, tensor: torch.Tensor, seen: dict = seen) -> torch.Tensor:
+        def double(key, side, tensor, seen=seen):
             seen[key, side] = tensor
             return 2 * tensor
 
@@ -42,7 +42,7 @@ def test_it_sees_what_enters_and_leaves_and_puts_its_own_in_place() -> None:
         assert torch.equal(module(x), plain)
 
 
-def test_gradients_pass_through_it() -> None:
+def test_gradients_pass_through_it():
     module = network().module()
     module.around = lambda key, side, tensor: tensor * 3 if side == "output" else tensor
     module(torch.from_numpy(np.ones((2, 3), np.float32))).sum().backward()

@@ -13,7 +13,7 @@ CLAIMED = sorted(operators())
 
 
 @pytest.mark.parametrize("key", CLAIMED, ids=[f"{domain}.{name}" if domain else name for domain, name in CLAIMED])
-def test_operator_passes_its_node_tests(key: tuple[str, str]) -> None:
+def test_operator_passes_its_node_tests(key):
     wrong = []
     # A case is run with the first of its operators; the others need not run it again.
     for case in conformance.cases():
@@ -27,12 +27,12 @@ def test_operator_passes_its_node_tests(key: tuple[str, str]) -> None:
     assert not wrong, "\n".join(wrong)
 
 
-def test_every_exclusion_is_of_a_case() -> None:
+def test_every_exclusion_is_of_a_case():
     names = [case.name for case in conformance.cases()]
     unused = [p for p in conformance.exclusions() if not any(fnmatchcase(name, p) for name in names)]
     assert not unused
 
 
-def test_the_suite_is_the_size_we_say() -> None:
+def test_the_suite_is_the_size_we_say():
     run = [case for case in conformance.cases() if not conformance.excluded(case.name)]
     assert len(run) > 1500

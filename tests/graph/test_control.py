@@ -6,7 +6,6 @@ from copy import deepcopy
 
 import graphs
 import numpy as np
-import onnx
 import onnxruntime
 import pytest
 import torch
@@ -21,11 +20,11 @@ from harden.graph.taps import choose_taps
 node = helper.make_node
 
 
-def value(name: str, kind: int = TensorProto.FLOAT, shape: object = None) -> onnx.ValueInfoProto:
-    return helper.make_tensor_value_info(name, kind, shape)  # type: ignore[arg-type]
+def value(name, kind=TensorProto.FLOAT, shape=None):
+    return helper.make_tensor_value_info(name, kind, shape)
 
 
-def agrees_with_runtime(model: Model, *inputs: np.ndarray) -> tuple[torch.Tensor, ...]:
+def agrees_with_runtime(model, *inputs):
     module = model.module().eval()
     ours = module(*map(torch.from_numpy, inputs))
     ours = ours if isinstance(ours, tuple) else (ours,)
@@ -35,7 +34,7 @@ def agrees_with_runtime(model: Model, *inputs: np.ndarray) -> tuple[torch.Tensor
     return ours
 
 
-def test_a_branch_on_shapes_is_resolved_when_the_shape_is_known() -> None:
+def test_a_branch_on_shapes_is_resolved_when_the_shape_is_known():
     wide = helper.make_graph([node("Neg", ["x"], ["a"])], "wide", [], [value("a")])
     narrow = helper.make_graph([node("Abs", ["x"], ["b"])], "narrow", [], [value("b")])
     nodes = [
@@ -52,7 +51,7 @@ def test_a_branch_on_shapes_is_resolved_when_the_shape_is_known() -> None:
     assert [step.node.op for step in next(iter(module._plans.values())).steps] == ["Neg", "If"]
 
 
-def test_a_loop_trains_the_weights_in_its_body_and_those_it_captures() -> None:
+def test_a_loop_trains_the_weights_in_its_body_and_those_it_captures():
     body = helper.make_graph(
         [
             node("MatMul", ["state", "w"], ["p"], "product"),
@@ -81,7 +80,7 @@ def test_a_loop_trains_the_weights_in_its_body_and_those_it_captures() -> None:
     torch.testing.assert_close(silent, torch.tanh(dict(module.named_parameters())["outer"]).expand(2, 3))
 
 
-def test_a_scan_agrees() -> None:
+def test_a_scan_agrees():
     body = helper.make_graph(
         [node("Add", ["total", "item"], ["sum"]), node("Mul", ["sum", "item"], ["out"])],
         "body",
@@ -93,7 +92,7 @@ def test_a_scan_agrees() -> None:
     agrees_with_runtime(model, graphs.numbers(3), graphs.numbers(4, 3))
 
 
-def test_an_endless_loop_is_stopped() -> None:
+def test_an_endless_loop_is_stopped():
     body = helper.make_graph(
         [node("Identity", ["go"], ["again"]), node("Identity", ["state"], ["next"])],
         "body",
@@ -109,7 +108,7 @@ def test_an_endless_loop_is_stopped() -> None:
 @pytest.mark.parametrize("op", ["Conv", "ConvTranspose"])
 @pytest.mark.parametrize("biased", [True, False])
 @pytest.mark.parametrize("groups", [1, 2])
-def test_folding_changes_the_nodes_and_not_the_outputs(op: str, biased: bool, groups: int) -> None:
+def test_folding_changes_the_nodes_and_not_the_outputs(op, biased, groups):
     shape = (6, 4 // groups, 3, 3) if op == "Conv" else (4, 6 // groups, 3, 3)
     norm = {f"bn.{name}": np.abs(graphs.numbers(6, seed=i)) + 0.1 for i, name in enumerate(("g", "b", "m", "v"))}
     tensors = {"conv.w": graphs.numbers(*shape), **({"conv.b": graphs.numbers(6)} if biased else {}), **norm}
@@ -130,7 +129,7 @@ def test_folding_changes_the_nodes_and_not_the_outputs(op: str, biased: bool, gr
     assert graphs.agrees(ours.detach().numpy(), before)
 
 
-def test_a_batch_norm_that_is_not_alone_behind_its_convolution_stays() -> None:
+def test_a_batch_norm_that_is_not_alone_behind_its_convolution_stays():
     norm = {f"bn{i}": np.abs(graphs.numbers(6, seed=i)) for i in range(4)}
     nodes = [
         node("Conv", ["x", "w"], ["h"]),
@@ -142,7 +141,7 @@ def test_a_batch_norm_that_is_not_alone_behind_its_convolution_stays() -> None:
     assert fold_batch_norms(model) is model
 
 
-def test_a_weight_that_two_convolutions_share_is_folded_for_each() -> None:
+def test_a_weight_that_two_convolutions_share_is_folded_for_each():
     norm = {f"bn{i}": np.abs(graphs.numbers(4, seed=i)) + 0.1 for i in range(4)}
     nodes = [
         node("Conv", ["x", "w"], ["h"], "first"),
@@ -158,7 +157,7 @@ def test_a_weight_that_two_convolutions_share_is_folded_for_each() -> None:
     assert graphs.agrees(ours.detach().numpy(), agrees_with_runtime(model, x)[0].detach().numpy())
 
 
-def fixed(reshape: list[int]) -> Model:
+def fixed(reshape):
     nodes = [
         node("Conv", ["x", "w"], ["h"]),
         node("Reshape", ["h", "s"], ["f"]),
@@ -171,7 +170,7 @@ def fixed(reshape: list[int]) -> Model:
 
 
 @pytest.mark.parametrize("reshape", [[4, 12], [4, -1], [-1, 12], [0, -1]])
-def test_a_fixed_batch_size_is_opened_where_the_graph_allows(reshape: list[int]) -> None:
+def test_a_fixed_batch_size_is_opened_where_the_graph_allows(reshape):
     model = fixed(reshape)
     assert fixed_batch(model) == 4
     opened = open_batch(model)
@@ -183,11 +182,11 @@ def test_a_fixed_batch_size_is_opened_where_the_graph_allows(reshape: list[int])
     assert graphs.agrees(ours.detach().numpy()[:4], part)
 
 
-def test_a_graph_that_mixes_examples_stays_as_it_is() -> None:
+def test_a_graph_that_mixes_examples_stays_as_it_is():
     assert open_batch(mixing()) is None
 
 
-def mixing() -> Model:
+def mixing():
     """Each batch of four less its mean: a graph that no other batch size fits."""
     nodes = [
         node("MatMul", ["x", "w"], ["h"]),
@@ -197,7 +196,7 @@ def mixing() -> Model:
     return Model.from_proto(graphs.model(nodes, {"x": [4, 3]}, ["y"], {"w": graphs.numbers(3, 2)}))
 
 
-def test_a_module_made_for_one_batch_size_takes_others() -> None:
+def test_a_module_made_for_one_batch_size_takes_others():
     model = fixed([4, 12])
     module, session = model.module(), onnxruntime.InferenceSession(model.serialize())
     x = graphs.numbers(7, 2, 3, 3)
@@ -217,7 +216,7 @@ def test_a_module_made_for_one_batch_size_takes_others() -> None:
     assert torch.equal(copy(torch.from_numpy(x)), out)
 
 
-def test_a_graph_that_cannot_be_opened_runs_in_pieces() -> None:
+def test_a_graph_that_cannot_be_opened_runs_in_pieces():
     model = mixing()
     module, session = model.module(), onnxruntime.InferenceSession(model.serialize())
     x = graphs.numbers(6, 3)
@@ -234,7 +233,7 @@ def test_a_graph_that_cannot_be_opened_runs_in_pieces() -> None:
         module(torch.zeros(0, 3))
 
 
-def test_values_without_one_row_an_example_do_not_run_in_pieces() -> None:
+def test_values_without_one_row_an_example_do_not_run_in_pieces():
     nodes = [node("MatMul", ["x", "w"], ["h"]), node("ReduceMean", ["h"], ["y"], keepdims=0)]
     model = Model.from_proto(graphs.model(nodes, {"x": [4, 3]}, ["y"], {"w": graphs.numbers(3, 2)}))
     assert model.module()(torch.ones(4, 3)).shape == ()
@@ -242,7 +241,7 @@ def test_values_without_one_row_an_example_do_not_run_in_pieces() -> None:
         model.module()(torch.ones(3, 3))
 
 
-def residual() -> Model:
+def residual():
     """Two residual blocks, each two products, between a stem and a head."""
     nodes = [node("MatMul", ["x", "stem"], ["b0"])]
     tensors = {"stem": graphs.numbers(4, 8), "head": graphs.numbers(8, 2)}
@@ -259,7 +258,7 @@ def residual() -> Model:
     return Model.from_proto(graphs.model(nodes, {"x": ["n", 4]}, ["y"], tensors))
 
 
-def test_taps_are_never_inside_a_branch() -> None:
+def test_taps_are_never_inside_a_branch():
     module = residual().module()
     taps = choose_taps(module, (torch.zeros(3, 4),), 9)
     assert [(tap.name, tap.shape) for tap in taps] == [("b0", (3, 8)), ("b1", (3, 8)), ("b2", (3, 8))]
@@ -268,11 +267,11 @@ def test_taps_are_never_inside_a_branch() -> None:
     assert [tap.name for tap in choose_taps(module, (torch.zeros(3, 4),), 2, ["r1", "b1"])] == ["r1", "b1"]
 
 
-def test_too_few_places_for_taps_is_an_error_that_says_so() -> None:
+def test_too_few_places_for_taps_is_an_error_that_says_so():
     model = Model.from_proto(
         graphs.model([node("MatMul", ["x", "w"], ["y"])], {"x": ["n", 4]}, ["y"], {"w": graphs.numbers(4, 2)})
     )
     with pytest.raises(ModelError, match="0 tensors through which everything passes"):
         choose_taps(model.module(), (torch.zeros(1, 4),), 3)
-    with pytest.raises(ModelError, match="'w' is no floating-point tensor that the inputs feed"):
+    with pytest.raises(ModelError, match="'w' is not a floating-point tensor that the inputs feed"):
         choose_taps(model.module(), (torch.zeros(1, 4),), 1, ["w"])

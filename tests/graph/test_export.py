@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import graphs
 import onnxruntime
 import pytest
@@ -20,7 +18,7 @@ from harden.graph.file import Model
 from harden.graph.taps import choose_taps
 
 
-def scrambled(module: nn.Module) -> nn.Module:
+def scrambled(module):
     """Weights that are nowhere trivial: heads and gains are not zero, statistics not those of a fresh model."""
     stream = torch.Generator().manual_seed(0)
     with torch.no_grad():
@@ -32,15 +30,13 @@ def scrambled(module: nn.Module) -> nn.Module:
 
 
 @pytest.fixture
-def checkpoint(tmp_path: Path) -> tuple[Path, nn.Module]:
+def checkpoint(tmp_path):
     module = scrambled(timm.create_model("resnet10t", num_classes=7))
     save_file(module.state_dict(), tmp_path / "w.safetensors")
     return tmp_path / "w.safetensors", module
 
 
-def test_a_timm_checkpoint_becomes_a_graph_with_its_names_and_preprocessing(
-    checkpoint: tuple[Path, nn.Module],
-) -> None:
+def test_a_timm_checkpoint_becomes_a_graph_with_its_names_and_preprocessing(checkpoint):
     path, module = checkpoint
     model = from_timm("timm:resnet10t", weights=path)
     assert model.batch_norm == "kept"
@@ -65,7 +61,7 @@ def test_a_timm_checkpoint_becomes_a_graph_with_its_names_and_preprocessing(
     assert graphs.agrees(session.run(None, {"input": x.numpy()})[0], expected)
 
 
-def test_taps_are_block_outputs(checkpoint: tuple[Path, nn.Module]) -> None:
+def test_taps_are_block_outputs(checkpoint):
     path, _ = checkpoint
     module = from_timm("resnet10t", weights=path).module().eval()
     taps = choose_taps(module, (torch.zeros(1, 3, 64, 64),), 3)
@@ -81,21 +77,21 @@ def test_taps_are_block_outputs(checkpoint: tuple[Path, nn.Module]) -> None:
     torch.testing.assert_close(direct, through)
 
 
-def test_untrained_models_are_refused_unless_asked_for() -> None:
+def test_untrained_models_are_refused_unless_asked_for():
     with pytest.raises(ModelError, match=r"--weights FILE\.safetensors"):
         from_timm("resnet10t")
     with pytest.raises(UnknownNameError, match="Did you mean"):
         from_timm("resnet18x", allow_random=True)
 
 
-def test_equal_tensors_of_a_fresh_model_are_not_tied() -> None:
+def test_equal_tensors_of_a_fresh_model_are_not_tied():
     model = from_timm("resnet10t", allow_random=True)
     state = timm.create_model("resnet10t").state_dict()
     wanted = {name for name in state if "num_batches" not in name}
     assert set(model.module().export_weights()) == wanted
 
 
-def test_weights_that_do_not_fit_are_named(checkpoint: tuple[Path, nn.Module], tmp_path: Path) -> None:
+def test_weights_that_do_not_fit_are_named(checkpoint, tmp_path):
     _, module = checkpoint
     state = module.state_dict()
     state["extra"] = torch.zeros(1)
@@ -111,17 +107,17 @@ def test_weights_that_do_not_fit_are_named(checkpoint: tuple[Path, nn.Module], t
 
 
 class TwoInputs(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self):
         super().__init__()
         self.table = nn.Embedding(10, 4)
         self.out = nn.Linear(4, 2)
 
-    def forward(self, tokens: torch.Tensor, scale: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(self, tokens, scale):
         hidden = self.table(tokens).mean(1) * scale
         return self.out(hidden), hidden
 
 
-def test_a_module_with_integer_and_several_inputs_and_outputs() -> None:
+def test_a_module_with_integer_and_several_inputs_and_outputs():
     module = scrambled(TwoInputs()).train()
     model = from_torch(module, (torch.zeros(2, 5, dtype=torch.int64), torch.ones(2, 1)))
     assert module.training
@@ -138,7 +134,7 @@ def test_a_module_with_integer_and_several_inputs_and_outputs() -> None:
     assert list(model.analog_weights()) == ["out.weight"]
 
 
-def test_folding_on_export() -> None:
+def test_folding_on_export():
     module = scrambled(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU()))
     x = torch.from_numpy(graphs.numbers(2, 3, 6, 6))
     kept, folded = from_torch(module, x), from_torch(module, x, fold_batch_norms=True)
@@ -150,7 +146,7 @@ def test_folding_on_export() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("exporter", ["_scripted", "_dynamo"])
 @pytest.mark.parametrize("name", ["resnet18", "mobilenetv3_small_100", "tf_efficientnet_lite0", "vit_tiny_patch16_224"])
-def test_timm_models_agree_with_onnx_runtime_and_train(name: str, exporter: str) -> None:
+def test_timm_models_agree_with_onnx_runtime_and_train(name, exporter):
     module = scrambled(timm.create_model(name))
     x = torch.from_numpy(graphs.numbers(2, 3, 224, 224))
     proto = export._export(getattr(export, exporter), module, (x,), ["input"], ["logits"], True)
@@ -166,8 +162,8 @@ def test_timm_models_agree_with_onnx_runtime_and_train(name: str, exporter: str)
     assert model.with_weights(interpreted.export_weights()) is model
 
 
-def test_a_module_that_cannot_be_exported_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
+def test_a_module_that_cannot_be_exported_says_why(monkeypatch):
+    def refuse(*_):
         raise RuntimeError("no such operator\nmany lines more")
 
     for name in ("_scripted", "_dynamo"):
@@ -179,7 +175,7 @@ def test_a_module_that_cannot_be_exported_says_why(monkeypatch: pytest.MonkeyPat
     assert "\n" not in str(caught.value)
 
 
-def test_an_export_that_computes_something_else_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_export_that_computes_something_else_is_not_taken(monkeypatch):
     other = from_torch(nn.Linear(2, 2), torch.zeros(1, 2)).proto
     monkeypatch.setattr("harden.graph.export._scripted", lambda *_: other)
     monkeypatch.setattr("harden.graph.export._dynamo", lambda *_: other)
@@ -187,8 +183,8 @@ def test_an_export_that_computes_something_else_is_not_taken(monkeypatch: pytest
         from_torch(nn.Sequential(nn.Linear(2, 2), nn.Tanh()), torch.ones(1, 2))
 
 
-def test_a_hub_that_does_not_answer_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    def unreachable(*_: object, **__: object) -> None:
+def test_a_hub_that_does_not_answer_is_told_at_once(monkeypatch):
+    def unreachable(*_, **__):
         raise ConnectionError("Name or service not known")
 
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_: None)

@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from harden.graph.file import Model
-from harden.graph.module import GraphModule
 from harden.graph.ops import MICROSOFT, operators
 
 LARGEST = 20_000
@@ -28,7 +27,7 @@ INTEGERS = np.array([[0, 2], [1, 3]])
 MATRIX, OTHER, ROW = graphs.numbers(4, 6), graphs.numbers(6, 4, seed=1), graphs.numbers(6, seed=2)
 IMAGE = graphs.numbers(1, 2, 4, 4)
 # Operators without a node test that has gradients: op, domain, opset, inputs (integers are constants), attributes.
-OWN: list[tuple[str, str, int, list[np.ndarray], dict[str, object]]] = [
+OWN = [
     ("Gelu", MICROSOFT, 1, [MATRIX], {}),
     ("FastGelu", MICROSOFT, 1, [MATRIX, ROW], {}),
     ("BiasGelu", MICROSOFT, 1, [MATRIX, ROW], {}),
@@ -61,19 +60,19 @@ OWN: list[tuple[str, str, int, list[np.ndarray], dict[str, object]]] = [
 CONSTANT = {"Upsample": (1,), "Resize": (1, 2), "CastLike": (1,), "Mod": (1,)}
 
 
-def differentiable() -> list[tuple[str, str]]:
+def differentiable():
     own = {(domain, op) for op, domain, *_ in OWN}
     keys = [key for key, versions in sorted(operators().items()) if versions[-1].gradient]
     return [key for key in keys if key[1] not in ELSEWHERE and key not in own]
 
 
-def smooth(tensor: torch.Tensor) -> torch.Tensor:
+def smooth(tensor):
     """Double precision, moved off ties and kinks by a little."""
     steps = torch.arange(tensor.numel(), dtype=torch.float64).reshape(tensor.shape)
     return (tensor.double() + 0.0137 * torch.sin(12.9898 * (steps + 1))).requires_grad_()
 
 
-def check(case: conformance.Case, key: tuple[str, str]) -> bool:
+def check(case, key):
     """Compare gradients for one case; False where it has none to compare."""
     module = Model.from_proto(case.model).module().eval()
     node = next((n for n in module.program.nodes if (n.domain, n.op) == key), None)
@@ -96,10 +95,10 @@ def check(case: conformance.Case, key: tuple[str, str]) -> bool:
     return compare(module, doubled, places)
 
 
-def compare(module: GraphModule, inputs: list[object], places: list[int]) -> bool:
+def compare(module, inputs, places):
     """Compare gradients by the inputs at ``places``; False where there are none."""
 
-    def function(*chosen: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    def function(*chosen):
         given = list(inputs)
         for place, tensor in zip(places, chosen, strict=True):
             given[place] = tensor
@@ -107,14 +106,14 @@ def compare(module: GraphModule, inputs: list[object], places: list[int]) -> boo
         outputs = outputs if isinstance(outputs, tuple) else (outputs,)
         return tuple(o for o in outputs if isinstance(o, torch.Tensor) and o.is_floating_point() and o.requires_grad)
 
-    chosen = tuple(smooth(inputs[place]) for place in places)  # type: ignore[arg-type]
+    chosen = tuple(smooth(inputs[place]) for place in places)
     if not function(*chosen):
         return False
     return torch.autograd.gradcheck(function, chosen, fast_mode=True, atol=1e-4, rtol=1e-3, eps=1e-6)
 
 
 @pytest.mark.parametrize("key", differentiable(), ids=lambda key: key[1])
-def test_gradients_are_the_numerical_ones(key: tuple[str, str]) -> None:
+def test_gradients_are_the_numerical_ones(key):
     checked = 0
     for case in conformance.cases():
         if key in case.operators and not conformance.excluded(case.name) and checked < CASES_EACH:
@@ -123,7 +122,7 @@ def test_gradients_are_the_numerical_ones(key: tuple[str, str]) -> None:
 
 
 @pytest.mark.parametrize("case", OWN, ids=lambda case: f"{case[1]}{case[0]}")
-def test_gradients_of_operators_without_node_tests(case: tuple) -> None:
+def test_gradients_of_operators_without_node_tests(case):
     op, domain, opset, arrays, attributes = case
     names = [f"x{i}" for i in range(len(arrays))]
     results = ["y", "i"] if op == "TopK" else ["y"]

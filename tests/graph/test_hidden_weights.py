@@ -21,16 +21,16 @@ from harden.graph.file import Model
 node = helper.make_node
 
 
-def run(model: Model, **inputs: np.ndarray) -> list[np.ndarray]:
+def run(model, **inputs):
     return onnxruntime.InferenceSession(model.serialize()).run(None, inputs)
 
 
-def trained(model: Model, *inputs: np.ndarray) -> Model:
+def trained(model, *inputs):
     """One step of gradient descent on every parameter, checked to reach all of them."""
     module = model.module().eval()
     outputs = module(*map(torch.from_numpy, inputs))
     outputs = outputs if isinstance(outputs, tuple) else (outputs,)
-    sum((o.float() ** 2).sum() for o in outputs).backward()  # type: ignore[union-attr]
+    sum((o.float() ** 2).sum() for o in outputs).backward()
     for name, parameter in module.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.abs().sum() > 0, name
@@ -48,7 +48,7 @@ def trained(model: Model, *inputs: np.ndarray) -> Model:
 # External data
 
 
-def external_model(folder: Path) -> Path:
+def external_model(folder):
     nodes = [node("Gemm", ["x", "w", "b"], ["y"], "layer")]
     proto = graphs.model(nodes, {"x": ["n", 30]}, ["y"], {"w": graphs.numbers(30, 20), "b": graphs.numbers(20)})
     path = folder / "m.onnx"
@@ -56,7 +56,7 @@ def external_model(folder: Path) -> Path:
     return path
 
 
-def test_external_data_is_read_trained_and_written_beside(tmp_path: Path) -> None:
+def test_external_data_is_read_trained_and_written_beside(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     path = external_model(tmp_path / "a")
@@ -76,7 +76,7 @@ def test_external_data_is_read_trained_and_written_beside(tmp_path: Path) -> Non
             assert entry.key != "location" or not Path(entry.value).is_absolute()
 
 
-def test_saving_over_the_source_keeps_a_sound_model(tmp_path: Path) -> None:
+def test_saving_over_the_source_keeps_a_sound_model(tmp_path):
     path = external_model(tmp_path)
     tuned = trained(Model.load(path), graphs.numbers(2, 30))
     tuned.save(path)
@@ -100,7 +100,7 @@ def test_saving_over_the_source_keeps_a_sound_model(tmp_path: Path) -> None:
         ({"length": "8"}, "8 bytes at 0, its shape and type need 2400"),
     ],
 )
-def test_external_data_that_leads_astray_is_refused(tmp_path: Path, change: dict[str, str], message: str) -> None:
+def test_external_data_that_leads_astray_is_refused(tmp_path, change, message):
     inner = tmp_path / "inner"
     inner.mkdir()
     path = external_model(inner)
@@ -118,7 +118,7 @@ def test_external_data_that_leads_astray_is_refused(tmp_path: Path, change: dict
         Model.load(path)
 
 
-def test_tensors_that_claim_gigabytes_are_refused_before_anything_is_read(tmp_path: Path) -> None:
+def test_tensors_that_claim_gigabytes_are_refused_before_anything_is_read(tmp_path):
     path = external_model(tmp_path)
     proto = onnx.load(path, load_external_data=False)
     for number in range(100):
@@ -129,7 +129,7 @@ def test_tensors_that_claim_gigabytes_are_refused_before_anything_is_read(tmp_pa
         Model.load(path)
 
 
-def test_a_model_beyond_two_gigabytes_is_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_beyond_two_gigabytes_is_split(tmp_path, monkeypatch):
     proto = graphs.model([node("MatMul", ["x", "w"], ["y"])], {"x": ["n", 30]}, ["y"], {"w": graphs.numbers(30, 20)})
     model = Model.from_proto(proto)
     monkeypatch.setattr(file_module, "LARGEST_FILE", 1000)
@@ -146,7 +146,7 @@ def test_a_model_beyond_two_gigabytes_is_split(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float64])
-def test_half_and_double_precision_train_and_stay_what_they_are(dtype: type) -> None:
+def test_half_and_double_precision_train_and_stay_what_they_are(dtype):
     kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
     weight = graphs.numbers(6, 4).astype(dtype)
     nodes = [node("Cast", ["x"], ["h"], to=kind), node("MatMul", ["h", "w"], ["p"]), node("Cast", ["p"], ["y"], to=1)]
@@ -155,9 +155,7 @@ def test_half_and_double_precision_train_and_stay_what_they_are(dtype: type) -> 
     assert (
         module.analog_weights()["w"].tensor.dtype
         == torch.from_numpy(np.zeros(1, np.float32))
-        .to(
-            {np.float16: torch.float16, np.float64: torch.float64}.get(dtype, torch.bfloat16)  # type: ignore[call-overload]
-        )
+        .to({np.float16: torch.float16, np.float64: torch.float64}.get(dtype, torch.bfloat16))
         .dtype
     )
     assert model.with_weights(module.export_weights()) is model
@@ -176,7 +174,7 @@ def test_half_and_double_precision_train_and_stay_what_they_are(dtype: type) -> 
     np.testing.assert_allclose(ours, reference, rtol=3e-2, atol=3e-2)
 
 
-def test_half_precision_batch_norms_move_their_statistics() -> None:
+def test_half_precision_batch_norms_move_their_statistics():
     names = ["scale", "bias", "mean", "var"]
     tensors = {name: np.abs(graphs.numbers(3, seed=i)).astype(np.float16) for i, name in enumerate(names)}
     nodes = [
@@ -199,7 +197,7 @@ def test_half_precision_batch_norms_move_their_statistics() -> None:
 # Sparse, filled, shared, nested, local functions
 
 
-def test_a_sparse_initializer_trains_its_values_and_stays_sparse() -> None:
+def test_a_sparse_initializer_trains_its_values_and_stays_sparse():
     proto = graphs.model([node("MatMul", ["x", "w"], ["y"], "product")], {"x": ["n", 4]}, ["y"])
     values = helper.make_tensor("w", TensorProto.FLOAT, [3], [1.0, -2.0, 0.5])
     places = helper.make_tensor("i", TensorProto.INT64, [3], [1, 6, 11])
@@ -223,7 +221,7 @@ def test_a_sparse_initializer_trains_its_values_and_stays_sparse() -> None:
         Model.from_proto(proto).module()
 
 
-def test_a_weight_made_by_constant_of_shape_trains_and_becomes_a_constant() -> None:
+def test_a_weight_made_by_constant_of_shape_trains_and_becomes_a_constant():
     fill = helper.make_tensor("v", TensorProto.FLOAT, [1], [0.5])
     nodes = [node("ConstantOfShape", ["s"], ["w"], value=fill), node("MatMul", ["x", "w"], ["y"], "product")]
     model = Model.from_proto(graphs.model(nodes, {"x": ["n", 4]}, ["y"], {"s": np.array([4, 3])}))
@@ -235,7 +233,7 @@ def test_a_weight_made_by_constant_of_shape_trains_and_becomes_a_constant() -> N
     assert list(tuned.module().analog_weights()) == ["w"]
 
 
-def branch(name: str, weight: np.ndarray, inner: str = "w") -> onnx.GraphProto:
+def branch(name, weight, inner="w"):
     out = helper.make_tensor_value_info(f"{name}_y", TensorProto.FLOAT, None)
     nodes = [
         node("MatMul", ["x", inner], [f"{name}_h"], "product"),
@@ -244,7 +242,7 @@ def branch(name: str, weight: np.ndarray, inner: str = "w") -> onnx.GraphProto:
     return helper.make_graph(nodes, name, [], [out], [numpy_helper.from_array(weight, inner)])
 
 
-def test_both_branches_of_an_if_hold_parameters_and_the_branch_taken_trains() -> None:
+def test_both_branches_of_an_if_hold_parameters_and_the_branch_taken_trains():
     first, second = branch("t", graphs.numbers(3, 2)), branch("e", graphs.numbers(3, 2, seed=1))
     nodes = [
         node("ReduceSum", ["x"], ["s"], keepdims=0),
@@ -278,7 +276,7 @@ def test_both_branches_of_an_if_hold_parameters_and_the_branch_taken_trains() ->
     assert graphs.agrees(run(tuned, x=x)[0], expected)
 
 
-def test_weights_in_a_local_function_are_tied_over_its_calls() -> None:
+def test_weights_in_a_local_function_are_tied_over_its_calls():
     weight = graphs.numbers(3, 3)
     body = [
         node("Constant", [], ["w"], value=numpy_helper.from_array(weight)),

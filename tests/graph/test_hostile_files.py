@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 
 import graphs
 import numpy as np
@@ -27,7 +25,7 @@ node = helper.make_node
 
 
 @cache
-def originals() -> tuple[bytes, ...]:
+def originals():
     """Real files in small: convolutions with batch norms, a recurrent layer, shape arithmetic, a branch, QDQ."""
     bn = {f"bn{i}": np.abs(graphs.numbers(4, seed=i)) for i in range(4)}
     convolution = graphs.model(
@@ -81,7 +79,7 @@ def originals() -> tuple[bytes, ...]:
     return tuple(proto.SerializeToString() for proto in (convolution, recurrent, branch))
 
 
-def exercise(data: bytes, folder: Path) -> None:
+def exercise(data, folder):
     """Everything a command does with a model, on data of our own."""
     path = folder / "m.onnx"
     path.write_bytes(data)
@@ -105,9 +103,9 @@ def exercise(data: bytes, folder: Path) -> None:
 NUMBERS = [-(2**63), -(2**31), -7, -1, 0, 1, 2, 3, 100, 2**20, 2**31, 2**40, 2**63 - 1]
 
 
-def tamper(message: object, choice: random.Random, names: list[str]) -> bool:
+def tamper(message, choice, names):
     """Change one field somewhere below a message; False where there was none."""
-    fields = [(field, value) for field, value in message.ListFields()]  # type: ignore[attr-defined]
+    fields = [(field, value) for field, value in message.ListFields()]
     choice.shuffle(fields)
     for field, value in fields:
         repeated = not isinstance(value, (int, float, str, bytes)) and not hasattr(value, "ListFields")
@@ -122,7 +120,7 @@ def tamper(message: object, choice: random.Random, names: list[str]) -> bool:
             if tamper(items[choice.randrange(len(items))], choice, names):
                 return True
             continue
-        new: object = choice.choice(NUMBERS)
+        new = choice.choice(NUMBERS)
         if field.type == field.TYPE_STRING or field.type == field.TYPE_BYTES:
             text = choice.choice([*names, "", "Conv", "LSTM", "Loop", "Resize", "../x", "group"])
             new = text if field.type == field.TYPE_STRING else choice.choice([text.encode(), b"", b"\xff" * 64])
@@ -143,14 +141,14 @@ def tamper(message: object, choice: random.Random, names: list[str]) -> bool:
 
 @settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(st.deferred(lambda: st.sampled_from(originals())).flatmap(damaged))
-def test_damaged_bytes(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+def test_damaged_bytes(tmp_path_factory, data):
     with contextlib.suppress(HardenError):
         exercise(data, tmp_path_factory.getbasetemp())
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(st.integers(0, 2**32), st.integers(1, 3))
-def test_tampered_fields(tmp_path_factory: pytest.TempPathFactory, seed: int, count: int) -> None:
+def test_tampered_fields(tmp_path_factory, seed, count):
     choice = random.Random(seed)
     proto = onnx.load_from_string(choice.choice(originals()))
     names = [name for item in proto.graph.node for name in (*item.input, *item.output)]
@@ -160,14 +158,14 @@ def test_tampered_fields(tmp_path_factory: pytest.TempPathFactory, seed: int, co
         exercise(proto.SerializeToString(), tmp_path_factory.getbasetemp())
 
 
-def small(change: Callable[[onnx.GraphProto], None]) -> Model:
+def small(change):
     proto = onnx.load_from_string(originals()[0])
     change(proto.graph)
     return Model.from_proto(proto)
 
 
-def test_nothing_is_allocated_because_a_constant_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    def run(nodes: list[onnx.NodeProto], tensors: dict[str, np.ndarray]) -> None:
+def test_nothing_is_allocated_because_a_constant_says_so(monkeypatch):
+    def run(nodes, tensors):
         Model.from_proto(graphs.model(nodes, {"x": [1]}, ["y"], tensors)).module()(torch.zeros(1))
 
     huge = np.array([2**20, 2**20])
@@ -184,7 +182,7 @@ def test_nothing_is_allocated_because_a_constant_says_so(monkeypatch: pytest.Mon
         run(many, {"s": np.array([2**23])})
 
 
-def test_graphs_nested_without_end_are_refused() -> None:
+def test_graphs_nested_without_end_are_refused():
     out = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
     graph = helper.make_graph([node("Identity", ["x"], ["y"])], "deepest", [], [out])
     for level in range(30):
@@ -198,7 +196,7 @@ def test_graphs_nested_without_end_are_refused() -> None:
         Model.from_proto(proto)
 
 
-def test_a_function_that_calls_itself_is_refused() -> None:
+def test_a_function_that_calls_itself_is_refused():
     body = [helper.make_node("Self", ["a"], ["b"], domain="my")]
     function = helper.make_function("my", "Self", ["a"], ["b"], body, [helper.make_opsetid("my", 1)])
     proto = graphs.model([helper.make_node("Self", ["x"], ["y"], domain="my")], {"x": [1]}, ["y"])
@@ -208,15 +206,15 @@ def test_a_function_that_calls_itself_is_refused() -> None:
         Model.from_proto(proto).module()
 
 
-def test_attributes_are_held_to_their_schema() -> None:
-    def wrong_type(graph: onnx.GraphProto) -> None:
+def test_attributes_are_held_to_their_schema():
+    def wrong_type(graph):
         attribute = graph.node[0].attribute[0]
         attribute.CopyFrom(helper.make_attribute(attribute.name, "text"))
 
-    def missing(graph: onnx.GraphProto) -> None:
+    def missing(graph):
         del graph.node[6].attribute[:]
 
-    def inputs(graph: onnx.GraphProto) -> None:
+    def inputs(graph):
         del graph.node[0].input[1:]
 
     for change, message in ((wrong_type, "is no INTS"), (missing, "lacks the attribute 'axis'"), (inputs, "1 inputs")):

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import graphs
 import numpy as np
 import onnxruntime
@@ -21,26 +18,27 @@ from harden.graph.file import Model
 from harden.noise.profile import Profile
 from harden.runtime.parity import parity
 from harden.training.loop import train
-from harden.training.plan import Trained, TrainingPlan
+from harden.training.plan import TrainingPlan
+from harden.training.problem import Problem
 
 node = helper.make_node
 NOISE = Profile.parse("gaussian:sigma=0.05")
 PLAIN = Preprocess(mean=(0.0,), std=(1.0,), scale=1.0)
 
 
-def typed(model: Any, **shapes: Any) -> Model:
+def typed(model, **shapes):
     """With declared outputs, as exporters write them."""
     for item in model.graph.output:
         item.CopyFrom(helper.make_tensor_value_info(item.name, TensorProto.FLOAT, shapes[item.name]))
     return Model.from_proto(model)
 
 
-def trained(model: Model, data: Dataset, steps: int = 40) -> Trained:
+def trained(model, data, steps=40):
     """Trained and held to what every training owes: it learns, and writes the same graph with other numbers."""
     plan = TrainingPlan(
         steps=steps, batch_size=20, lr=0.05, profiles=((NOISE, None),), augment="off", selections=1, selection_chips=2
     )
-    done = train(model, data, data.subset(np.arange(30)), plan)
+    done = train(Problem(model, data, data.subset(np.arange(30))), plan)
     before, after = model.tensors(), done.model.tensors()
     assert [(n.op_type, n.name) for n in done.model.proto.graph.node] == [
         (n.op_type, n.name) for n in model.proto.graph.node
@@ -51,13 +49,13 @@ def trained(model: Model, data: Dataset, steps: int = 40) -> Trained:
     return done
 
 
-def accuracy(model: Model, data: Dataset, **options: Any) -> float:
+def accuracy(model, data, **options):
     document = evaluate(model, NOISE, data, chips=3, threads=1, **options).document
     assert document["canary"]["inert"] == []
     return document["profiles"][0]["accuracy"]["mean"]
 
 
-def channels_last() -> Model:
+def channels_last():
     """As tf2onnx writes a Keras classifier: pixels come as N, H, W, C, and transposes surround the layers."""
     nodes = [
         node("Transpose", ["x"], ["t"], perm=[0, 3, 1, 2]),
@@ -77,7 +75,7 @@ def channels_last() -> Model:
     return typed(graphs.model(nodes, {"x": ["n", 8, 8, 3]}, ["y"], tensors), y=["n", 3])
 
 
-def colours(layout: str) -> Dataset:
+def colours(layout):
     """Images of one dominant colour each, which is the class."""
     stream = np.random.Generator(np.random.SFC64(1))
     labels = np.arange(90) % 3
@@ -87,7 +85,7 @@ def colours(layout: str) -> Dataset:
     return Dataset.from_arrays(pixels.astype(np.uint8), labels, record)
 
 
-def test_a_channels_last_classifier_trains_and_is_evaluated() -> None:
+def test_a_channels_last_classifier_trains_and_is_evaluated():
     model, data = channels_last(), colours("NHWC")
     assert data.input_shape == (8, 8, 3)
     assert parity(model, (data.inputs(slice(0, 5)),)).passed
@@ -100,14 +98,14 @@ def test_a_channels_last_classifier_trains_and_is_evaluated() -> None:
         evaluate(model, NOISE, colours("NCHW"), chips=1, threads=1)
 
 
-def clouds(examples: int = 87) -> Dataset:
+def clouds(examples=87):
     stream = np.random.Generator(np.random.SFC64(2))
     labels = np.arange(examples) % 3
     values = 1.5 * np.eye(3, 6)[labels] + 0.3 * stream.normal(size=(examples, 6))
     return Dataset.from_arrays(values.astype(np.float32), labels, PLAIN)
 
 
-def made_for(batch: int, openable: bool) -> Model:
+def made_for(batch, openable):
     """A classifier whose exporter wrote the batch size into the graph: as a Reshape target, or into a constant."""
     nodes = [
         node("Reshape", ["x", "split"], ["s"]),
@@ -135,7 +133,7 @@ def made_for(batch: int, openable: bool) -> Model:
 
 @pytest.mark.parametrize("batch", [1, 8])
 @pytest.mark.parametrize("openable", [True, False], ids=["opened", "in pieces"])
-def test_a_model_made_for_one_batch_size_trains_and_is_evaluated(batch: int, openable: bool) -> None:
+def test_a_model_made_for_one_batch_size_trains_and_is_evaluated(batch, openable):
     model, data = made_for(batch, openable), clouds()
     module = model.module()
     module(torch.from_numpy(data.inputs(slice(0, batch + 1))))
@@ -150,7 +148,7 @@ def test_a_model_made_for_one_batch_size_trains_and_is_evaluated(batch: int, ope
 
 @pytest.mark.parametrize("openable", [True, False], ids=["opened", "in pieces"])
 @pytest.mark.parametrize("method", ["rescale", "calibrate"])
-def test_transforms_take_a_model_made_for_one_batch_size(method: str, openable: bool) -> None:
+def test_transforms_take_a_model_made_for_one_batch_size(method, openable):
     model, data = made_for(8, openable), clouds()
     batches = [(torch.from_numpy(data.inputs(slice(at, at + 29))),) for at in (0, 29, 58)]
     done = methods.load(method, {}).apply(model, batches, NOISE, seed=0)
@@ -158,7 +156,7 @@ def test_transforms_take_a_model_made_for_one_batch_size(method: str, openable: 
     assert accuracy(done.model, data) >= accuracy(model, data) - 0.1
 
 
-def tokens(dtype: int) -> Model:
+def tokens(dtype):
     """A text classifier: the mean of an embedding, and two layers."""
     nodes = [
         node("Gather", ["table", "x"], ["e"], "embedding"),
@@ -178,7 +176,7 @@ def tokens(dtype: int) -> Model:
 
 
 @pytest.mark.parametrize("dtype", [TensorProto.INT64, TensorProto.INT32])
-def test_token_numbers_of_an_archive_train_a_model(dtype: int, tmp_path: Path) -> None:
+def test_token_numbers_of_an_archive_train_a_model(dtype, tmp_path):
     stream = np.random.Generator(np.random.SFC64(3))
     labels = np.arange(90) % 3
     numbers = 13 * labels[:, None] + stream.integers(0, 14, (90, 5))
@@ -190,7 +188,7 @@ def test_token_numbers_of_an_archive_train_a_model(dtype: int, tmp_path: Path) -
     assert accuracy(done.model, data) > 0.9
 
 
-def test_a_half_precision_model_trains_on_single_precision_data() -> None:
+def test_a_half_precision_model_trains_on_single_precision_data():
     nodes = [node("MatMul", ["x", "w"], ["h"], "first"), node("Relu", ["h"], ["r"]), node("MatMul", ["r", "v"], ["y"])]
     tensors = {
         "w": (0.4 * graphs.numbers(6, 16)).astype(np.float16),
@@ -201,7 +199,7 @@ def test_a_half_precision_model_trains_on_single_precision_data() -> None:
     assert accuracy(trained(Model.from_proto(proto), clouds()).model, clouds()) > 0.9
 
 
-def test_a_second_input_is_refused_by_name() -> None:
+def test_a_second_input_is_refused_by_name():
     nodes = [node("Add", ["x", "z"], ["s"]), node("MatMul", ["s", "w"], ["y"], "only")]
     shapes = {"x": ["n", 6], "z": ["n", 6]}
     model = typed(graphs.model(nodes, shapes, ["y"], {"w": graphs.numbers(6, 3)}), y=["n", 3])

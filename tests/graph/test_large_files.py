@@ -5,7 +5,6 @@ from __future__ import annotations
 import resource
 import subprocess
 import sys
-from pathlib import Path
 
 import graphs
 import numpy as np
@@ -35,7 +34,7 @@ model.with_weights({"head": head}).save(sys.argv[2])
 """
 
 
-def write(path: Path) -> Path:
+def write(path):
     """An embedding in a sparse file beside the model, with numbers in its first rows and its last, and a head."""
     nodes = [node("Gather", ["table", "x"], ["e"]), node("MatMul", ["e", "head"], ["y"])]
     proto = graphs.model(nodes, {"x": ["n", 2]}, ["y"], {"head": graphs.numbers(WIDTH, 3)})
@@ -54,7 +53,7 @@ def write(path: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_a_model_over_two_gibibytes_is_trained_and_written_back_in_bounded_memory(tmp_path: Path) -> None:
+def test_a_model_over_two_gibibytes_is_trained_and_written_back_in_bounded_memory(tmp_path):
     source = write(tmp_path / "large.onnx")
     target = tmp_path / "out" / "large.onnx"
     target.parent.mkdir()

@@ -18,17 +18,17 @@ from harden.graph.file import Model
 node = helper.make_node
 
 
-def load(*args: object, **options: object) -> Model:
-    return Model.from_proto(graphs.model(*args, **options))  # type: ignore[arg-type]
+def load(*args, **options):
+    return Model.from_proto(graphs.model(*args, **options))
 
 
-def linear_chain() -> Model:
+def linear_chain():
     """x @ transpose(w) with w of the torch layout [out, in]."""
     nodes = [node("Transpose", ["w"], ["wt"], "turn"), node("MatMul", ["x", "wt"], ["y"], "product")]
     return load(nodes, {"x": ["n", 3]}, ["y"], {"w": graphs.numbers(4, 3)})
 
 
-def test_parameter_names_are_the_files_own_even_with_dots_and_reserved_words() -> None:
+def test_parameter_names_are_the_files_own_even_with_dots_and_reserved_words():
     names = ["blocks.0.weight", "training", "forward", "a/b:0", "blocks.0"]
     nodes = [node("Add", ["x", names[0]], ["h0"])]
     nodes += [node("Add", [f"h{i}", name], [f"h{i + 1}"]) for i, name in enumerate(names[1:])]
@@ -44,7 +44,7 @@ def test_parameter_names_are_the_files_own_even_with_dots_and_reserved_words() -
     assert list(copy.deepcopy(module).state_dict()) == names
 
 
-def test_a_weight_behind_a_transpose_keeps_its_name_and_shows_the_nodes_value() -> None:
+def test_a_weight_behind_a_transpose_keeps_its_name_and_shows_the_nodes_value():
     module = linear_chain().module()
     (weight,) = module.analog_weights().values()
     assert (weight.key, weight.name, weight.node, weight.op, weight.output_axis) == ("w", "w", "product", "MatMul", 1)
@@ -56,7 +56,7 @@ def test_a_weight_behind_a_transpose_keeps_its_name_and_shows_the_nodes_value() 
     torch.testing.assert_close(module(x, weights={"w": other}), x @ other)
 
 
-def test_a_shared_tensor_has_one_key_a_use_and_one_parameter() -> None:
+def test_a_shared_tensor_has_one_key_a_use_and_one_parameter():
     nodes = [node("MatMul", ["x", "w"], ["h"], "first"), node("MatMul", ["h", "w"], ["y"], "second")]
     module = load(nodes, {"x": ["n", 3]}, ["y"], {"w": graphs.numbers(3, 3)}).module()
     weights = module.analog_weights()
@@ -68,7 +68,7 @@ def test_a_shared_tensor_has_one_key_a_use_and_one_parameter() -> None:
     torch.testing.assert_close(module(x, weights={"w": 2 * w}), (x @ (2 * w)) @ (2 * w))
 
 
-def test_a_copy_has_weights_of_its_own_and_takes_others_in_their_place() -> None:
+def test_a_copy_has_weights_of_its_own_and_takes_others_in_their_place():
     module = linear_chain().module()
     for other in (copy.deepcopy(module), pickle.loads(pickle.dumps(module))):
         with torch.no_grad():
@@ -82,7 +82,7 @@ def test_a_copy_has_weights_of_its_own_and_takes_others_in_their_place() -> None
         assert all(parameter.grad is None for parameter in module.parameters())
 
 
-def test_a_first_run_in_inference_mode_does_not_spoil_training() -> None:
+def test_a_first_run_in_inference_mode_does_not_spoil_training():
     nodes = [node("Shape", ["x"], ["s"]), node("Cast", ["s"], ["f"], to=1), node("Mul", ["w", "f"], ["y"])]
     module = load(nodes, {"x": [2, 2]}, ["y"], {"w": graphs.numbers(2)}).module()
     with torch.inference_mode():
@@ -91,7 +91,7 @@ def test_a_first_run_in_inference_mode_does_not_spoil_training() -> None:
     assert all(parameter.grad is not None for parameter in module.parameters())
 
 
-def test_a_table_that_is_both_embedding_and_crossbar_gets_a_key_for_the_use() -> None:
+def test_a_table_that_is_both_embedding_and_crossbar_gets_a_key_for_the_use():
     nodes = [
         node("Cast", ["x"], ["i"], to=7),
         node("Gather", ["w", "i"], ["e"], "table"),
@@ -102,7 +102,7 @@ def test_a_table_that_is_both_embedding_and_crossbar_gets_a_key_for_the_use() ->
     assert list(module.analog_weights()) == ["w@head"]
 
 
-def test_digital_globs_name_tensors_or_nodes() -> None:
+def test_digital_globs_name_tensors_or_nodes():
     nodes = [node("MatMul", ["x", "a.w"], ["h"], "first"), node("MatMul", ["h", "b.w"], ["y"], "second")]
     model = load(nodes, {"x": ["n", 3]}, ["y"], {"a.w": graphs.numbers(3, 3), "b.w": graphs.numbers(3, 3, seed=1)})
     assert list(model.analog_weights(["a.*"])) == ["b.w"]
@@ -122,9 +122,7 @@ def test_digital_globs_name_tensors_or_nodes() -> None:
         ("Einsum", (2, 3, 4), {"equation": "bshd,hde->bse"}, 2, (1, 5, 2, 3)),
     ],
 )
-def test_the_output_axis_runs_over_the_nodes_outputs(
-    op: str, weight: tuple[int, ...], attributes: dict, axis: int, x: tuple[int, ...]
-) -> None:
+def test_the_output_axis_runs_over_the_nodes_outputs(op, weight, attributes, axis, x):
     module = load([node(op, ["x", "w"], ["y"], **attributes)], {"x": x}, ["y"], {"w": graphs.numbers(*weight)}).module()
     (found,) = module.analog_weights().values()
     assert (found.output_axis, found.groups) == (axis, attributes.get("group", 1))
@@ -140,19 +138,19 @@ def test_the_output_axis_runs_over_the_nodes_outputs(
     assert same.tolist() == [False] + [True] * (before.shape[channels] - 1)
 
 
-def test_a_left_operand_has_its_rows_as_outputs() -> None:
+def test_a_left_operand_has_its_rows_as_outputs():
     module = load([node("MatMul", ["w", "x"], ["y"], "n")], {"x": [3, 2]}, ["y"], {"w": graphs.numbers(4, 3)}).module()
     assert module.analog_weights()["w"].output_axis == 0
 
 
-def batch_norm(momentum: float = 0.75) -> Model:
+def batch_norm(momentum=0.75):
     names = ["scale", "bias", "mean", "var"]
     tensors = {name: np.abs(graphs.numbers(3, seed=i)) for i, name in enumerate(names)}
     bn = node("BatchNormalization", ["x", *names], ["y"], momentum=momentum, epsilon=1e-3)
     return load([bn], {"x": ["n", 3, 4, 4]}, ["y"], tensors)
 
 
-def test_batch_norm_trains_on_batch_statistics_and_moves_running_ones_only_when_asked() -> None:
+def test_batch_norm_trains_on_batch_statistics_and_moves_running_ones_only_when_asked():
     module = batch_norm().module()
     native = torch.nn.BatchNorm2d(3, eps=1e-3, momentum=0.25)
     native.load_state_dict(
@@ -174,14 +172,14 @@ def test_batch_norm_trains_on_batch_statistics_and_moves_running_ones_only_when_
     assert all(torch.equal(tensor, after[name]) for name, tensor in module.export_weights().items())
 
 
-def test_given_statistics_are_never_written_to() -> None:
+def test_given_statistics_are_never_written_to():
     module = batch_norm().module().train()
     given = torch.zeros(3)
     module(torch.ones(2, 3, 4, 4), weights={"mean": given}, update_statistics=True)
     assert torch.equal(given, torch.zeros(3))
 
 
-def test_taps_return_named_values() -> None:
+def test_taps_return_named_values():
     nodes = [node("Relu", ["x"], ["h"]), node("Neg", ["h"], ["y"])]
     module = load(nodes, {"x": [2]}, ["y"]).module()
     x = torch.tensor([1.0, -2.0])
@@ -192,7 +190,7 @@ def test_taps_return_named_values() -> None:
         module(x, taps=("nothing",))
 
 
-def test_shape_arithmetic_is_done_once_a_shape() -> None:
+def test_shape_arithmetic_is_done_once_a_shape():
     nodes = [
         node("Shape", ["x"], ["s"]),
         node("Gather", ["s", "zero"], ["b"]),
@@ -206,26 +204,26 @@ def test_shape_arithmetic_is_done_once_a_shape() -> None:
     assert [len(plan.steps) for plan in module._plans.values()] == [1, 1]
 
 
-def test_a_shape_that_depends_on_numbers_is_never_remembered() -> None:
+def test_a_shape_that_depends_on_numbers_is_never_remembered():
     nodes = [node("NonZero", ["x"], ["i"]), node("Shape", ["i"], ["s"]), node("Cast", ["s"], ["y"], to=1)]
     module = load(nodes, {"x": [4]}, ["y"]).module()
     assert module(torch.tensor([1.0, 0, 0, 0])).tolist() == [1, 1]
     assert module(torch.tensor([1.0, 1, 1, 0])).tolist() == [1, 3]
 
 
-def test_missing_operators_are_named_all_at_once_with_their_nodes() -> None:
+def test_missing_operators_are_named_all_at_once_with_their_nodes():
     nodes = [node("Strange", ["x"], ["a"], "n1"), node("Strange", ["a"], ["b"], "n2"), node("Odd", ["b"], ["y"], "n3")]
     with pytest.raises(UnsupportedError, match=r"2 operators.*Odd \(1: n3\); Strange \(2: n1, n2\)"):
         load(nodes, {"x": [2]}, ["y"]).module()
 
 
-def test_a_weight_that_cannot_be_trained_is_an_error() -> None:
+def test_a_weight_that_cannot_be_trained_is_an_error():
     nodes = [node("Cast", ["w8"], ["w"], to=1), node("MatMul", ["x", "w"], ["y"], "product")]
     with pytest.raises(UnsupportedError, match="MatMul 'product'"):
         load(nodes, {"x": ["n", 3]}, ["y"], {"w8": np.ones((3, 3), np.int8)}).module()
 
 
-def test_weights_in_constant_nodes_are_parameters_and_go_back_there() -> None:
+def test_weights_in_constant_nodes_are_parameters_and_go_back_there():
     weight = graphs.numbers(3, 4)
     nodes = [
         node("Constant", [], ["w"], value=helper.make_tensor("", 1, [3, 4], weight.tobytes(), raw=True)),
@@ -242,14 +240,14 @@ def test_weights_in_constant_nodes_are_parameters_and_go_back_there() -> None:
     assert tuned.with_weights({"w": weight}).serialize() == model.serialize()
 
 
-def test_single_numbers_in_arithmetic_are_constants_and_biases_of_size_one_are_not() -> None:
+def test_single_numbers_in_arithmetic_are_constants_and_biases_of_size_one_are_not():
     nodes = [node("Conv", ["x", "w", "b"], ["h"]), node("Mul", ["h", "three"], ["y"])]
     tensors = {"w": graphs.numbers(1, 2, 1), "b": graphs.numbers(1), "three": np.float32([3])}
     module = load(nodes, {"x": ["n", 2, 5]}, ["y"], tensors).module()
     assert [name for name, _ in module.named_parameters()] == ["w", "b"]
 
 
-def test_wrong_use_is_said_clearly() -> None:
+def test_wrong_use_is_said_clearly():
     module = linear_chain().module()
     with pytest.raises(ModelError, match=r"takes 1 inputs \(x\), 2 were given"):
         module(torch.zeros(1, 3), torch.zeros(1))
@@ -261,7 +259,7 @@ def test_wrong_use_is_said_clearly() -> None:
         module(torch.zeros(1, 7))
 
 
-def test_nan_weights_are_refused() -> None:
+def test_nan_weights_are_refused():
     weight = graphs.numbers(3, 3)
     weight[0, 0] = np.nan
     with pytest.raises(ModelError, match="NaN or infinity: w"):

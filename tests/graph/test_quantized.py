@@ -16,7 +16,7 @@ from harden.graph.inspection import unsupported
 node = helper.make_node
 
 
-def qdq_layer(dtype: type = np.int8, per_channel: bool = True) -> Model:
+def qdq_layer(dtype=np.int8, per_channel=True):
     """x -> Q -> DQ -> Conv(DQ(weight), DQ(bias)) -> Q -> DQ."""
     low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
     stream = np.random.Generator(np.random.SFC64(3))
@@ -42,7 +42,7 @@ def qdq_layer(dtype: type = np.int8, per_channel: bool = True) -> Model:
     return Model.from_proto(graphs.model(nodes, {"x": ["n", 2, 6, 6]}, ["y"], tensors))
 
 
-def runtime(model: Model, x: np.ndarray) -> np.ndarray:
+def runtime(model, x):
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     return onnxruntime.InferenceSession(model.serialize(), options).run(None, {"x": x})[0]
@@ -50,7 +50,7 @@ def runtime(model: Model, x: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("dtype", [np.int8, np.uint8])
 @pytest.mark.parametrize("per_channel", [True, False])
-def test_weights_train_in_real_units_and_return_as_integers(dtype: type, per_channel: bool) -> None:
+def test_weights_train_in_real_units_and_return_as_integers(dtype, per_channel):
     model = qdq_layer(dtype, per_channel)
     module = model.module().eval()
     assert [name for name, _ in module.named_parameters()] == ["w", "b"]
@@ -88,7 +88,7 @@ def test_weights_train_in_real_units_and_return_as_integers(dtype: type, per_cha
     assert (difference > 1e-4).mean() < 0.02
 
 
-def test_gradients_pass_straight_through_the_rounding_and_stop_where_it_saturates() -> None:
+def test_gradients_pass_straight_through_the_rounding_and_stop_where_it_saturates():
     nodes = [node("QuantizeLinear", ["x", "s", "z"], ["q"]), node("DequantizeLinear", ["q", "s", "z"], ["y"])]
     model = Model.from_proto(graphs.model(nodes, {"x": [4]}, ["y"], {"s": np.float32(0.1), "z": np.int8(5)}))
     x = torch.tensor([0.26, -1.04, 100.0, -100.0], requires_grad=True)
@@ -98,14 +98,14 @@ def test_gradients_pass_straight_through_the_rounding_and_stop_where_it_saturate
     torch.testing.assert_close(x.grad, torch.tensor([1.0, 1.0, 0.0, 0.0]))
 
 
-def test_integers_that_leave_the_graph_are_integers() -> None:
+def test_integers_that_leave_the_graph_are_integers():
     nodes = [node("QuantizeLinear", ["x", "s", "z"], ["y"])]
     model = Model.from_proto(graphs.model(nodes, {"x": [2]}, ["y"], {"s": np.float32(0.1), "z": np.uint8(5)}))
     assert model.module()(torch.tensor([0.26, -9.0])).tolist() == [8, 0]
     assert model.module()(torch.tensor([0.26, -9.0])).dtype == torch.uint8
 
 
-def test_four_bit_weights_stay_within_four_bits() -> None:
+def test_four_bit_weights_stay_within_four_bits():
     weight = helper.make_tensor("w", TensorProto.INT4, [2, 3], [-8, -3, 0, 1, 5, 7])
     nodes = [node("DequantizeLinear", ["w", "s"], ["wr"]), node("MatMul", ["x", "wr"], ["y"])]
     proto = graphs.model(nodes, {"x": ["n", 2]}, ["y"], {"s": np.float32(0.5)}, opset=21)
@@ -117,7 +117,7 @@ def test_four_bit_weights_stay_within_four_bits() -> None:
     assert numpy_helper.to_array(tuned.proto.graph.initializer[1]).astype(int).tolist() == [[7] * 3] * 2
 
 
-def test_a_weight_whose_scale_is_computed_is_refused() -> None:
+def test_a_weight_whose_scale_is_computed_is_refused():
     nodes = [
         node("Exp", ["ls"], ["s"]),
         node("DequantizeLinear", ["w", "s"], ["wr"]),
@@ -128,7 +128,7 @@ def test_a_weight_whose_scale_is_computed_is_refused() -> None:
         Model.from_proto(graphs.model(nodes, {"x": ["n", 2]}, ["y"], tensors)).module()
 
 
-def test_layers_on_integers_are_named_and_the_way_out_is_told() -> None:
+def test_layers_on_integers_are_named_and_the_way_out_is_told():
     nodes = [
         node("DynamicQuantizeLinear", ["x"], ["q", "s", "z"]),
         node("MatMulInteger", ["q", "w", "z"], ["i"], "product"),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import graphs
 import numpy as np
 import onnxruntime
@@ -19,7 +17,7 @@ FILES = {
 }
 
 
-def picture(shape: tuple[int, ...], seed: int) -> np.ndarray:
+def picture(shape, seed):
     """Bars of light and dark with a little noise: something a text detector answers to."""
     noise = graphs.numbers(*shape, seed=seed)
     if len(shape) != 4:
@@ -31,7 +29,7 @@ def picture(shape: tuple[int, ...], seed: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_it_imports_agrees_trains_and_exports(name: str, shared_data: Path, tmp_path: Path) -> None:
+def test_it_imports_agrees_trains_and_exports(name, shared_data, tmp_path):
     path = shared_data / "onnx" / f"{name}.onnx"
     model = Model.load(path)
     module = model.module().eval()
@@ -40,7 +38,7 @@ def test_it_imports_agrees_trains_and_exports(name: str, shared_data: Path, tmp_
     inputs = {key: picture(shape, seed) for seed, (key, shape) in enumerate(FILES[name].items())}
     given = [torch.from_numpy(inputs[key]) for key in module.input_names]
 
-    def outputs() -> tuple[torch.Tensor, ...]:
+    def outputs():
         result = module(*given)
         return result if isinstance(result, tuple) else (result,)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import onnxruntime
 import pytest
@@ -15,19 +13,19 @@ NAMES = ["resnet20_jpeg_bn", "resnet20_jpeg_folded", "resnet32_bn"]
 
 
 @pytest.fixture(params=NAMES)
-def path(request: pytest.FixtureRequest, shared_data: Path) -> Path:
+def path(request, shared_data):
     return shared_data / "models" / f"{request.param}.onnx"
 
 
-def images(count: int) -> torch.Tensor:
+def images(count):
     return torch.from_numpy(np.random.Generator(np.random.SFC64(0)).normal(size=(count, 3, 32, 32)).astype(np.float32))
 
 
-def agrees(a: np.ndarray, b: np.ndarray) -> bool:
+def agrees(a, b):
     return bool((np.abs(a - b) <= 1e-4 * np.abs(b).max() + 1e-3 * np.abs(b)).all())
 
 
-def test_agrees_with_onnx_runtime_at_any_batch_size(path: Path) -> None:
+def test_agrees_with_onnx_runtime_at_any_batch_size(path):
     module = Model.load(path).module().eval()
     session = onnxruntime.InferenceSession(path)
     for count in (2, 3, 2):
@@ -37,13 +35,13 @@ def test_agrees_with_onnx_runtime_at_any_batch_size(path: Path) -> None:
         assert agrees(ours, session.run(None, {module.input_names[0]: batch.numpy()})[0])
 
 
-def test_untouched_weights_give_the_same_bytes(path: Path) -> None:
+def test_untouched_weights_give_the_same_bytes(path):
     model = Model.load(path)
     assert model.serialize() == path.read_bytes()
     assert model.with_weights(model.module().export_weights()).serialize() == path.read_bytes()
 
 
-def test_a_training_step_reaches_every_parameter_and_the_file(path: Path, tmp_path: Path) -> None:
+def test_a_training_step_reaches_every_parameter_and_the_file(path, tmp_path):
     model = Model.load(path)
     module = model.module().train()
     optimizer = torch.optim.SGD(module.parameters(), lr=0.1)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import graphs
 import numpy as np
 import onnx
@@ -17,7 +15,7 @@ from harden.graph.file import Model
 X = graphs.numbers(2, 3, 4, 5)
 I64 = np.int64
 # op, opset, inputs (the first is fed, the others are initializers), attributes, outputs
-CASES: list[tuple[str, int, list[np.ndarray], dict[str, Any], int]] = [
+CASES = [
     ("Softmax", 11, [X], {}, 1),
     ("Softmax", 11, [X], {"axis": 2}, 1),
     ("Softmax", 11, [X], {"axis": 0}, 1),
@@ -93,7 +91,7 @@ CASES: list[tuple[str, int, list[np.ndarray], dict[str, Any], int]] = [
     ("GridSample", 16, [X, graphs.numbers(2, 3, 3, 2)], {"mode": "bicubic", "padding_mode": "reflection"}, 1),
     ("GridSample", 16, [X, graphs.numbers(2, 3, 3, 2)], {"mode": "nearest", "align_corners": 1}, 1),
 ]  # fmt: skip
-MODES: list[tuple[str, dict[str, Any]]] = [
+MODES = [
     ("linear", {}), ("cubic", {}), ("cubic", {"exclude_outside": 1}), ("nearest", {"nearest_mode": "floor"}),
 ]  # fmt: skip
 SYSTEMS = ("half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric", "half_pixel_symmetric")
@@ -115,12 +113,12 @@ CASES += [
 OLD_RUNTIME = tuple(int(part) for part in onnxruntime.__version__.split(".")[:2]) <= (1, 23)
 
 
-def label(case: tuple) -> str:
+def label(case):
     return f"{case[0]}-{case[1]}"
 
 
 @pytest.mark.parametrize("case", CASES, ids=label)
-def test_agrees_with_onnx_runtime(case: tuple) -> None:
+def test_agrees_with_onnx_runtime(case):
     op, opset, inputs, attributes, outputs = case
     if OLD_RUNTIME and "noop_with_empty_axes" in attributes:
         pytest.skip("ONNX Runtime 1.23 cannot run it")
@@ -146,7 +144,7 @@ def test_agrees_with_onnx_runtime(case: tuple) -> None:
 
 @pytest.mark.parametrize("op", ["LSTM", "GRU", "RNN"])
 @pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
-def test_recurrent_layers_agree_and_train(op: str, direction: str) -> None:
+def test_recurrent_layers_agree_and_train(op, direction):
     both = 2 if direction == "bidirectional" else 1
     gates = {"LSTM": 4, "GRU": 3, "RNN": 1}[op]
     tensors = {

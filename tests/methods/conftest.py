@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 from torch.nn import functional
 
 from harden.methods.base import Batch
@@ -19,10 +16,10 @@ from harden.training.tasks import Labels
 class TwoLayers(torch.nn.Module):
     """Linear, batch norm, tanh, Linear: weights ``a`` and ``b``, tap ``hidden``."""
 
-    def __init__(self, inputs: int = 6, hidden: int = 8, classes: int = 3, seed: int = 0, norm: bool = True) -> None:
+    def __init__(self, inputs=6, hidden=8, classes=3, seed=0, norm=True):
         super().__init__()
 
-        def normal(name: str, *shape: int, scale: float = 0.5) -> torch.nn.Parameter:
+        def normal(name, *shape, scale=0.5):
             return torch.nn.Parameter(torch.empty(shape).normal_(0, scale, generator=generator(seed, "toy", name)))
 
         self.a = normal("a", hidden, inputs)
@@ -32,14 +29,7 @@ class TwoLayers(torch.nn.Module):
         self.register_buffer("mean", torch.zeros(hidden))
         self.register_buffer("var", torch.ones(hidden))
 
-    def forward(
-        self,
-        x: Tensor,
-        *,
-        weights: Mapping[str, Tensor] | None = None,
-        taps: Sequence[str] = (),
-        update_statistics: bool = False,
-    ) -> Any:
+    def forward(self, x, *, weights=None, taps=(), update_statistics=False):
         values = {**dict(self.named_parameters()), **dict(self.named_buffers()), **(weights or {})}
         hidden = x @ values["a"].T
         if self.norm:
@@ -50,7 +40,7 @@ class TwoLayers(torch.nn.Module):
         outputs = hidden @ values["b"].T + values["bias"]
         return (outputs, dict.fromkeys(taps, hidden)) if taps else outputs
 
-    def analog(self) -> dict[str, Tensor]:
+    def analog(self):
         return {"a": self.a, "b": self.b}
 
 
@@ -64,49 +54,49 @@ class Level:
 class FixedNoise:
     """Gaussian noise of absolute strength; one name is one draw, and ``drawn`` remembers what was asked for."""
 
-    def __init__(self, weights: Callable[[], Mapping[str, Tensor]], sigma: float | None = 0.1, seed: int = 0) -> None:
+    def __init__(self, weights, sigma=0.1, seed=0):
         self.profile = Level(sigma)
         self._weights = weights
         self._seed = seed
         self.drawn: list[tuple[str, float, float | None]] = []
 
-    def draw(self, stream: str, severity: float = 1.0, sigma: float | None = None) -> dict[str, Tensor]:
+    def draw(self, stream, severity=1.0, sigma=None):
         self.drawn.append((stream, severity, sigma))
         level = severity * (sigma if sigma is not None else 0.1 if self.profile.sigma is None else self.profile.sigma)
         return {key: w + level * self.standard(stream, key, w) for key, w in self._weights().items()}
 
-    def standard(self, stream: str, key: str, like: Tensor) -> Tensor:
+    def standard(self, stream, key, like):
         return torch.empty(like.shape).normal_(generator=generator(self._seed, "noise", stream, key))
 
 
 class NoNoise(FixedNoise):
     """Every draw is the clean weights, whatever level is asked for."""
 
-    def draw(self, stream: str, severity: float = 1.0, sigma: float | None = None) -> dict[str, Tensor]:
+    def draw(self, stream, severity=1.0, sigma=None):
         return {key: w.clone() for key, w in self._weights().items()}
 
 
 @pytest.fixture
-def make_net() -> Callable[..., TwoLayers]:
+def make_net():
     return TwoLayers
 
 
 @pytest.fixture
-def net() -> TwoLayers:
+def net():
     return TwoLayers().train()
 
 
 @pytest.fixture
-def batch() -> Batch:
+def batch():
     return make_batch()
 
 
 @pytest.fixture
-def batches() -> Callable[[int], Batch]:
+def batches():
     return make_batch
 
 
-def make_batch(step: int = 0) -> Batch:
+def make_batch(step=0):
     """Three Gaussian clouds, 24 points."""
     source = generator(0, "toy", "batch", step)
     labels = torch.arange(24) % 3
@@ -116,22 +106,22 @@ def make_batch(step: int = 0) -> Batch:
 
 
 @pytest.fixture
-def noise_of() -> Callable[..., FixedNoise]:
+def noise_of():
     """Noise on a network's analog weights and the method's own."""
 
-    def build(net: TwoLayers, objective: Any = None, sigma: float | None = 0.1, seed: int = 0) -> FixedNoise:
+    def build(net, objective=None, sigma=0.1, seed=0):
         return FixedNoise(lambda: _weights(net, objective), sigma, seed)
 
     return build
 
 
 @pytest.fixture
-def no_noise_of() -> Callable[..., NoNoise]:
-    def build(net: TwoLayers, objective: Any = None, sigma: float | None = 0.1) -> NoNoise:
+def no_noise_of():
+    def build(net, objective=None, sigma=0.1):
         return NoNoise(lambda: _weights(net, objective), sigma)
 
     return build
 
 
-def _weights(net: TwoLayers, objective: Any) -> dict[str, Tensor]:
+def _weights(net, objective):
     return {**net.analog(), **(objective.analog_weights() if objective else {})}

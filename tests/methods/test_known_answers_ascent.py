@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 import pytest
 import torch
-from torch import Tensor
 
 from harden import methods
 from harden.methods.base import Batch
@@ -16,11 +14,11 @@ from harden.methods.base import Batch
 class Quadratic(torch.nn.Module):
     """Loss 0.5 (w - t)^T D (w - t) for a weight w [2, 2], as if it were a network's output."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         super().__init__()
         self.w = torch.nn.Parameter(torch.tensor([[1.0, -2.0], [0.5, 3.0]]))
 
-    def forward(self, x: Tensor, *, weights: Mapping[str, Tensor] | None = None, taps=(), update_statistics=False):
+    def forward(self, x, *, weights=None, taps=(), update_statistics=False):
         return (weights or {}).get("w", self.w)
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import pytest
 import torch
 
@@ -19,7 +16,7 @@ from harden.streams import generator
 from harden.training.tasks import Labels, Match
 
 # File or kind of network, and the shape of an example.
-GRAPHS: dict[str, tuple[str, tuple[int, ...]]] = {
+GRAPHS = {
     "digits": ("digits_cnn.onnx", (1, 8, 8)),
     "resnet": ("models/resnet20_jpeg_bn.onnx", (3, 32, 32)),
     "resnet, folded": ("models/resnet20_jpeg_folded.onnx", (3, 32, 32)),
@@ -30,7 +27,7 @@ GRAPHS: dict[str, tuple[str, tuple[int, ...]]] = {
 
 
 @pytest.fixture(params=list(GRAPHS))
-def graph(request: pytest.FixtureRequest) -> tuple[Model, tuple[torch.Tensor, ...]]:
+def graph(request):
     file, shape = GRAPHS[request.param]
     x = torch.empty(2, *shape).normal_(generator=generator(0, "taps"))
     if file == "digits_cnn.onnx":
@@ -39,13 +36,13 @@ def graph(request: pytest.FixtureRequest) -> tuple[Model, tuple[torch.Tensor, ..
         return Model.load(folder / file), (x,)
     if file == "vit":
         return transformer(x), (x,)
-    path: Path = request.getfixturevalue("shared_data") / file
+    path = request.getfixturevalue("shared_data") / file
     if not path.exists():
         pytest.skip(f"absent: {path}")
     return Model.load(path), (x,)
 
 
-def transformer(x: torch.Tensor) -> Model:
+def transformer(x):
     from timm.models.vision_transformer import VisionTransformer
 
     from harden.graph.export import from_torch
@@ -56,7 +53,7 @@ def transformer(x: torch.Tensor) -> Model:
     return from_torch(network.eval(), x)
 
 
-def prepared(graph: tuple[Model, Any], name: str) -> tuple[Any, Any, Batch, NoiseSampler]:
+def prepared(graph, name):
     model, inputs = graph
     net = model.module().train()
     with torch.no_grad():
@@ -66,13 +63,13 @@ def prepared(graph: tuple[Model, Any], name: str) -> tuple[Any, Any, Batch, Nois
     method = methods.load(name, {"heads": 3} if name == "nft_irs" else {"count": 3})
     method.prepare(net, batch)
 
-    def weights() -> dict[str, Any]:
+    def weights():
         return {**net.analog_weights(), **method.analog_weights()}
 
     return net, method, batch, NoiseSampler(Profile.load("gaussian", sigma=0.02), weights, seed=0, path=("t",))
 
 
-def test_consistency_takes_a_step(graph: tuple[Model, Any]) -> None:
+def test_consistency_takes_a_step(graph):
     net, method, batch, noise = prepared(graph, "consistency")
     result = method.step(net, batch, noise)
     assert torch.isfinite(result.loss)
@@ -80,7 +77,7 @@ def test_consistency_takes_a_step(graph: tuple[Model, Any]) -> None:
     result.loss.backward()
 
 
-def test_irs_takes_a_step_or_says_what_to_choose(graph: tuple[Model, Any], request: pytest.FixtureRequest) -> None:
+def test_irs_takes_a_step_or_says_what_to_choose(graph, request):
     if "text detector" in request.node.callspec.id:
         with pytest.raises(HardenError, match="nft_ovf"):
             prepared(graph, "nft_irs")
@@ -93,7 +90,7 @@ def test_irs_takes_a_step_or_says_what_to_choose(graph: tuple[Model, Any], reque
 
 
 @pytest.mark.parametrize("name", ["nft_irs", "consistency"])
-def test_a_graph_without_places_says_what_to_name(name: str) -> None:
+def test_a_graph_without_places_says_what_to_name(name):
     from onnx import TensorProto, helper, numpy_helper
 
     nodes = [helper.make_node("Gemm", ["x", "w"], ["y"], transB=1)]

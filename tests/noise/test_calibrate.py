@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,7 +19,7 @@ from harden.streams import numpy_generator
 CELLS = 10_000
 
 
-def write(path: Path, columns: dict[str, np.ndarray]) -> Path:
+def write(path, columns):
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(columns)
@@ -28,16 +27,16 @@ def write(path: Path, columns: dict[str, np.ndarray]) -> Path:
     return path
 
 
-def targets(rng: np.random.Generator, count: int = CELLS, low: float = 5.0, high: float = 25.0) -> np.ndarray:
+def targets(rng, count=CELLS, low=5.0, high=25.0):
     return rng.choice(np.linspace(low, high, 16), count)
 
 
-def pcm_sigma(target: np.ndarray) -> np.ndarray:
+def pcm_sigma(target):
     return 0.26348 + 1.9650 * target / 25 - 1.1731 * (target / 25) ** 2
 
 
 class TestRecovery:
-    def test_programming_error_within_five_percent(self, tmp_path: Path) -> None:
+    def test_programming_error_within_five_percent(self, tmp_path):
         rng = numpy_generator(0, "lab")
         target = targets(rng, low=0.0)
         measured = np.maximum(target + pcm_sigma(target) * rng.standard_normal(CELLS), 0)
@@ -51,7 +50,7 @@ class TestRecovery:
         assert len(Profile.load(file).circuit.stages) == 1  # no shift where there is none
         assert check(file) == []
 
-    def test_coefficients_of_a_line_within_five_percent(self, tmp_path: Path) -> None:
+    def test_coefficients_of_a_line_within_five_percent(self, tmp_path):
         rng = numpy_generator(1, "lab")
         target = targets(rng, low=50.0, high=225.0)
         measured = target + (4.782321 - 0.009107 * target) * rng.standard_normal(CELLS)
@@ -59,7 +58,7 @@ class TestRecovery:
         sigma = found.fit["fits"]["programming error"]["sigma"]
         assert sigma == pytest.approx([4.782321, -0.009107 * 225], rel=0.05)
 
-    def test_a_shift_of_the_mean_is_found(self, tmp_path: Path) -> None:
+    def test_a_shift_of_the_mean_is_found(self, tmp_path):
         rng = numpy_generator(2, "lab")
         target = targets(rng)
         measured = target * 0.97 + 0.4 + 0.5 * rng.standard_normal(CELLS)
@@ -71,7 +70,7 @@ class TestRecovery:
         # The device at g_min = 5 µS gains 0.25 µS, the one at 25 µS loses 0.35 µS: −0.6 µS of 20.
         assert drawn.mean().item() == pytest.approx(1 - 0.6 / 20, abs=3e-3)
 
-    def test_drift_and_read_noise_of_followed_cells(self, tmp_path: Path) -> None:
+    def test_drift_and_read_noise_of_followed_cells(self, tmp_path):
         rng = numpy_generator(3, "lab")
         times = np.array([20.0, 200.0, 2e3, 2e4, 2e5])
         target = targets(rng)
@@ -91,18 +90,18 @@ class TestRecovery:
         at = np.linspace(0.2, 1, 20)
         drift = next(stage.law for stage in profile.circuit.stages if stage.name == "drift")
         read = next(stage.law for stage in profile.circuit.stages if stage.name == "read")
-        mean = drift.mean(torch.from_numpy(at)).numpy()  # pyright: ignore[reportAttributeAccessIssue]
-        sigma = drift.sigma(torch.from_numpy(at)).numpy()  # pyright: ignore[reportAttributeAccessIssue]
+        mean = drift.mean(torch.from_numpy(at)).numpy()
+        sigma = drift.sigma(torch.from_numpy(at)).numpy()
         np.testing.assert_allclose(mean, 0.08 - 0.03 * at, rtol=0.05)
         np.testing.assert_allclose(sigma, 0.012 - 0.004 * at, rtol=0.05)
-        assert read.sigma == pytest.approx(0.01, rel=0.05)  # pyright: ignore[reportAttributeAccessIssue]
+        assert read.sigma == pytest.approx(0.01, rel=0.05)
         program = next(stage.law for stage in profile.circuit.stages if stage.name.startswith("program"))
         spread = program.spread(Cells(torch.from_numpy(at * 25), full=25.0), 0.0)
-        np.testing.assert_allclose(spread.numpy(), pcm_sigma(at * 25), rtol=0.05)  # pyright: ignore
+        np.testing.assert_allclose(spread.numpy(), pcm_sigma(at * 25), rtol=0.05)
         assert profile.default_at_s == 0
         assert profile.definition.time.last == 2e5 - 20
 
-    def test_times_without_cells_are_fitted_one_by_one(self, tmp_path: Path) -> None:
+    def test_times_without_cells_are_fitted_one_by_one(self, tmp_path):
         rng = numpy_generator(4, "lab")
         target = np.concatenate([targets(rng, CELLS), targets(rng, CELLS)])
         time_h = np.repeat([1.0, 24.0], CELLS)
@@ -115,9 +114,9 @@ class TestRecovery:
         law = profile.circuit.stages[-1].law
         for time, sigma in ((3600.0, 0.5), (86400.0, 1.5)):
             spread = law.spread(Cells(torch.tensor([10.0, 20.0]), full=25.0), time)
-            assert spread.tolist() == pytest.approx([sigma, sigma], rel=0.05)  # pyright: ignore
+            assert spread.tolist() == pytest.approx([sigma, sigma], rel=0.05)
 
-    def test_devices_give_die_to_die_variation(self, tmp_path: Path) -> None:
+    def test_devices_give_die_to_die_variation(self, tmp_path):
         rng = numpy_generator(5, "lab")
         device = np.repeat(np.arange(200), 50)
         target = targets(rng)
@@ -130,7 +129,7 @@ class TestRecovery:
         sigma = found.fit["fits"]["programming error"]["sigma"]
         assert sum(sigma) == pytest.approx(0.5, rel=0.05)
 
-    def test_units_are_converted(self, tmp_path: Path) -> None:
+    def test_units_are_converted(self, tmp_path):
         rng = numpy_generator(6, "lab")
         target = targets(rng, 2000)
         measured = target + 0.5 * rng.standard_normal(2000)
@@ -145,7 +144,7 @@ class TestRecovery:
 
 
 class TestGoodness:
-    def test_a_true_model_fits_well_and_a_wrong_one_does_not(self) -> None:
+    def test_a_true_model_fits_well_and_a_wrong_one_does_not(self):
         rng = numpy_generator(7, "lab")
         x = rng.uniform(0, 1, CELLS)
         normal = (0.2 + x) * rng.standard_normal(CELLS)
@@ -157,7 +156,7 @@ class TestGoodness:
         heavy = (0.2 + x) * rng.standard_t(2, CELLS)
         assert goodness(fit(x, heavy), x, heavy)["ks_p"] < 1e-6
 
-    def test_text_and_plot(self, tmp_path: Path) -> None:
+    def test_text_and_plot(self, tmp_path):
         rng = numpy_generator(8, "lab")
         target = targets(rng, 1000)
         file = write(tmp_path / "a.csv", {"target_us": target, "measured_us": target + rng.standard_normal(1000)})
@@ -167,7 +166,7 @@ class TestGoodness:
         assert found.svg() == calibrate(file).svg()
         assert "programming error" in found.svg()
 
-    def test_stuck_cells_are_noted_and_two_populations_refused(self, tmp_path: Path) -> None:
+    def test_stuck_cells_are_noted_and_two_populations_refused(self, tmp_path):
         rng = numpy_generator(10, "lab")
         target = targets(rng)
         measured = target + 0.2 * rng.standard_normal(CELLS)
@@ -185,59 +184,59 @@ class TestGoodness:
 
 
 class TestRefusals:
-    def columns(self, count: int = 1000) -> dict[str, np.ndarray]:
+    def columns(self, count=1000):
         rng = numpy_generator(9, "lab")
         target = targets(rng, count)
         return {"target_us": target, "measured_us": target + 0.5 * rng.standard_normal(count)}
 
-    def refused(self, path: Path, columns: dict[str, np.ndarray]) -> str:
+    def refused(self, path, columns):
         with pytest.raises(DataError) as caught:
             calibrate(write(path / "bad.csv", columns))
         assert caught.value.exit_code == 3
         return str(caught.value)
 
-    def test_too_few_rows_and_levels(self, tmp_path: Path) -> None:
+    def test_too_few_rows_and_levels(self, tmp_path):
         few = {key: column[:50] for key, column in self.columns().items()}
         few["target_us"] = np.full(50, 10.0)
         message = self.refused(tmp_path, few)
         assert "only 50 rows" in message
         assert "only 1 target levels" in message
 
-    def test_no_columns_or_no_units(self, tmp_path: Path) -> None:
+    def test_no_columns_or_no_units(self, tmp_path):
         columns = self.columns()
         message = self.refused(tmp_path, {"target": columns["target_us"], "value": columns["measured_us"]})
         assert "target has no unit" in message
         assert "no column measured_us" in message
 
-    def test_two_columns_for_one_thing(self, tmp_path: Path) -> None:
+    def test_two_columns_for_one_thing(self, tmp_path):
         assert "two columns" in self.refused(tmp_path, {**self.columns(), "target_s": self.columns()["target_us"]})
 
-    def test_units_that_do_not_match(self, tmp_path: Path) -> None:
+    def test_units_that_do_not_match(self, tmp_path):
         columns = self.columns()
         assert "units" in self.refused(tmp_path, {**columns, "measured_us": columns["measured_us"] * 1000})
 
-    def test_measured_that_ignores_target(self, tmp_path: Path) -> None:
+    def test_measured_that_ignores_target(self, tmp_path):
         columns = self.columns()
         shuffled = numpy_generator(0).permutation(columns["measured_us"])
         assert "does not follow" in self.refused(tmp_path, {**columns, "measured_us": shuffled})
 
-    def test_nothing_measured(self, tmp_path: Path) -> None:
+    def test_nothing_measured(self, tmp_path):
         columns = self.columns()
         assert "nothing was measured" in self.refused(tmp_path, {**columns, "measured_us": columns["target_us"]})
 
-    def test_negative_conductances(self, tmp_path: Path) -> None:
+    def test_negative_conductances(self, tmp_path):
         columns = self.columns()
         columns["measured_us"][:3] = -1.0
         assert "3 rows have a negative" in self.refused(tmp_path, columns)
 
-    def test_numbers_that_are_none(self, tmp_path: Path) -> None:
+    def test_numbers_that_are_none(self, tmp_path):
         columns = {key: column.astype(object) for key, column in self.columns().items()}
         columns["measured_us"][4] = "n/a"
         assert "row 6, column measured_us: 'n/a' is not a number" in self.refused(tmp_path, columns)
         columns["measured_us"][4] = "nan"
         assert "row 6" in self.refused(tmp_path, columns)
 
-    def test_times_and_cells_that_contradict(self, tmp_path: Path) -> None:
+    def test_times_and_cells_that_contradict(self, tmp_path):
         columns = self.columns()
         cell = np.zeros(1000, dtype=int)
         message = self.refused(tmp_path, {**columns, "cell": cell, "time_s": np.repeat([0.0, -1.0], 500)})
@@ -245,7 +244,7 @@ class TestRefusals:
         assert "negative time" in message
         assert "several targets" in message
 
-    def test_times_with_too_few_rows(self, tmp_path: Path) -> None:
+    def test_times_with_too_few_rows(self, tmp_path):
         time = np.where(np.arange(1000) < 990, 1.0, 2.0)
         assert "fewer than 100 rows at 2 s" in self.refused(tmp_path, {**self.columns(), "time_s": time})
 
@@ -253,16 +252,16 @@ class TestRefusals:
         ("low", "high", "said"),
         [(5.0, 40.0, "up to 25"), (0.0, 25.0, "from 5"), (20.0, 10.0, "needs 0"), (5.0, 0.0, "needs")],
     )
-    def test_a_range_beyond_the_data(self, tmp_path: Path, low: float, high: float, said: str) -> None:
+    def test_a_range_beyond_the_data(self, tmp_path, low, high, said):
         file = write(tmp_path / "a.csv", self.columns())
         with pytest.raises(SettingsError, match=said):
             calibrate(file, g_min_us=low, g_max_us=high)
 
-    def test_a_smaller_range_is_fine(self, tmp_path: Path) -> None:
+    def test_a_smaller_range_is_fine(self, tmp_path):
         found = calibrate(write(tmp_path / "a.csv", self.columns()), g_min_us=8.0, g_max_us=20.0)
         assert Profile.load(found.save(tmp_path)["profile"]).circuit.mapping.high == 20.0
 
-    def test_no_file_no_header_no_text(self, tmp_path: Path) -> None:
+    def test_no_file_no_header_no_text(self, tmp_path):
         with pytest.raises(DataError, match="No such file"):
             calibrate(tmp_path / "absent.csv")
         (tmp_path / "empty.csv").write_text("")

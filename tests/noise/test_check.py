@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,7 +33,7 @@ sigma = -1
 """
 
 
-def test_faults_of_the_schema_and_of_the_laws_come_together_in_the_order_of_lines(tmp_path: Path) -> None:
+def test_faults_of_the_schema_and_of_the_laws_come_together_in_the_order_of_lines(tmp_path):
     file = tmp_path / "mine.toml"
     file.write_text(WRONG)
     found = check(file)
@@ -47,12 +45,12 @@ def test_faults_of_the_schema_and_of_the_laws_come_together_in_the_order_of_line
 
 
 @pytest.mark.parametrize("name", sorted(DEVICES))
-def test_devices_that_are_shipped_are_fine(name: str) -> None:
+def test_devices_that_are_shipped_are_fine(name):
     assert check(name) == []
 
 
 @given(st.data())
-def test_a_damaged_profile_is_told_of_and_never_asked_about_for_ever(tmp_path_factory, data: st.DataObject) -> None:
+def test_a_damaged_profile_is_told_of_and_never_asked_about_for_ever(tmp_path_factory, data):
     lines = find_definition(data.draw(st.sampled_from(["gaussian", "rram1", "pcm"])))[1].splitlines()
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(lines) - 1))

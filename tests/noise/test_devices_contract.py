@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from harden.errors import ProfileError
-from harden.noise.knobs import Knob
 from harden.noise.laws.base import Cells
 from harden.noise.periphery import KNOBS as PERIPHERY
 from harden.noise.profile import Profile
@@ -19,7 +18,7 @@ from harden.registry import DEVICES
 from harden.streams import generator
 
 
-def weights(rows: int = 40) -> dict[str, torch.Tensor]:
+def weights(rows=40):
     big = torch.empty(rows, 600).normal_(generator=generator(1, "w"))
     return {
         "a": big * torch.linspace(0.1, 1.0, rows)[:, None],
@@ -27,11 +26,11 @@ def weights(rows: int = 40) -> dict[str, torch.Tensor]:
     }
 
 
-def times(profile: Profile) -> list[float]:
+def times(profile):
     return [at_s for at_s in (0.0, 1.0, 3600.0, 86400.0, 172800.0) if valid(profile, at_s)]
 
 
-def valid(profile: Profile, at_s: float) -> bool:
+def valid(profile, at_s):
     try:
         profile.check_time(at_s)
     except ProfileError:
@@ -41,7 +40,7 @@ def valid(profile: Profile, at_s: float) -> bool:
 
 @pytest.mark.parametrize("name", DEVICES.names())
 class TestEveryDevice:
-    def test_loads_without_arguments_and_says_what_it_is(self, name: str) -> None:
+    def test_loads_without_arguments_and_says_what_it_is(self, name):
         profile = Profile.load(name)
         assert profile.name == name
         assert len(profile.summary) > 10
@@ -50,7 +49,7 @@ class TestEveryDevice:
         assert Profile.parse(name).digest == profile.digest
         assert all(knob.about for knob in profile.definition.all_knobs().values())
 
-    def test_noise_is_there_and_finite_at_every_time(self, name: str) -> None:
+    def test_noise_is_there_and_finite_at_every_time(self, name):
         profile = Profile.load(name)
         assert profile.default_at_s in [*times(profile)]
         for at_s in times(profile):
@@ -60,14 +59,14 @@ class TestEveryDevice:
                 assert drawn.isfinite().all()
                 assert not torch.equal(drawn, original)
 
-    def test_zero_severity_is_bit_exact(self, name: str) -> None:
+    def test_zero_severity_is_bit_exact(self, name):
         originals = {**weights(), "odd": torch.tensor([-0.0, 1e-40, 3.0])}
         for at_s in times(Profile.load(name)):
             for key, drawn in Profile.load(name).scaled(0).chip(originals, seed=0, index=0, at_s=at_s).items():
                 assert torch.equal(drawn.view(torch.int32), originals[key].view(torch.int32))
                 assert drawn.data_ptr() != originals[key].data_ptr()
 
-    def test_a_chip_is_the_same_alone_in_parallel_and_in_company(self, name: str) -> None:
+    def test_a_chip_is_the_same_alone_in_parallel_and_in_company(self, name):
         profile = Profile.load(name)
         at_s = times(profile)[-1]
         with ThreadPoolExecutor(4) as pool:
@@ -77,7 +76,7 @@ class TestEveryDevice:
             assert torch.equal(alone["b"], chips[index]["b"])
         assert not torch.equal(chips[0]["a"], chips[1]["a"])
 
-    def test_weights_stay_and_gradients_pass(self, name: str) -> None:
+    def test_weights_stay_and_gradients_pass(self, name):
         original = weights()["b"].requires_grad_()
         before = original.detach().clone()
         noisy = Profile.load(name).perturb({"b": original}, seed=0, path=("train", 1))["b"]
@@ -86,7 +85,7 @@ class TestEveryDevice:
         torch.testing.assert_close(original.grad, torch.ones_like(original))
         assert torch.equal(original.detach(), before)
 
-    def test_more_severity_is_more_noise(self, name: str) -> None:
+    def test_more_severity_is_more_noise(self, name):
         profile = Profile.load(name)
         noise = []
         for severity in (0.25, 1.0, 2.0):
@@ -96,7 +95,7 @@ class TestEveryDevice:
             assert noise[0] < noise[1]
         assert noise[1] < noise[2]
 
-    def test_noise_follows_the_scale_of_the_weights(self, name: str) -> None:
+    def test_noise_follows_the_scale_of_the_weights(self, name):
         profile = Profile.load(name)
         if profile.parameters.get("storage", "int8") != "int8":
             return
@@ -104,7 +103,7 @@ class TestEveryDevice:
         four = profile.chip({"a": 4 * weights()["a"]}, seed=0, index=0)["a"] - 4 * weights()["a"]
         torch.testing.assert_close(four, 4 * one, rtol=1e-3, atol=1e-4)
 
-    def test_grows_with_range_is_what_the_noise_does(self, name: str) -> None:
+    def test_grows_with_range_is_what_the_noise_does(self, name):
         # One outlier: if the noise follows the range, every other weight gets noisier.
         profile = Profile.load(name)
         calm = {"w": torch.linspace(-1, 1, 4000).reshape(1, -1)}
@@ -113,14 +112,14 @@ class TestEveryDevice:
         two = (profile.chip(wild, seed=0, index=0)["w"] - wild["w"])[:, :-1].square().mean()
         assert bool(two > 2 * one) is profile.scales_with_range
 
-    def test_every_dead_tensor_survives(self, name: str) -> None:
+    def test_every_dead_tensor_survives(self, name):
         originals = {"zero": torch.zeros(4, 4), "empty": torch.zeros(0, 3), "one": torch.ones(1)}
         for at_s in times(Profile.load(name)):
             drawn = Profile.load(name).chip(originals, seed=0, index=0, at_s=at_s)
             assert torch.equal(drawn["zero"], originals["zero"])
             assert drawn["one"].isfinite().all()
 
-    def test_times_outside_the_measurement_are_refused(self, name: str) -> None:
+    def test_times_outside_the_measurement_are_refused(self, name):
         profile = Profile.load(name)
         for at_s in (-1.0, math.nan, math.inf):
             assert not valid(profile, at_s)
@@ -144,7 +143,7 @@ KNOBS = [
 ]
 
 
-def another(knob: Knob) -> list[object]:
+def another(knob):
     if knob.names:
         return [name for name in knob.names if name != knob.default]
     if isinstance(knob.default, bool):
@@ -155,7 +154,7 @@ def another(knob: Knob) -> list[object]:
 
 
 @pytest.mark.parametrize(("name", "knob"), KNOBS)
-def test_every_knob_changes_the_weights(name: str, knob: str) -> None:
+def test_every_knob_changes_the_weights(name, knob):
     beside = {key: value for key, value in BESIDE.get(knob, {}).items() if key in Profile.load(name).knobs}
     base = Profile.load(name, **beside)
     at_s = times(base)[-1]
@@ -193,7 +192,7 @@ class TestGolden:
             ("sonos", 2, 1800.0, {0.0: 0.0, 215.36557: 7.9523105, 1800.0: 12.577419}),
         ],
     )
-    def test_spread(self, text: str, stage: int, full: float, points: dict[float, float]) -> None:
+    def test_spread(self, text, stage, full, points):
         profile = Profile.parse(text)
         target = torch.tensor(list(points), dtype=torch.float64)
         law = profile.circuit.stages[stage].law
@@ -203,13 +202,13 @@ class TestGolden:
             spread, torch.tensor(list(points.values()), dtype=torch.float64), rtol=1e-6, atol=1e-7
         )
 
-    def test_wan_after_a_day_and_two(self) -> None:
+    def test_wan_after_a_day_and_two(self):
         law = Profile.load("rram_wan").circuit.stages[0].law
         half = Cells(torch.tensor([20.0], dtype=torch.float64), full=40.0)
         # 0.701 + 11.043 − 12.69325 + 5.886875 − 1.028625 = 3.909;  0.782 + 10.137 − 10.87675 + 4.63275 − 0.745875 =
         # 3.929125
-        assert law.spread(half, 86400.0).item() == pytest.approx(3.909)  # pyright: ignore[reportOptionalMemberAccess]
-        assert law.spread(half, 172800.0).item() == pytest.approx(3.929125)  # pyright: ignore[reportOptionalMemberAccess]
+        assert law.spread(half, 86400.0).item() == pytest.approx(3.909)
+        assert law.spread(half, 172800.0).item() == pytest.approx(3.929125)
 
     @pytest.mark.parametrize(
         ("text", "share", "expected"),
@@ -222,7 +221,7 @@ class TestGolden:
             ("rram_cmo:acceptance=2%", 0.5, 0.0),
         ],
     )
-    def test_a_million_weights_have_the_spread_of_their_pair(self, text: str, share: float, expected: float) -> None:
+    def test_a_million_weights_have_the_spread_of_their_pair(self, text, share, expected):
         weight = torch.full((1000, 1000), share)
         weight[0, 0] = 1.0
         weight[0, 1] = -1.0 if "cmo" in text else 0.0
@@ -231,7 +230,7 @@ class TestGolden:
             expected = (0.0112185391 + 0.01129027418 * (9 + 0.75 * 79.199997)) * 2 / 79.199997
         assert drawn.double().std().item() == pytest.approx(expected, rel=4e-3)
 
-    def test_pcm_read_noise_at_once(self) -> None:
+    def test_pcm_read_noise_at_once(self):
         # Q(0.5) = 0.0088·0.5^−0.65 = 0.013808 and sqrt(ln((20 + 250e-9)/500e-9)) = 4.18378, so σ = 12.5 µS·Q·4.18378
         # 0.72212 µS
         profile = Profile.parse("pcm:program_scale=0,compensation=none")
@@ -240,7 +239,7 @@ class TestGolden:
         drawn = profile.chip({"w": weight}, seed=0, index=0)["w"][1:]
         assert drawn.double().std().item() == pytest.approx(0.72212 / 25, rel=4e-3)
 
-    def test_pcm_drift_after_a_month(self) -> None:
+    def test_pcm_drift_after_a_month(self):
         # μ(0.5) = clip(0.0155·ln 2 + 0.0244) = 0.049, σ(0.5) = clip(0.0125·ln 2 − 0.0059) = 0.008
         # and ln(2592020/20) = 11.7721
         profile = Profile.parse("pcm:program_scale=0,read_scale=0,compensation=none")
@@ -252,7 +251,7 @@ class TestGolden:
 
 
 class TestTime:
-    def test_a_chip_is_followed_through_time(self) -> None:
+    def test_a_chip_is_followed_through_time(self):
         # Without read noise the same devices lose conductance steadily: their exponents are drawn once.
         profile = Profile.parse("pcm:read_scale=0,compensation=none")
         weight = {"w": torch.full((100, 100), 0.8)}
@@ -263,12 +262,12 @@ class TestTime:
         late = (chips[3] / chips[0]).log() / math.log(2592020 / 20)
         torch.testing.assert_close(early, late, rtol=0.2, atol=0.02)
 
-    def test_programming_is_the_same_at_every_time(self) -> None:
+    def test_programming_is_the_same_at_every_time(self):
         profile = Profile.parse("pcm:read_scale=0,drift_scale=0,compensation=none")
         one, other = (profile.chip(weights(), seed=0, index=0, at_s=at_s) for at_s in (0.0, 1e6))
         assert torch.equal(one["a"], other["a"])
 
-    def test_compensation_takes_the_common_loss_away(self) -> None:
+    def test_compensation_takes_the_common_loss_away(self):
         left, right = (
             Profile.parse(f"pcm:read_scale=0,compensation={kind}").chip(weights(), seed=0, index=0, at_s=2.6e6)["a"]
             for kind in ("none", "global")
@@ -278,20 +277,20 @@ class TestTime:
         assert right.abs().mean().item() == pytest.approx(programmed.abs().mean().item(), rel=1e-5)
         torch.testing.assert_close(right / right.abs().mean(), left / left.abs().mean(), rtol=1e-4, atol=1e-5)
 
-    def test_sonos_is_interpolated_between_days(self) -> None:
+    def test_sonos_is_interpolated_between_days(self):
         profile = Profile.load("sonos")
         morning, noon, night = (
             profile.chip(weights(), seed=0, index=0, at_s=at_s)["a"] for at_s in (86400.0, 129600.0, 172800.0)
         )
         torch.testing.assert_close(noon, (morning + night) / 2, rtol=1e-2, atol=2e-3)
 
-    def test_wan_knows_three_times(self) -> None:
+    def test_wan_knows_three_times(self):
         profile = Profile.load("rram_wan")
         assert profile.default_at_s == 1.0
         for at_s in (0.0, 2.0, 86399.0, 1e6):
             with pytest.raises(ProfileError, match="86400 s"):
                 profile.check_time(at_s)
 
-    def test_cmo_leaves_out_the_first_second(self) -> None:
+    def test_cmo_leaves_out_the_first_second(self):
         profile = Profile.load("rram_cmo")
         assert [valid(profile, at_s) for at_s in (0.0, 0.5, 1.0, 1e7)] == [True, False, True, True]

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import pytest
 import torch
 
-from harden.noise.laws.base import Cells, Moment, NoiseLaw
+from harden.noise.laws.base import Cells, Moment
 from harden.registry import LAWS
 from harden.streams import generator
 
-EXAMPLES: dict[str, list[dict[str, Any]]] = {
+EXAMPLES = {
     "banded": [{"sigma": 0.1, "middle": 4.0}],
     "bitflip": [
         {"rate": 0.05},
@@ -34,24 +33,24 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
 CASES = [(name, index) for name in LAWS for index in range(len(EXAMPLES.get(name, [None])))]
 
 
-def law(name: str, index: int = 0) -> NoiseLaw:
+def law(name, index=0):
     assert name in EXAMPLES, f"a new law needs an example of its parameters here: {name}"
     return LAWS.module(name).Law.model_validate(EXAMPLES[name][index])
 
 
-def some_cells(count: int = 1000, dtype: torch.dtype = torch.float32) -> Cells:
+def some_cells(count=1000, dtype=torch.float32):
     target = torch.linspace(0.05, 1.9, count, dtype=dtype)
     return Cells(target, full=2.0, low=0.0, ends=(target.min(), target.max()))
 
 
-def moment(severity: float = 1.0, at_s: float = 3600.0, seed: int = 0) -> Moment:
+def moment(severity=1.0, at_s=3600.0, seed=0):
     return Moment(at_s, severity, generator(seed, "law"))
 
 
 @pytest.mark.parametrize(("name", "index"), CASES)
 class TestEveryLaw:
     @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-    def test_shape_dtype_and_purity(self, name: str, index: int, dtype: torch.dtype) -> None:
+    def test_shape_dtype_and_purity(self, name, index, dtype):
         cells = some_cells(dtype=dtype)
         before = cells.target.clone()
         change = law(name, index).deviation(cells.target, cells, moment())
@@ -62,19 +61,19 @@ class TestEveryLaw:
         assert change.isfinite().all()
         assert change.abs().sum() > 0
 
-    def test_equal_streams_give_equal_bits(self, name: str, index: int) -> None:
+    def test_equal_streams_give_equal_bits(self, name, index):
         cells = some_cells()
         one, two = (law(name, index).deviation(cells.target, cells, moment()) for _ in range(2))
         assert one is not None
         assert two is not None
         assert torch.equal(one, two)
 
-    def test_no_severity_is_no_deviation(self, name: str, index: int) -> None:
+    def test_no_severity_is_no_deviation(self, name, index):
         cells = some_cells()
         change = law(name, index).deviation(cells.target, cells, moment(severity=0.0))
         assert change is None or not change.any() or EXAMPLES[name][index].get("quantise")
 
-    def test_draws_do_not_depend_on_values(self, name: str, index: int) -> None:
+    def test_draws_do_not_depend_on_values(self, name, index):
         # After a law has drawn, its stream stands at the same place whatever the cells hold.
         follow = []
         for target in (torch.linspace(0.05, 1.9, 999), torch.full((999,), 1.0), torch.zeros(999)):
@@ -84,12 +83,12 @@ class TestEveryLaw:
         assert torch.equal(follow[0], follow[1])
         assert torch.equal(follow[0], follow[2])
 
-    def test_the_first_time_is_ordinary(self, name: str, index: int) -> None:
+    def test_the_first_time_is_ordinary(self, name, index):
         cells = some_cells()
         change = law(name, index).deviation(cells.target, cells, moment(at_s=0.0))
         assert change is None or change.isfinite().all()
 
-    def test_a_million_draws_have_the_stated_spread(self, name: str, index: int) -> None:
+    def test_a_million_draws_have_the_stated_spread(self, name, index):
         for value in (0.1, 1.0, 1.8):
             cells = Cells(torch.full((1_000_000,), value), full=2.0, ends=(torch.tensor(0.0), torch.tensor(2.0)))
             member = law(name, index)
@@ -99,14 +98,14 @@ class TestEveryLaw:
             if spread is not None:
                 assert change.double().std().item() == pytest.approx(spread.item(), rel=4e-3, abs=1e-9)
 
-    def test_parameters_that_do_not_exist_are_refused(self, name: str, index: int) -> None:
+    def test_parameters_that_do_not_exist_are_refused(self, name, index):
         with pytest.raises(ValueError, match="surprise"):
             LAWS.module(name).Law.model_validate({**EXAMPLES[name][index], "surprise": 1})
 
     @pytest.mark.gpu
-    def test_on_the_gpu_the_same_numbers(self, name: str, index: int) -> None:
+    def test_on_the_gpu_the_same_numbers(self, name, index):
         cells = some_cells()
-        moved = Cells(cells.target.cuda(), full=2.0, ends=tuple(end.cuda() for end in cells.ends or ()))  # pyright: ignore
+        moved = Cells(cells.target.cuda(), full=2.0, ends=tuple(end.cuda() for end in cells.ends or ()))
         here = law(name, index).deviation(cells.target, cells, moment())
         there = law(name, index).deviation(moved.target, moved, moment())
         assert here is not None
@@ -114,7 +113,7 @@ class TestEveryLaw:
         torch.testing.assert_close(there.cpu(), here, rtol=1e-4, atol=1e-6)
 
 
-def mean_of(name: str, parameters: dict[str, Any], value: float = 1.0) -> float:
+def mean_of(name, parameters, value=1.0):
     cells = Cells(torch.full((1_000_000,), value, dtype=torch.float64), full=2.0)
     change = LAWS.module(name).Law.model_validate(parameters).deviation(cells.target, cells, moment())
     return change.mean().item()
@@ -123,38 +122,38 @@ def mean_of(name: str, parameters: dict[str, Any], value: float = 1.0) -> float:
 class TestMeans:
     """Laws whose mean is not zero, against the closed form."""
 
-    def test_lognormal_keeps_the_median_or_the_mean(self) -> None:
+    def test_lognormal_keeps_the_median_or_the_mean(self):
         assert mean_of("lognormal", {"sigma": 0.5}) == pytest.approx(math.exp(0.125) - 1, abs=3e-3)
         assert mean_of("lognormal", {"sigma": 0.5, "keep": "mean"}) == pytest.approx(0, abs=3e-3)
 
-    def test_right_censoring_leaves_a_negative_mean(self) -> None:
+    def test_right_censoring_leaves_a_negative_mean(self):
         # E[min(ξ, 1)] = −φ(1) + 1·(1 − Φ(1)) = −0.24197 + 0.15866 = −0.08332
         assert mean_of("censored", {"sigma": 0.5, "high": 1.0}) == pytest.approx(-0.08332 * 0.5 * 2, abs=3e-3)
         assert mean_of("censored", {"sigma": 0.5, "high": 1.0, "centred": True}) == pytest.approx(0, abs=3e-3)
 
-    def test_stuck_cells_go_to_their_ends(self) -> None:
+    def test_stuck_cells_go_to_their_ends(self):
         # From 1: a share of 0.2·0.75 gains 1 (to 2), a share of 0.2·0.25 loses 1 (to 0).
         assert mean_of("stuck_at", {"rate": 0.2, "low_share": 0.25}) == pytest.approx(0.1, abs=2e-3)
 
-    def test_relaxation_shifts_by_the_logarithm(self) -> None:
+    def test_relaxation_shifts_by_the_logarithm(self):
         expected = -0.01 * math.log(3600)
         assert mean_of("relaxation", EXAMPLES["relaxation"][0]) == pytest.approx(expected, abs=2e-3)
 
-    def test_drift_loses_the_expected_share(self) -> None:
+    def test_drift_loses_the_expected_share(self):
         # E[exp(−L ν)] for ν ~ N(0.05, 0.01²), L = ln(3620/20): exp(−0.05 L + 0.01² L²/2) − 1
         length = math.log(181)
         expected = math.exp(-0.05 * length + 0.5 * (0.01 * length) ** 2) - 1
         assert mean_of("power_drift", EXAMPLES["power_drift"][0]) == pytest.approx(expected, abs=1e-3)
 
     @pytest.mark.parametrize("name", ["gaussian", "banded", "uniform", "corner", "state", "flicker"])
-    def test_the_others_are_centred(self, name: str) -> None:
+    def test_the_others_are_centred(self, name):
         assert mean_of(name, EXAMPLES[name][0]) == pytest.approx(0, abs=2e-3)
 
 
 class TestEvents:
     """Faults nest: what happens at a low rate happens at every higher one."""
 
-    def test_stuck_cells_nest(self) -> None:
+    def test_stuck_cells_nest(self):
         cells = some_cells()
         few = law("stuck_at").deviation(cells.target, cells, moment(severity=0.5))
         many = law("stuck_at").deviation(cells.target, cells, moment(severity=2.0))
@@ -163,7 +162,7 @@ class TestEvents:
         assert torch.equal(few[few != 0], many[few != 0])
         assert (many != 0).sum() > (few != 0).sum()
 
-    def test_corners_point_where_they_should(self) -> None:
+    def test_corners_point_where_they_should(self):
         target = torch.tensor([1.0, -1.0, 0.05, -0.05])
         cells = Cells(target, full=2.0, signed=True)
         expected = {

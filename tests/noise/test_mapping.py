@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harden.errors import ProfileError
-from harden.noise.mapping import Device, Mapping
+from harden.noise.mapping import Mapping
 from harden.noise.profile import Profile
 from harden.noise.reference import extremes, largest
 from harden.streams import generator
@@ -18,11 +18,11 @@ from harden.streams import generator
 WEIGHT = torch.tensor([-2.0, -0.5, 0.0, 0.25, 1.0])
 
 
-def devices(mapping: Mapping, weight: torch.Tensor = WEIGHT) -> list[Device]:
+def devices(mapping, weight=WEIGHT):
     return list(mapping.devices(weight, weight.abs().max(), (weight.min(), weight.max())))
 
 
-def restored(mapping: Mapping, weight: torch.Tensor = WEIGHT) -> torch.Tensor:
+def restored(mapping, weight=WEIGHT):
     """The weight that the devices' targets stand for, from the targets alone."""
     total = torch.zeros_like(weight)
     for device in devices(mapping, weight):
@@ -30,13 +30,13 @@ def restored(mapping: Mapping, weight: torch.Tensor = WEIGHT) -> torch.Tensor:
     return total
 
 
-def test_a_pair_holds_the_sign_in_one_of_two_devices() -> None:
+def test_a_pair_holds_the_sign_in_one_of_two_devices():
     plus, minus = devices(Mapping(kind="pair", g_min_us=1, g_max_us=25))
     torch.testing.assert_close(plus.target, torch.tensor([1.0, 1.0, 1.0, 4.0, 13.0]))
     torch.testing.assert_close(minus.target, torch.tensor([25.0, 7.0, 1.0, 1.0, 1.0]))
 
 
-def test_a_single_device_spans_the_range_of_the_tensor() -> None:
+def test_a_single_device_spans_the_range_of_the_tensor():
     (device,) = devices(Mapping(kind="single", g_min_us=10, g_max_us=40))
     torch.testing.assert_close(device.target, torch.tensor([10.0, 25.0, 30.0, 32.5, 40.0]))
     torch.testing.assert_close(torch.as_tensor(device.weight_per_unit), torch.tensor(0.1))
@@ -51,13 +51,13 @@ def test_a_single_device_spans_the_range_of_the_tensor() -> None:
         {"kind": "pair", "i_min_na": 1.0, "i_max_na": 1800.0},
     ],
 )
-def test_the_targets_stand_for_the_weight(options: dict) -> None:
+def test_the_targets_stand_for_the_weight(options):
     torch.testing.assert_close(restored(Mapping(**options)), WEIGHT)
 
 
 @given(st.integers(2, 12), st.integers(1, 6))
 @settings(max_examples=40, deadline=None)
-def test_slices_stand_for_the_rounded_weight(weight_bits: int, slice_bits: int) -> None:
+def test_slices_stand_for_the_rounded_weight(weight_bits, slice_bits):
     mapping = Mapping(kind="pair", g_min_us=1, g_max_us=25, weight_bits=weight_bits, slice_bits=slice_bits)
     weight = torch.empty(50, dtype=torch.float64).normal_(generator=generator(weight_bits, slice_bits))
     rounded = mapping.stored(weight, weight.abs().max())
@@ -71,7 +71,7 @@ def test_slices_stand_for_the_rounded_weight(weight_bits: int, slice_bits: int) 
         assert device.target.max() <= 25 + 1e-9
 
 
-def test_slices_average_noise_as_the_paper_says() -> None:
+def test_slices_average_noise_as_the_paper_says():
     # Four 2-bit devices of 8 bits with σ of their own full range: c(2, 4) = 0.77763 of it on the weight, for each
     # half of the pair; the slices of a 7-bit magnitude go up to 255/127 of it.
     profile = definition(
@@ -88,7 +88,7 @@ def test_slices_average_noise_as_the_paper_says() -> None:
     assert sliced < 0.01 * 0.77763 * 255 / 127 * 2**0.5
 
 
-def definition(mapping: str, law: str, stage: str = "program") -> Profile:
+def definition(mapping, law, stage="program"):
     folder = Path(__file__).parent
     text = f'summary = "test"\ncitation = "test"\n{mapping}[[{stage}]]\n{law}\n'
     from harden.noise.definition import read_definition
@@ -98,7 +98,7 @@ def definition(mapping: str, law: str, stage: str = "program") -> Profile:
     return Profile("test", parsed, resolve(parsed.all_knobs(), {})[0])
 
 
-def test_significances_average_the_noise_of_equal_pairs() -> None:
+def test_significances_average_the_noise_of_equal_pairs():
     # Four equal pairs halve the noise of one.
     law = 'law = "gaussian"\nsigma = 0.01'
     weight = {"w": torch.full((300, 300), 0.5)}
@@ -108,7 +108,7 @@ def test_significances_average_the_noise_of_equal_pairs() -> None:
     assert ratio.item() == pytest.approx(0.5, rel=0.02)
 
 
-def test_weights_are_rounded_only_when_asked() -> None:
+def test_weights_are_rounded_only_when_asked():
     weight = {"w": torch.linspace(-1, 1, 1001)}
     tiny = Profile.load("gaussian", sigma=1e-9)
     torch.testing.assert_close(tiny.chip(weight, seed=0, index=0)["w"], weight["w"], rtol=0, atol=1e-7)
@@ -116,12 +116,12 @@ def test_weights_are_rounded_only_when_asked() -> None:
     assert set((rounded * 3).round(decimals=4).abs().tolist()) == {0.0, 1.0, 2.0, 3.0}
 
 
-def test_device_bits_round_conductances() -> None:
+def test_device_bits_round_conductances():
     (plus, _) = devices(Mapping(kind="pair", g_min_us=1, g_max_us=25, device_bits=2))
     torch.testing.assert_close(plus.target, torch.tensor([1.0, 1.0, 1.0, 1.0, 17.0]))
 
 
-def test_clip_saturates_and_shrinks_the_reference() -> None:
+def test_clip_saturates_and_shrinks_the_reference():
     weight = {"w": torch.tensor([[1.0, 0.6, -0.2, -1.0]])}
     whole = Profile.load("ibm_standard_2023", read_scale=0, program_scale=0)
     clipped = Profile.load("ibm_standard_2023", read_scale=0, program_scale=0, clip=0.5)
@@ -130,7 +130,7 @@ def test_clip_saturates_and_shrinks_the_reference() -> None:
     torch.testing.assert_close(saturated, torch.tensor([[0.5, 0.5, -0.2, -0.5]]))
 
 
-def test_a_transposed_weight_has_the_same_columns() -> None:
+def test_a_transposed_weight_has_the_same_columns():
     weight = torch.empty(6, 5, 3).normal_(generator=generator(0))
     for reference in ("column", "tile"):
         plain = extremes(weight, reference=reference, tile=(4, 2))
@@ -139,7 +139,7 @@ def test_a_transposed_weight_has_the_same_columns() -> None:
             torch.testing.assert_close(other.expand(5, 3, 6).movedim(2, 0), one.expand(6, 5, 3))
 
 
-def test_tiles_of_everything_and_of_one_weight() -> None:
+def test_tiles_of_everything_and_of_one_weight():
     weight = torch.empty(6, 5).normal_(generator=generator(0))
     whole = largest(extremes(weight, reference="tile", tile=(100, 100)))
     torch.testing.assert_close(whole, weight.abs().max().expand(6, 5))
@@ -166,7 +166,7 @@ def test_tiles_of_everything_and_of_one_weight() -> None:
         ('kind = "direct"\nsurprise = 1', "surprise"),
     ],
 )
-def test_mappings_that_make_no_sense(tmp_path: Path, table: str, said: str) -> None:
+def test_mappings_that_make_no_sense(tmp_path, table, said):
     file = tmp_path / "mine.toml"
     file.write_text(f'summary = "x"\ncitation = "y"\n[mapping]\n{table}\n[[program]]\nlaw = "uniform"\nbound = 0.1\n')
     with pytest.raises(ProfileError, match=said):

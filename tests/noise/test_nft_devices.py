@@ -19,7 +19,7 @@ TABLE = {"rram1": (0.7776, 0.7776), "fefet2": (0.5243, 1.0486), "rram4": (0.2939
     ("bits", "value"),
     [((8, 2), 0.77763), ((8, 1), 0.57961), ((8, 4), 0.94301), ((8, 8), 1.0), ((6, 2), 0.78680), ((4, 2), 0.82462)],
 )
-def test_devices_of_a_weight_average_out(bits: tuple[int, int], value: float) -> None:
+def test_devices_of_a_weight_average_out(bits, value):
     assert combined(*bits) == pytest.approx(value, abs=5e-6)
     weight_bits, device_bits = bits
     significances = [2 ** (i * device_bits) for i in range(weight_bits // device_bits)]
@@ -27,7 +27,7 @@ def test_devices_of_a_weight_average_out(bits: tuple[int, int], value: float) ->
 
 
 @pytest.mark.parametrize("name", TABLE)
-def test_a_million_draws_have_the_spread_of_the_table(name: str) -> None:
+def test_a_million_draws_have_the_spread_of_the_table(name):
     maximum, sigma_d = 2.5, 0.2
     profile = Profile.load(name, sigma_d=sigma_d)
     for share, expected in [(0.1, TABLE[name][0]), (0.5, TABLE[name][1]), (0.9, TABLE[name][0])]:
@@ -39,7 +39,7 @@ def test_a_million_draws_have_the_spread_of_the_table(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["fefet2", "rram4", "fefet6"])
-def test_the_band_is_open_at_both_ends(name: str) -> None:
+def test_the_band_is_open_at_both_ends(name):
     below, above = math.nextafter(0.25, 0), 0.25 + 1e-6
     weight = torch.tensor([1.0, 0.25, -0.25, 0.75, -0.75, 0.0, above, -above, 0.75 - 1e-6, 0.5, below, 0.75 + 1e-6])
     law = Profile.load(name, sigma_d=1.0).circuit.stages[0].law
@@ -52,7 +52,7 @@ def test_the_band_is_open_at_both_ends(name: str) -> None:
     torch.testing.assert_close(spread, torch.tensor(expected), rtol=0, atol=5e-5)
 
 
-def test_the_draws_of_all_four_are_the_same_numbers() -> None:
+def test_the_draws_of_all_four_are_the_same_numbers():
     weight = torch.linspace(-1, 1, 41).reshape(1, -1)
     chips = {name: Profile.load(name).chip({"w": weight}, seed=0, index=0)["w"] - weight for name in TABLE}
     share = weight.abs()
@@ -62,14 +62,14 @@ def test_the_draws_of_all_four_are_the_same_numbers() -> None:
         torch.testing.assert_close(chips[name], chips["rram1"] * factor, rtol=2e-3, atol=1e-6)
 
 
-def test_no_noise_means_the_weights_themselves() -> None:
+def test_no_noise_means_the_weights_themselves():
     weight = torch.tensor([[-0.0, 0.3], [1e-30, -2.0]])
     for name in TABLE:
         drawn = Profile.load(name, sigma_d=0.0).chip({"w": weight}, seed=0, index=0)["w"]
         assert torch.equal(drawn.view(torch.int32), weight.view(torch.int32))
 
 
-def test_bits_set_the_scale_and_quantise_nothing() -> None:
+def test_bits_set_the_scale_and_quantise_nothing():
     weight = torch.linspace(-1, 1, 1001)
     coarse = Profile.load("rram1", weight_bits=4, device_bits=2).chip({"w": weight}, seed=0, index=0)["w"] - weight
     fine = Profile.load("rram1").chip({"w": weight}, seed=0, index=0)["w"] - weight

@@ -16,11 +16,11 @@ PAGE = (Path(__file__).parents[2] / "docs" / "profiles.md").read_text(encoding="
 
 
 @pytest.mark.parametrize("name", [*DEVICES, *LAWS, *COMMON, *PERIPHERY])
-def test_the_page_names_it(name: str) -> None:
+def test_the_page_names_it(name):
     assert f"`{name}`" in PAGE
 
 
-def test_the_example_is_a_good_profile(tmp_path: Path) -> None:
+def test_the_example_is_a_good_profile(tmp_path):
     example = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)[0]
     file = tmp_path / "example.toml"
     file.write_text(example, encoding="utf-8")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -13,7 +12,7 @@ from harden.streams import generator
 
 
 @pytest.fixture
-def _one_thread() -> Iterator[None]:
+def _one_thread():
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -23,7 +22,7 @@ def _one_thread() -> Iterator[None]:
 @pytest.mark.slow
 @pytest.mark.usefixtures("_one_thread")
 @pytest.mark.parametrize(("text", "limit_ns"), [("gaussian", 10.0), ("rram1", 10.0), ("pcm", 60.0)])
-def test_nanoseconds_a_weight(text: str, limit_ns: float) -> None:
+def test_nanoseconds_a_weight(text, limit_ns):
     # Processor time on one thread: what other programs do at the same time does not count.
     weights = {str(i): torch.empty(512, 4608).normal_(generator=generator(0, i)) for i in range(5)}
     count = sum(weight.numel() for weight in weights.values())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,14 +16,14 @@ Document = dict[str, Any]
 LAYERS = ["conv1", *(f"layer{s}.{b}.conv{c}" for s in (1, 2, 3) for b in (0, 1, 2) for c in (1, 2)), "fc"]
 
 
-def chips(mean: float, spread: float, count: int, *names: str | int) -> list[float]:
+def chips(mean, spread, count, *names):
     """Accuracies of ``count`` chips on 10,000 images: a long tail towards bad chips."""
     rng = numpy_generator(0, "example", *names)
     values = mean + spread * (0.9 - rng.gamma(2.0, 0.55, count)) if count else np.zeros(0)
     return [float(v) for v in np.round(np.clip(values, 0.05, 0.999), 4)]
 
 
-def bins(accuracy: float) -> Document:
+def bins(accuracy):
     """A reliability diagram: nothing below a third, most images at high confidence, too sure by a tenth."""
     confidence = [(i + 0.5) / 15 for i in range(15)]
     share = [0.0] * 5 + [(i - 4) / 55 for i in range(5, 15)]
@@ -36,9 +35,7 @@ def bins(accuracy: float) -> Document:
     }
 
 
-def profile_entry(
-    values: list[float], *, name: str, at_s: float | None, threshold: float | None, **knobs: Any
-) -> Document:
+def profile_entry(values, *, name, at_s, threshold, **knobs):
     x, n = np.asarray(values), len(values)
     half = 1.96 * x.std(ddof=1) / np.sqrt(n)
     half_images = float(np.hypot(half, 1.96 * np.sqrt(x.mean() * (1 - x.mean()) / 10_000)))
@@ -80,7 +77,7 @@ def profile_entry(
     }
 
 
-def evaluation(entries: list[Document], *, accuracy: float = 0.8742, path: str = "resnet20_jpeg_bn.onnx") -> Document:
+def evaluation(entries, *, accuracy=0.8742, path="resnet20_jpeg_bn.onnx"):
     return {
         "schema": "harden.eval/1",
         "model": {
@@ -117,7 +114,7 @@ def evaluation(entries: list[Document], *, accuracy: float = 0.8742, path: str =
     }
 
 
-def make_eval(count: int = 100, threshold: float | None = 0.8, times: tuple[float, ...] = ()) -> Document:
+def make_eval(count=100, threshold=0.8, times=()):
     """One network; several times if asked for."""
     if not times:
         values = chips(0.80, 0.032, count, "after")
@@ -132,7 +129,7 @@ def make_eval(count: int = 100, threshold: float | None = 0.8, times: tuple[floa
     return evaluation(entries)
 
 
-def make_fit(count: int = 100, threshold: float | None = 0.8) -> Document:
+def make_fit(count=100, threshold=0.8):
     """Before and after hardening, with everything a fit document may carry."""
     rng = numpy_generator(0, "example", "training")
     knobs = {"sigma": 0.1, "relative_to": "max"}
@@ -241,7 +238,7 @@ def make_fit(count: int = 100, threshold: float | None = 0.8) -> Document:
     }
 
 
-def make_compare(count: int = 60) -> Document:
+def make_compare(count=60):
     models = []
     for i, (name, mean, clean) in enumerate(
         [("resnet20.onnx", 0.29, 0.874), ("wide.onnx", 0.76, 0.88), ("nft.onnx", 0.82, 0.866)]
@@ -275,21 +272,21 @@ def make_compare(count: int = 60) -> Document:
 
 
 @pytest.fixture(scope="session")
-def fit_html() -> str:
+def fit_html():
     """The report of the fit document; rendered once."""
     return html(make_fit())
 
 
 @pytest.fixture
-def eval_document() -> Callable[..., Document]:
+def eval_document():
     return make_eval
 
 
 @pytest.fixture
-def fit_document() -> Callable[..., Document]:
+def fit_document():
     return make_fit
 
 
 @pytest.fixture
-def compare_document() -> Callable[..., Document]:
+def compare_document():
     return make_compare

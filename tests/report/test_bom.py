@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import importlib.util
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,7 +15,7 @@ from harden.report.bom import bom
 Document = dict[str, Any]
 
 
-def test_the_model_and_its_ancestor_are_named_by_digest(fit_document: Callable[..., Document]) -> None:
+def test_the_model_and_its_ancestor_are_named_by_digest(fit_document):
     document = fit_document()
     model, data, *libraries = bom(document)["components"]
     assert model["type"] == "machine-learning-model"
@@ -26,7 +25,7 @@ def test_the_model_and_its_ancestor_are_named_by_digest(fit_document: Callable[.
     assert {c["name"] for c in libraries} == {"torch", "onnxruntime"}
 
 
-def test_numbers_carry_their_intervals(fit_document: Callable[..., Document]) -> None:
+def test_numbers_carry_their_intervals(fit_document):
     document = fit_document()
     entry = document["after"]["profiles"][0]
     metrics = bom(document)["components"][0]["modelCard"]["quantitativeAnalysis"]["performanceMetrics"]
@@ -40,12 +39,12 @@ def test_numbers_carry_their_intervals(fit_document: Callable[..., Document]) ->
     assert "gaussian, 100 chips" in {m["slice"] for m in metrics}
 
 
-def test_limits_are_part_of_it(fit_document: Callable[..., Document]) -> None:
+def test_limits_are_part_of_it(fit_document):
     limits = bom(fit_document())["components"][0]["modelCard"]["considerations"]["technicalLimitations"]
     assert any("assumption" in text for text in limits)
 
 
-def test_equal_documents_give_equal_bills_and_others_do_not(fit_document: Callable[..., Document]) -> None:
+def test_equal_documents_give_equal_bills_and_others_do_not(fit_document):
     document = fit_document()
     assert bom(document) == bom(copy.deepcopy(document))
     assert "timestamp" not in json.dumps(bom(document))
@@ -54,7 +53,7 @@ def test_equal_documents_give_equal_bills_and_others_do_not(fit_document: Callab
     assert bom(other)["serialNumber"] != bom(document)["serialNumber"]
 
 
-def test_references_resolve_and_paths_stay_private(fit_document: Callable[..., Document]) -> None:
+def test_references_resolve_and_paths_stay_private(fit_document):
     made = bom(fit_document())
     references = {c["bom-ref"] for c in made["components"]}
     assert len(references) == len(made["components"])
@@ -62,13 +61,13 @@ def test_references_resolve_and_paths_stay_private(fit_document: Callable[..., D
     assert "cifar10/" not in json.dumps(made)
 
 
-def test_a_comparison_has_none(compare_document: Callable[..., Document]) -> None:
+def test_a_comparison_has_none(compare_document):
     with pytest.raises(InputError, match="one model"):
         bom(compare_document())
 
 
 @pytest.mark.skipif(importlib.util.find_spec("cyclonedx") is None, reason="cyclonedx-python-lib is not installed")
-def test_it_follows_the_published_schema(fit_document: Callable[..., Document], eval_document: Callable) -> None:
+def test_it_follows_the_published_schema(fit_document, eval_document):
     from cyclonedx.schema import SchemaVersion
     from cyclonedx.validation.json import JsonStrictValidator
 

@@ -8,8 +8,6 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,7 +24,7 @@ _FLAGS = [
 class Browser:
     """Chromium over its debugging pipe: file descriptors 3 (to it) and 4 (from it), messages end with a zero byte."""
 
-    def __init__(self, program: str, folder: Path) -> None:
+    def __init__(self, program, folder):
         to_read, to_write = os.pipe()
         from_read, from_write = os.pipe()
         script = f'exec "$0" "$@" 3<&{to_read} 4>&{from_write}'
@@ -44,9 +42,9 @@ class Browser:
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
 
-    def call(self, method: str, **params: Any) -> dict[str, Any]:
+    def call(self, method, **params):
         self.number += 1
-        message: dict[str, Any] = {"id": self.number, "method": method, "params": params}
+        message = {"id": self.number, "method": method, "params": params}
         if self.session:
             message["sessionId"] = self.session
         os.write(self.out, json.dumps(message).encode() + b"\0")
@@ -57,7 +55,7 @@ class Browser:
                 return answer["result"]
             self.events.append(answer)
 
-    def _next(self) -> dict[str, Any]:
+    def _next(self):
         while b"\0" not in self.buffer:
             chunk = os.read(self.inn, 1 << 16)
             assert chunk, "the browser went away"
@@ -65,7 +63,7 @@ class Browser:
         message, self.buffer = self.buffer.split(b"\0", 1)
         return json.loads(message)
 
-    def open(self, path: Path, *, width: int = DESKTOP, dark: bool = False) -> None:
+    def open(self, path, *, width=DESKTOP, dark=False):
         self.events.clear()
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
@@ -76,19 +74,19 @@ class Browser:
             assert time.monotonic() < deadline
             time.sleep(0.02)
 
-    def value(self, expression: str) -> Any:
+    def value(self, expression):
         answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
-    def picture(self, path: Path) -> None:
+    def picture(self, path):
         data = self.call("Page.captureScreenshot", captureBeyondViewport=True, format="png")["data"]
         path.write_bytes(base64.b64decode(data))
 
-    def paper(self) -> bytes:
+    def paper(self):
         return base64.b64decode(self.call("Page.printToPDF", preferCSSPageSize=True, printBackground=True)["data"])
 
-    def close(self) -> None:
+    def close(self):
         os.close(self.out)
         self.process.kill()
         self.process.wait()
@@ -96,7 +94,7 @@ class Browser:
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+def browser(tmp_path_factory):
     program = shutil.which("chromium")
     if program is None:
         pytest.skip("no chromium on this machine")
@@ -106,13 +104,13 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory, fit_html: str) -> Path:
+def page(tmp_path_factory, fit_html):
     path = tmp_path_factory.mktemp("page") / "report.html"
     path.write_text(fit_html, encoding="utf-8")
     return path
 
 
-def test_the_console_stays_silent_and_nothing_is_fetched(browser: Browser, page: Path) -> None:
+def test_the_console_stays_silent_and_nothing_is_fetched(browser, page):
     browser.open(page)
     browser.value("document.querySelectorAll('details').forEach(d => d.open = true)")
     messages = ("Runtime.consoleAPICalled", "Log.entryAdded", "Runtime.exceptionThrown")
@@ -122,7 +120,7 @@ def test_the_console_stays_silent_and_nothing_is_fetched(browser: Browser, page:
     assert browser.value("document.scripts.length") == 0
 
 
-def test_every_figure_is_drawn_once_and_has_words(browser: Browser, page: Path) -> None:
+def test_every_figure_is_drawn_once_and_has_words(browser, page):
     for width in (DESKTOP, PHONE):
         browser.open(page, width=width)
         figures = browser.value(
@@ -140,20 +138,20 @@ def test_every_figure_is_drawn_once_and_has_words(browser: Browser, page: Path) 
             assert paths > 3
 
 
-def test_identifiers_are_unique(browser: Browser, page: Path) -> None:
+def test_identifiers_are_unique(browser, page):
     browser.open(page)
     ids = browser.value("[...document.querySelectorAll('[id]')].map(e => e.id)")
     assert len(ids) == len(set(ids))
 
 
 @pytest.mark.parametrize("width", [PHONE, 768, DESKTOP])
-def test_the_page_never_scrolls_sideways(browser: Browser, page: Path, width: int) -> None:
+def test_the_page_never_scrolls_sideways(browser, page, width):
     browser.open(page, width=width)
     browser.value("document.querySelectorAll('details').forEach(d => d.open = true)")
     assert browser.value("document.documentElement.scrollWidth") <= width
 
 
-def test_text_in_figures_is_readable_on_a_phone(browser: Browser, page: Path) -> None:
+def test_text_in_figures_is_readable_on_a_phone(browser, page):
     browser.open(page, width=PHONE)
     smallest = browser.value(
         """Math.min(...[...document.querySelectorAll('figure svg')].map(s => 11 * s.getBoundingClientRect().width
@@ -163,7 +161,7 @@ def test_text_in_figures_is_readable_on_a_phone(browser: Browser, page: Path) ->
 
 
 @pytest.mark.parametrize("dark", [False, True])
-def test_text_stands_out_from_the_paper_in_both_themes(browser: Browser, page: Path, dark: bool) -> None:
+def test_text_stands_out_from_the_paper_in_both_themes(browser, page, dark):
     browser.open(page, dark=dark)
     paper = browser.value("getComputedStyle(document.body).backgroundColor")
     colours = browser.value(
@@ -176,14 +174,14 @@ def test_text_stands_out_from_the_paper_in_both_themes(browser: Browser, page: P
         assert contrast(colour, paper) >= 4.5, colour
 
 
-def test_it_prints_on_a_few_sheets_of_a4(browser: Browser, page: Path) -> None:
+def test_it_prints_on_a_few_sheets_of_a4(browser, page):
     browser.open(page, dark=True)
     paper = browser.paper()
     assert 3 <= paper.count(b"/Type /Page\n") + paper.count(b"/Type /Page ") <= 9
     assert b"/MediaBox [0 0 594.95996 841.91998]" in paper or b"/MediaBox [0 0 595" in paper
 
 
-def test_a_hostile_name_is_only_text(browser: Browser, tmp_path: Path, fit_document: Callable[..., dict]) -> None:
+def test_a_hostile_name_is_only_text(browser, tmp_path, fit_document):
     document = fit_document()
     evil = "<script>console.log(1)</script><img src=x onerror=console.log(2)>"
     document["perturbed"][0]["node"] = document["sensitivity"][0]["key"] = document["perturbed"][0]["key"] = evil
@@ -197,13 +195,13 @@ def test_a_hostile_name_is_only_text(browser: Browser, tmp_path: Path, fit_docum
     assert evil in browser.value("document.body.textContent")
 
 
-def luminance(colour: str) -> float:
+def luminance(colour):
     """Relative luminance of ``rgb(r, g, b)`` (WCAG 2)."""
     channels = [int(c) / 255 for c in colour[colour.index("(") + 1 : -1].split(",")[:3]]
     linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def contrast(one: str, other: str) -> float:
+def contrast(one, other):
     light, dark = sorted((luminance(one), luminance(other)), reverse=True)
     return (light + 0.05) / (dark + 0.05)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import onnx
-import pytest
 
 from harden.data.embedded import content
 from harden.pipeline.fit import fit
@@ -15,7 +13,7 @@ from harden.settings import FitSettings, resolve
 EVIL = "<script>alert(1)</script>"
 
 
-def test_a_script_in_a_models_names_is_shown_and_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_script_in_a_models_names_is_shown_and_not_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for data in ("train.npz", "test.npz"):
         (tmp_path / data).write_bytes(content(data))

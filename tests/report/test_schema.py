@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from typing import Any
 
 import jsonschema
@@ -15,23 +14,23 @@ from harden.report import schema
 Document = dict[str, Any]
 
 
-def check(document: Document) -> list[str]:
+def check(document):
     loaded = schema.load(document["schema"])
     jsonschema.Draft202012Validator.check_schema(loaded)
     return [error.json_path for error in jsonschema.Draft202012Validator(loaded).iter_errors(document)]
 
 
-def test_examples_are_valid(eval_document: Callable, fit_document: Callable, compare_document: Callable) -> None:
+def test_examples_are_valid(eval_document, fit_document, compare_document):
     documents = [eval_document(), eval_document(3, None), eval_document(times=(0.0, 60.0))]
     documents += [fit_document(), compare_document()]
     assert [check(document) for document in documents] == [[]] * 5
 
 
-def test_a_fit_without_data_is_valid(fit_document: Callable[..., Document]) -> None:
+def test_a_fit_without_data_is_valid(fit_document):
     assert check({**fit_document(), "before": None, "after": None, "training": None, "severity": None}) == []
 
 
-def test_new_keys_are_allowed(eval_document: Callable[..., Document]) -> None:
+def test_new_keys_are_allowed(eval_document):
     document = eval_document()
     document["profiles"][0]["new"] = document["new"] = 1
     assert check(document) == []
@@ -50,9 +49,9 @@ def test_new_keys_are_allowed(eval_document: Callable[..., Document]) -> None:
         (("data", "examples"), 0),
     ],
 )
-def test_wrong_values_are_refused(eval_document: Callable[..., Document], path: tuple[Any, ...], value: Any) -> None:
+def test_wrong_values_are_refused(eval_document, path, value):
     document = copy.deepcopy(eval_document())
-    node: Any = document
+    node = document
     for key in path[:-1]:
         node = node[key]
     node[path[-1]] = value
@@ -60,18 +59,18 @@ def test_wrong_values_are_refused(eval_document: Callable[..., Document], path: 
 
 
 @pytest.mark.parametrize("key", ["seed", "profiles", "clean", "runtime"])
-def test_a_missing_key_is_refused(eval_document: Callable[..., Document], key: str) -> None:
+def test_a_missing_key_is_refused(eval_document, key):
     document = eval_document()
     del document[key]
     assert check(document) == ["$"]
 
 
-def test_the_inside_of_a_fit_is_checked_too(fit_document: Callable[..., Document]) -> None:
+def test_the_inside_of_a_fit_is_checked_too(fit_document):
     document = fit_document()
     document["after"]["profiles"][0]["chips"] = "many"
     assert check(document) != []
 
 
-def test_an_unknown_schema_is_named() -> None:
+def test_an_unknown_schema_is_named():
     with pytest.raises(UnknownNameError, match="Did you mean"):
         schema.load("harden.eval/2")

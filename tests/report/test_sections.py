@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from markupsafe import Markup
 
 from harden.registry import SECTIONS
-from harden.report.blocks import Columns, Details, Figure, Section, Table
+from harden.report.blocks import Columns, Details, Figure, Table
 from harden.report.document import Reading
 from harden.report.render import html, sections
 from harden.report.sections import limits, tolerance
@@ -20,7 +19,7 @@ from harden.report.verdict import verdict
 from harden.report.words import known
 
 Document = dict[str, Any]
-EMPTY: dict[str, Document] = {
+EMPTY = {
     "empty eval": {"schema": "harden.eval/1"},
     "empty fit": {"schema": "harden.fit/1"},
     "fit without trials": {
@@ -35,7 +34,7 @@ EMPTY: dict[str, Document] = {
 
 
 @pytest.fixture
-def documents(eval_document: Callable, fit_document: Callable, compare_document: Callable) -> dict[str, Document]:
+def documents(eval_document, fit_document, compare_document):
     return {
         "fit": fit_document(),
         "eval": eval_document(),
@@ -50,21 +49,21 @@ def documents(eval_document: Callable, fit_document: Callable, compare_document:
     }
 
 
-def one_chip(document: Document) -> Document:
+def one_chip(document):
     entry = document["profiles"][0]
     entry["chips"], entry["accuracies"] = 1, entry["accuracies"][:1]
     entry["accuracy"].update({"std": None, "ci95": None, "ci95_images": None})
     return document
 
 
-def sweep(make: Callable[..., Document]) -> Document:
+def sweep(make):
     document = make()
     entry = document["profiles"][0]
     document["profiles"] = [{**copy.deepcopy(entry), "sweep": {"sigma": s}} for s in (0.05, 0.1, 0.2)]
     return document
 
 
-def fidelity(document: Document) -> Document:
+def fidelity(document):
     document["clean"] = {"accuracy": None, "loss": None, "confidence": None, "ece": None}
     entry = document["profiles"][0]
     spread = {k: entry["accuracy"][k] for k in ("mean", "std", "min", "p05", "median", "p95", "max")}
@@ -74,7 +73,7 @@ def fidelity(document: Document) -> Document:
     return document
 
 
-def blocks(section: Section) -> Iterator[Any]:
+def blocks(section):
     waiting = list(section.blocks)
     while waiting:
         block = waiting.pop()
@@ -85,7 +84,7 @@ def blocks(section: Section) -> Iterator[Any]:
             waiting += block.blocks
 
 
-def without(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
+def without(node, path=()):
     """Copies of a document, each with one key set to null; of lists, the first item stands for all."""
     if isinstance(node, dict):
         for key, value in node.items():
@@ -98,19 +97,19 @@ def without(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, 
 
 
 @pytest.mark.parametrize("name", SECTIONS.names())
-def test_a_section_declares_order_and_title(name: str) -> None:
+def test_a_section_declares_order_and_title(name):
     module = SECTIONS.module(name)
     assert isinstance(module.ORDER, int)
     assert module.TITLE
     assert module.TITLE[0].isupper()
 
 
-def test_orders_are_distinct() -> None:
+def test_orders_are_distinct():
     orders = [SECTIONS.module(name).ORDER for name in SECTIONS.names()]
     assert len(set(orders)) == len(orders)
 
 
-def test_sections_apply_to_what_they_are_about(documents: dict[str, Document]) -> None:
+def test_sections_apply_to_what_they_are_about(documents):
     found = {name: " ".join(s.name for s in sections(document)) for name, document in documents.items()}
     results, rest = "summary distribution severity yields tolerance", "calibration limits perturbed record"
     assert found["fit"] == f"{results} levers training sensitivity {rest}"
@@ -124,7 +123,7 @@ def test_sections_apply_to_what_they_are_about(documents: dict[str, Document]) -
         assert found[name] == "limits record"
 
 
-def test_figures_have_words_and_tables_are_rectangular(documents: dict[str, Document]) -> None:
+def test_figures_have_words_and_tables_are_rectangular(documents):
     for document in documents.values():
         for section in sections(document):
             for block in blocks(section):
@@ -138,7 +137,7 @@ def test_figures_have_words_and_tables_are_rectangular(documents: dict[str, Docu
                     assert all(isinstance(cell, str) for row in block.rows for cell in row)
 
 
-def test_no_text_shows_python_or_promises_what_statistics_cannot(documents: dict[str, Document]) -> None:
+def test_no_text_shows_python_or_promises_what_statistics_cannot(documents):
     for document in documents.values():
         text = html(document)
         for trace in (">None", "None<", "nan%", "nan ", "inf%", "Traceback", "Markup("):
@@ -147,7 +146,7 @@ def test_no_text_shows_python_or_promises_what_statistics_cannot(documents: dict
             assert word not in text.lower()
 
 
-def test_every_key_may_be_null(fit_document: Callable[..., Document], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_key_may_be_null(fit_document, monkeypatch):
     # Drawing takes most of the time; here it is only checked that drawings would get numbers.
     for name in SECTIONS.names():
         module = SECTIONS.module(name)
@@ -168,7 +167,7 @@ def test_every_key_may_be_null(fit_document: Callable[..., Document], monkeypatc
     assert tried > 150
 
 
-def undrawn(name: str, given: Any = (), *_: Any, alt: str = "", caption: str = "", **__: Any) -> Figure:
+def undrawn(name, given=(), *_, alt="", caption="", **__):
     for item in given if isinstance(given, (list, tuple)) else ():
         for key in ("x", "y", "value", "mean", "values"):
             value = getattr(item, key, 0.0)
@@ -176,15 +175,13 @@ def undrawn(name: str, given: Any = (), *_: Any, alt: str = "", caption: str = "
     return Figure(name, Markup(""), alt, caption)
 
 
-def test_requirements_are_judged_in_the_open(eval_document: Callable[..., Document]) -> None:
+def test_requirements_are_judged_in_the_open(eval_document):
     document = eval_document()
     document["profiles"][0]["requirements"] = [{"text": "p05_accuracy>=0.9", "found": 0.74, "met": False}]
     assert "NOT met" in html(document)
 
 
-def test_networks_that_know_nothing_are_held_against_the_commonest_class(
-    eval_document: Callable[..., Document],
-) -> None:
+def test_networks_that_know_nothing_are_held_against_the_commonest_class(eval_document):
     document = eval_document()
     assert "commonest" not in verdict(document)
     document["data"]["classes"]["commonest"] = 0.79  # a data set of unequal classes
@@ -193,7 +190,7 @@ def test_networks_that_know_nothing_are_held_against_the_commonest_class(
     assert "commonest" not in verdict(document)
 
 
-def test_test_examples_that_were_trained_on_are_told(fit_document: Callable[..., Document]) -> None:
+def test_test_examples_that_were_trained_on_are_told(fit_document):
     document = fit_document()
     document["training"]["shared_with_test"] = 0
     assert not any("flattered" in item for item in limits.statements(Reading(document)))
@@ -202,7 +199,7 @@ def test_test_examples_that_were_trained_on_are_told(fit_document: Callable[...,
     assert "12 test examples are in --data or --val as well." in summary(document)
 
 
-def test_few_steps_and_few_chips_are_told(fit_document: Callable[..., Document]) -> None:
+def test_few_steps_and_few_chips_are_told(fit_document):
     document = fit_document()
     assert "seldom suffice" not in summary(document)
     document["training"]["steps"] = 16
@@ -211,7 +208,7 @@ def test_few_steps_and_few_chips_are_told(fit_document: Callable[..., Document])
     assert "needs 29 (--chips)" in str(few)
 
 
-def test_no_clear_difference_is_no_change_from_a_to_b(fit_document: Callable[..., Document]) -> None:
+def test_no_clear_difference_is_no_change_from_a_to_b(fit_document):
     document = fit_document()
     after, before = (document[role]["profiles"][0] for role in ("after", "before"))
     before["accuracies"], before["accuracy"] = after["accuracies"], after["accuracy"]
@@ -219,7 +216,7 @@ def test_no_clear_difference_is_no_change_from_a_to_b(fit_document: Callable[...
     assert re.search(pattern, verdict(document))
 
 
-def test_a_class_that_most_examples_have_calls_for_another_selection(fit_document: Callable[..., Document]) -> None:
+def test_a_class_that_most_examples_have_calls_for_another_selection(fit_document):
     document = fit_document()
     document["settings"]["select"] = "accuracy"
     assert "balanced" not in summary(document)

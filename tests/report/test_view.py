@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from html import unescape
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,7 +12,7 @@ import harden
 from harden.errors import InputError
 
 
-def test_a_notebook_shows_the_whole_report_in_a_frame(eval_document: Callable[..., dict[str, Any]]) -> None:
+def test_a_notebook_shows_the_whole_report_in_a_frame(eval_document):
     report = harden.Report(eval_document())
     shown = report._repr_html_()
     frame = re.search(r'<iframe srcdoc="([^"]*)"', shown)
@@ -25,9 +22,7 @@ def test_a_notebook_shows_the_whole_report_in_a_frame(eval_document: Callable[..
     assert str(report) == report.verdict in repr(report)
 
 
-def test_it_is_saved_by_ending_and_loaded_from_a_run(
-    eval_document: Callable[..., dict[str, Any]], tmp_path: Path
-) -> None:
+def test_it_is_saved_by_ending_and_loaded_from_a_run(eval_document, tmp_path):
     report = harden.Report(eval_document())
     assert report.save(tmp_path / "a.html").read_text(encoding="utf-8") == report.html
     assert report.save(tmp_path / "a.md").read_text(encoding="utf-8") == report.markdown

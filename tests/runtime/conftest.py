@@ -14,18 +14,16 @@ from harden.streams import numpy_generator
 Build = Callable[..., onnx.ModelProto]
 
 
-def weight(name: str, shape: tuple[int, ...], scale: float = 0.3) -> onnx.TensorProto:
+def weight(name, shape, scale=0.3):
     values = numpy_generator(0, "toy", name).standard_normal(shape, dtype=np.float32) * scale
     return numpy_helper.from_array(values.astype(np.float32), name)
 
 
-def vector(name: str, values: list[float]) -> onnx.TensorProto:
+def vector(name, values):
     return numpy_helper.from_array(np.array(values, np.float32), name)
 
 
-def proto(
-    nodes: list[onnx.NodeProto], initializers: list[onnx.TensorProto], shape: list[object], outputs: int
-) -> onnx.ModelProto:
+def proto(nodes, initializers, shape, outputs):
     graph = helper.make_graph(
         nodes,
         "toy",
@@ -39,10 +37,10 @@ def proto(
 
 
 @pytest.fixture(scope="session")
-def convolutions() -> Build:
+def convolutions():
     """Conv -> [BatchNormalization] -> Relu -> Conv -> GlobalAveragePool -> Gemm; ``dead`` kills the first Relu."""
 
-    def build(*, batch_norm: bool = False, dead: bool = False) -> onnx.ModelProto:
+    def build(*, batch_norm=False, dead=False):
         nodes = [helper.make_node("Conv", ["x", "a.weight", "a.bias"], ["h0"], name="a", pads=[1, 1, 1, 1])]
         tensors = [weight("a.weight", (16, 3, 3, 3)), vector("a.bias", [-1e4 if dead else 0.1] * 16)]
         hidden = "h0"
@@ -65,7 +63,7 @@ def convolutions() -> Build:
 
 
 @pytest.fixture(scope="session")
-def shared_weights() -> onnx.ModelProto:
+def shared_weights():
     """One tensor used by two MatMuls, once through a Transpose; and a weight that is a Constant node."""
     constant = helper.make_node("Constant", [], ["k"], name="k_value", value=weight("k_tensor", (6, 4)))
     nodes = [
@@ -80,7 +78,7 @@ def shared_weights() -> onnx.ModelProto:
 
 
 @pytest.fixture(scope="session")
-def quantised() -> onnx.ModelProto:
+def quantised():
     """A Gemm whose weight is computed from integers by DequantizeLinear and a learned scale."""
     values = numpy_generator(0, "toy", "q").integers(-100, 100, (5, 6)).astype(np.float32)
     nodes = [
@@ -92,6 +90,6 @@ def quantised() -> onnx.ModelProto:
 
 
 @pytest.fixture(scope="session")
-def images() -> np.ndarray:
+def images():
     """A batch of four."""
     return numpy_generator(0, "toy", "images").standard_normal((4, 3, 8, 8), dtype=np.float32)

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import onnxruntime as ort
 import pytest
@@ -21,11 +17,11 @@ from harden.runtime.copy import RuntimeCopy
 class Silent:
     """A copy that replaces weights the wrong way: ``SessionOptions.add_initializer`` is ignored by the optimisers."""
 
-    def __init__(self, copy: RuntimeCopy) -> None:
+    def __init__(self, copy):
         self.uses = copy.uses
         self._copy = copy
 
-    def session(self, values: Mapping[str, Any] | None = None, *, threads: int = 1) -> Any:
+    def session(self, values=None, *, threads=1):
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
@@ -37,7 +33,7 @@ class Silent:
         session = ort.InferenceSession(self._copy.original, options, providers=["CPUExecutionProvider"])
 
         class Runner:
-            def run(self, *inputs: np.ndarray) -> list[np.ndarray]:
+            def run(self, *inputs):
                 assert len(kept) == len(values or {})  # the buffers live as long as the session
                 return session.run(None, {session.get_inputs()[0].name: inputs[0]})
 
@@ -45,9 +41,7 @@ class Silent:
 
 
 @pytest.mark.parametrize("batch_norm", [False, True], ids=["conv", "conv+bn"])
-def test_silently_ignored_weights_are_caught_and_named(
-    convolutions: Any, images: np.ndarray, tmp_path: Path, batch_norm: bool
-) -> None:
+def test_silently_ignored_weights_are_caught_and_named(convolutions, images, tmp_path, batch_norm):
     model = Model.from_proto(convolutions(batch_norm=batch_norm))
     copy = RuntimeCopy.build(model, tmp_path)
 
@@ -58,9 +52,7 @@ def test_silently_ignored_weights_are_caught_and_named(
     assert caught.value.exit_code == 5
 
 
-def test_outputs_below_the_floor_of_the_rule_hide_no_lost_noise(
-    convolutions: Any, images: np.ndarray, tmp_path: Path
-) -> None:
+def test_outputs_below_the_floor_of_the_rule_hide_no_lost_noise(convolutions, images, tmp_path):
     proto = convolutions()
     for tensor in proto.graph.initializer:
         if tensor.name.startswith("c."):
@@ -72,21 +64,21 @@ def test_outputs_below_the_floor_of_the_rule_hide_no_lost_noise(
 
 
 @pytest.mark.parametrize("batch_norm", [False, True], ids=["conv", "conv+bn"])
-def test_the_real_copy_passes(convolutions: Any, images: np.ndarray, batch_norm: bool) -> None:
+def test_the_real_copy_passes(convolutions, images, batch_norm):
     found = canary(Model.from_proto(convolutions(batch_norm=batch_norm)), (images,))
 
     assert found.tensors == 3
     assert found.inert == ()
 
 
-def test_only_the_guilty_tensor_is_named(convolutions: Any, images: np.ndarray, tmp_path: Path) -> None:
+def test_only_the_guilty_tensor_is_named(convolutions, images, tmp_path):
     model = Model.from_proto(convolutions())
     copy = RuntimeCopy.build(model, tmp_path)
 
     class OneLost:
         uses = copy.uses
 
-        def session(self, values: Mapping[str, Any] | None = None, *, threads: int = 1) -> Any:
+        def session(self, values=None, *, threads=1):
             return copy.session({k: v for k, v in (values or {}).items() if k != "b.weight"}, threads=threads)
 
     with pytest.raises(CanaryError) as caught:
@@ -95,7 +87,7 @@ def test_only_the_guilty_tensor_is_named(convolutions: Any, images: np.ndarray, 
     assert caught.value.where == "b.weight"
 
 
-def test_a_dead_channel_is_inert_not_an_error(convolutions: Any, images: np.ndarray) -> None:
+def test_a_dead_channel_is_inert_not_an_error(convolutions, images):
     found = canary(Model.from_proto(convolutions(dead=True)), (images,))
 
     # Behind the dead Relu everything is zero: neither the convolution before it nor the one after it moves anything,
@@ -103,18 +95,16 @@ def test_a_dead_channel_is_inert_not_an_error(convolutions: Any, images: np.ndar
     assert found.inert == ("a.weight", "b.weight", "c.weight")
 
 
-def test_a_model_that_disagrees_without_noise_is_not_blamed_on_a_tensor(
-    convolutions: Any, images: np.ndarray, tmp_path: Path
-) -> None:
+def test_a_model_that_disagrees_without_noise_is_not_blamed_on_a_tensor(convolutions, images, tmp_path):
     model = Model.from_proto(convolutions())
     copy = RuntimeCopy.build(model, tmp_path)
 
     class Shifted(torch.nn.Module):
-        def __init__(self) -> None:
+        def __init__(self):
             super().__init__()
             self.inner = model.module()
 
-        def forward(self, *inputs: torch.Tensor, weights: Any = None) -> torch.Tensor:
+        def forward(self, *inputs, weights=None):
             return self.inner(*inputs, weights=weights) + 1
 
     with pytest.raises(CanaryError, match="no noise at all"):

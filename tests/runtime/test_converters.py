@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import numpy as np
 import onnx
 import pytest
@@ -13,19 +10,17 @@ from onnx import helper, numpy_helper
 
 from harden.errors import UnsupportedError, VerificationError
 from harden.graph.file import Model
-from harden.levers import ranges
 from harden.noise.periphery import Conversion, Periphery
 from harden.noise.profile import Profile
 from harden.runtime.converters import ConvertedCopy, insert
 from harden.runtime.copy import RuntimeCopy
 from harden.streams import numpy_generator
+from harden.transforms import ranges
 
 ALL = Periphery(dac_bits=5, adc_bits=6, output_noise=0.02)
 
 
-def both(
-    proto: onnx.ModelProto, periphery: Periphery, x: np.ndarray, folder: Path, noise: Profile | None = None
-) -> tuple[np.ndarray, np.ndarray]:
+def both(proto, periphery, x, folder, noise=None):
     """Outputs of one chip with a periphery, in torch and in ONNX Runtime."""
     model = Model.from_proto(proto)
     module, weights = model.module().eval(), model.analog_weights()
@@ -42,7 +37,7 @@ def both(
 
 
 @pytest.fixture
-def mlp() -> onnx.ModelProto:
+def mlp():
     tensors = {
         "a": numpy_generator(0, "a").integers(-4, 5, (6, 8)),
         "b": numpy_generator(0, "b").integers(-4, 5, (5, 8)),
@@ -67,7 +62,7 @@ def mlp() -> onnx.ModelProto:
     [Periphery(dac_bits=4), Periphery(adc_bits=4), Periphery(input_range=1.5, output_range=9.0)],
     ids=["dac", "adc", "clip"],
 )
-def test_whole_numbers_come_out_alike(periphery: Periphery, mlp: onnx.ModelProto, tmp_path: Path) -> None:
+def test_whole_numbers_come_out_alike(periphery, mlp, tmp_path):
     # The first layer's sums are exact, so no value lies on different sides of a tie in the two runtimes.
     x = numpy_generator(0, "x").integers(-7, 8, (32, 6)).astype(np.float32)
     mine, theirs = both(mlp, periphery, x, tmp_path)
@@ -77,9 +72,7 @@ def test_whole_numbers_come_out_alike(periphery: Periphery, mlp: onnx.ModelProto
 
 
 @pytest.mark.parametrize("batch_norm", [False, True])
-def test_convolutions_agree_but_for_ties(
-    batch_norm: bool, convolutions: Callable[..., onnx.ModelProto], images: np.ndarray, tmp_path: Path
-) -> None:
+def test_convolutions_agree_but_for_ties(batch_norm, convolutions, images, tmp_path):
     mine, theirs = both(convolutions(batch_norm=batch_norm), ALL, images, tmp_path, Profile.load("gaussian"))
     # A sum that rounding puts on either side of a tie moves its layer by one code, and only that.
     scale = np.abs(mine).max()
@@ -88,13 +81,13 @@ def test_convolutions_agree_but_for_ties(
     assert np.abs(mine[0] - mine[1]).max() > 1e-3 * scale  # noise is drawn anew for every pass
 
 
-def test_a_matmul_and_a_gemm_agree_with_noise(mlp: onnx.ModelProto, tmp_path: Path) -> None:
+def test_a_matmul_and_a_gemm_agree_with_noise(mlp, tmp_path):
     x = numpy_generator(0, "x").standard_normal((64, 6)).astype(np.float32)
     mine, theirs = both(mlp, ALL, x, tmp_path, Profile.load("gaussian"))
     assert (np.abs(theirs - mine) < 1e-4 * np.abs(mine).max()).mean() > 0.99
 
 
-def test_the_file_and_the_plain_copy_stay_as_they_are(mlp: onnx.ModelProto, tmp_path: Path) -> None:
+def test_the_file_and_the_plain_copy_stay_as_they_are(mlp, tmp_path):
     model = Model.from_proto(mlp)
     before = model.serialize()
     copy = RuntimeCopy.build(model, tmp_path)
@@ -105,7 +98,7 @@ def test_the_file_and_the_plain_copy_stay_as_they_are(mlp: onnx.ModelProto, tmp_
     assert copy.path.read_bytes() == plain
 
 
-def test_a_layer_without_signal_gets_no_nodes(mlp: onnx.ModelProto, tmp_path: Path) -> None:
+def test_a_layer_without_signal_gets_no_nodes(mlp, tmp_path):
     copy = RuntimeCopy.build(Model.from_proto(mlp), tmp_path)
     nothing = ((0.0, 0.0), (0.0, 0.0))
     made = ConvertedCopy(copy, ALL, dict.fromkeys(copy.keys, nothing), lambda _: {})
@@ -113,13 +106,13 @@ def test_a_layer_without_signal_gets_no_nodes(mlp: onnx.ModelProto, tmp_path: Pa
     assert np.array_equal(made.session().run(x)[0], copy.session().run(x)[0])
 
 
-def test_old_opsets_are_refused(mlp: onnx.ModelProto) -> None:
+def test_old_opsets_are_refused(mlp):
     mlp.opset_import[0].version = 10
     with pytest.raises(UnsupportedError, match="opset 11"):
         insert(mlp, {}, ALL, {})
 
 
-def test_half_precision_converts_bit_for_bit(mlp: onnx.ModelProto, tmp_path: Path) -> None:
+def test_half_precision_converts_bit_for_bit(mlp, tmp_path):
     for tensor in mlp.graph.initializer:
         tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float16), tensor.name))
     for value in (*mlp.graph.input, *mlp.graph.output):
@@ -130,7 +123,7 @@ def test_half_precision_converts_bit_for_bit(mlp: onnx.ModelProto, tmp_path: Pat
     made.check(numpy_generator(0, "x").standard_normal((64, 6)).astype(np.float16))
 
 
-def test_a_converter_that_does_not_convert_is_found(mlp: onnx.ModelProto, tmp_path: Path) -> None:
+def test_a_converter_that_does_not_convert_is_found(mlp, tmp_path):
     copy = RuntimeCopy.build(Model.from_proto(mlp), tmp_path)
     made = ConvertedCopy(
         copy, Periphery(adc_bits=4), dict.fromkeys(copy.keys, ((-1.0, 1.0), (-9.0, 9.0))), lambda _: {}

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import onnx
 import onnxruntime as ort
@@ -17,7 +14,7 @@ from harden.runtime.copy import RuntimeCopy
 from harden.streams import numpy_generator
 
 
-def rewritten(proto: onnx.ModelProto, name: str, value: np.ndarray) -> bytes:
+def rewritten(proto, name, value):
     """The same file with one initializer's numbers replaced: the slow, certain way."""
     copy = onnx.ModelProto()
     copy.CopyFrom(proto)
@@ -27,7 +24,7 @@ def rewritten(proto: onnx.ModelProto, name: str, value: np.ndarray) -> bytes:
     return copy.SerializeToString()
 
 
-def run(source: bytes, x: np.ndarray) -> np.ndarray:
+def run(source, x):
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     session = ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
@@ -36,9 +33,7 @@ def run(source: bytes, x: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("batch_norm", [False, True], ids=["conv", "conv+bn"])
 @pytest.mark.parametrize("name", ["a.weight", "b.weight", "c.weight"])
-def test_a_replaced_weight_gives_what_a_rewritten_file_gives(
-    convolutions: Any, images: np.ndarray, tmp_path: Path, batch_norm: bool, name: str
-) -> None:
+def test_a_replaced_weight_gives_what_a_rewritten_file_gives(convolutions, images, tmp_path, batch_norm, name):
     proto = convolutions(batch_norm=batch_norm)
     copy = RuntimeCopy.build(Model.from_proto(proto), tmp_path)
     old = copy.uses[name].tensor.detach().numpy()
@@ -50,7 +45,7 @@ def test_a_replaced_weight_gives_what_a_rewritten_file_gives(
     assert not np.allclose(got, run(proto.SerializeToString(), images))
 
 
-def test_clean_outputs_equal_the_files_bit_for_bit(convolutions: Any, images: np.ndarray, tmp_path: Path) -> None:
+def test_clean_outputs_equal_the_files_bit_for_bit(convolutions, images, tmp_path):
     proto = convolutions(batch_norm=True)
     copy = RuntimeCopy.build(Model.from_proto(proto), tmp_path)
 
@@ -60,7 +55,7 @@ def test_clean_outputs_equal_the_files_bit_for_bit(convolutions: Any, images: np
     assert np.array_equal(copy.session().run(images)[0], run(proto.SerializeToString(), images))
 
 
-def test_each_use_of_a_shared_tensor_is_replaced_alone(shared_weights: onnx.ModelProto, tmp_path: Path) -> None:
+def test_each_use_of_a_shared_tensor_is_replaced_alone(shared_weights, tmp_path):
     copy = RuntimeCopy.build(Model.from_proto(shared_weights), tmp_path)
     x = numpy_generator(1, "x").standard_normal((3, 6), dtype=np.float32)
     w = numpy_helper.to_array(shared_weights.graph.initializer[0])
@@ -76,14 +71,14 @@ def test_each_use_of_a_shared_tensor_is_replaced_alone(shared_weights: onnx.Mode
     assert np.allclose(second, np.maximum(x @ w, 0) @ other @ k, rtol=1e-4, atol=1e-4)
 
 
-def test_a_weight_promoted_from_a_constant_node_is_replaced(shared_weights: onnx.ModelProto, tmp_path: Path) -> None:
+def test_a_weight_promoted_from_a_constant_node_is_replaced(shared_weights, tmp_path):
     copy = RuntimeCopy.build(Model.from_proto(shared_weights), tmp_path)
     x = numpy_generator(1, "x").standard_normal((3, 6), dtype=np.float32)
 
     assert not np.any(copy.session({"k": np.zeros((6, 4), np.float32)}).run(x)[0])
 
 
-def test_a_computed_weight_is_replaced_by_its_value(quantised: onnx.ModelProto, tmp_path: Path) -> None:
+def test_a_computed_weight_is_replaced_by_its_value(quantised, tmp_path):
     copy = RuntimeCopy.build(Model.from_proto(quantised), tmp_path)
     x = numpy_generator(1, "x").standard_normal((3, 6), dtype=np.float32)
 
@@ -95,14 +90,14 @@ def test_a_computed_weight_is_replaced_by_its_value(quantised: onnx.ModelProto, 
     assert np.allclose(copy.session({key: value}).run(x)[0], x @ value.T, atol=1e-5)
 
 
-def test_digital_weights_stay_in_the_file(convolutions: Any, images: np.ndarray, tmp_path: Path) -> None:
+def test_digital_weights_stay_in_the_file(convolutions, images, tmp_path):
     copy = RuntimeCopy.build(Model.from_proto(convolutions()), tmp_path, digital=("c.*",))
 
     assert copy.keys == ("a.weight", "b.weight")
     copy.check(images)
 
 
-def test_unknown_keys_and_wrong_shapes_are_refused(convolutions: Any, tmp_path: Path) -> None:
+def test_unknown_keys_and_wrong_shapes_are_refused(convolutions, tmp_path):
     copy = RuntimeCopy.build(Model.from_proto(convolutions()), tmp_path)
 
     with pytest.raises(VerificationError, match="no analog weight is called 'nothing'"):
@@ -113,7 +108,7 @@ def test_unknown_keys_and_wrong_shapes_are_refused(convolutions: Any, tmp_path: 
         copy.session({"c.weight": np.zeros((5, 16))})
 
 
-def test_the_model_is_not_modified(shared_weights: onnx.ModelProto, tmp_path: Path) -> None:
+def test_the_model_is_not_modified(shared_weights, tmp_path):
     before = shared_weights.SerializeToString()
 
     RuntimeCopy.build(Model.from_proto(shared_weights), tmp_path)
@@ -122,7 +117,7 @@ def test_the_model_is_not_modified(shared_weights: onnx.ModelProto, tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", ["ch_ppocr_mobile_v2.0_cls_infer", "ch_PP-OCRv4_det_infer"])
-def test_files_from_elsewhere_keep_their_clean_outputs(shared_data: Path, tmp_path: Path, name: str) -> None:
+def test_files_from_elsewhere_keep_their_clean_outputs(shared_data, tmp_path, name):
     from harden.runtime.examples import find_inputs
 
     model = Model.load(shared_data / "onnx" / f"{name}.onnx")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -16,7 +14,7 @@ from harden.runtime import parity as module
 from harden.runtime.parity import difference, parity, require_parity
 
 
-def test_torch_and_onnx_runtime_agree_on_a_sound_model(convolutions: Any, images: np.ndarray) -> None:
+def test_torch_and_onnx_runtime_agree_on_a_sound_model(convolutions, images):
     found = parity(Model.from_proto(convolutions(batch_norm=True)), (images,))
 
     assert found.passed
@@ -24,7 +22,7 @@ def test_torch_and_onnx_runtime_agree_on_a_sound_model(convolutions: Any, images
     assert found.inputs == ((4, 3, 8, 8),)
 
 
-def test_the_gate_names_the_model(convolutions: Any, images: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_gate_names_the_model(convolutions, images, monkeypatch):
     real = module.run_torch
     monkeypatch.setattr(module, "run_torch", lambda *a: [y + 1 for y in real(*a)])
 
@@ -33,7 +31,7 @@ def test_the_gate_names_the_model(convolutions: Any, images: np.ndarray, monkeyp
 
 
 @given(st.floats(-1e3, 1e3), st.floats(0, 1e-2))
-def test_the_bound_is_absolute_plus_relative(b: float, error: float) -> None:
+def test_the_bound_is_absolute_plus_relative(b, error):
     expected = np.array([1e3, b])
     got = np.array([1e3, b + error])
     gap = float(got[1] - expected[1])  # what is left of the error after rounding
@@ -49,12 +47,12 @@ def test_the_bound_is_absolute_plus_relative(b: float, error: float) -> None:
         ([1e-2, 0.0], [1e-2, 1.1e-6], False),
     ],
 )
-def test_tiny_outputs_may_differ_by_an_absolute_floor(expected: list[float], got: list[float], passed: bool) -> None:
+def test_tiny_outputs_may_differ_by_an_absolute_floor(expected, got, passed):
     assert difference(np.array(expected), np.array(got)).passed is passed
     assert not difference(np.array(expected), np.array(got), floor=0.0).passed
 
 
-def test_the_sigmoid_of_onnx_runtime_passes_where_it_is_nearly_zero() -> None:
+def test_the_sigmoid_of_onnx_runtime_passes_where_it_is_nearly_zero():
     graph = helper.make_graph(
         [helper.make_node("MatMul", ["x", "w"], ["h"]), helper.make_node("Sigmoid", ["h"], ["y"])],
         "nothing seen",
@@ -79,5 +77,5 @@ def test_the_sigmoid_of_onnx_runtime_passes_where_it_is_nearly_zero() -> None:
         (np.zeros(0), np.zeros(0), True),
     ],
 )
-def test_odd_values(expected: np.ndarray, got: np.ndarray, passed: bool) -> None:
+def test_odd_values(expected, got, passed):
     assert difference(expected, got).passed is passed

@@ -10,7 +10,7 @@ from harden.statistics.distribution import shape
 from harden.streams import numpy_generator
 
 
-def test_a_skewed_tail_refuses_the_gaussian_and_counts_instead() -> None:
+def test_a_skewed_tail_refuses_the_gaussian_and_counts_instead():
     values = 0.9 - 0.05 * numpy_generator(0, "skew").gamma(1.5, 1, 400)
 
     found = shape(values, threshold=0.7)
@@ -22,7 +22,7 @@ def test_a_skewed_tail_refuses_the_gaussian_and_counts_instead() -> None:
     assert found["skew"] == pytest.approx(stats.skew(values, bias=False))
 
 
-def test_a_gaussian_is_allowed_and_its_plot_is_a_line() -> None:
+def test_a_gaussian_is_allowed_and_its_plot_is_a_line():
     values = numpy_generator(0, "normal").normal(0.8, 0.02, 300)
 
     found = shape(values, threshold=0.75)
@@ -35,7 +35,7 @@ def test_a_gaussian_is_allowed_and_its_plot_is_a_line() -> None:
 
 
 @pytest.mark.parametrize(("values", "reason"), [([0.5] * 40, "vary"), ([0.5, 0.6, 0.7], "too few")])
-def test_too_little_to_tell(values: list[float], reason: str) -> None:
+def test_too_little_to_tell(values, reason):
     found = shape(np.array(values), threshold=0.55)
 
     assert not found["gaussian"]

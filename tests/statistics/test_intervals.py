@@ -26,15 +26,15 @@ from harden.streams import numpy_generator
         (28, 0.90, None),
     ],
 )
-def test_ranks_of_published_tolerance_bounds(chips: int, content: float, rank: int | None) -> None:
+def test_ranks_of_published_tolerance_bounds(chips, content, rank):
     assert s.tolerance_rank(chips, content) == rank
 
 
 @given(st.integers(1, 400), st.floats(0.5, 0.999), st.floats(0.5, 0.999))
-def test_a_tolerance_rank_is_the_largest_that_holds(chips: int, content: float, confidence: float) -> None:
+def test_a_tolerance_rank_is_the_largest_that_holds(chips, content, confidence):
     rank = s.tolerance_rank(chips, content, confidence)
 
-    def chance(r: int) -> float:
+    def chance(r):
         return float(stats.binom.sf(r - 1, chips, 1 - content))
 
     assert chance(rank or 0) >= confidence - 1e-9
@@ -42,12 +42,12 @@ def test_a_tolerance_rank_is_the_largest_that_holds(chips: int, content: float, 
 
 
 @pytest.mark.parametrize(("content", "chips"), [(0.9, 29), (0.95, 59), (0.99, 299), (0.9986501, 2218), (0.999, 2995)])
-def test_chips_for_the_worst_to_be_a_bound(content: float, chips: int) -> None:
+def test_chips_for_the_worst_to_be_a_bound(content, chips):
     assert s.tolerance_trials(content) == chips
 
 
 @given(st.integers(1, 300), st.data())
-def test_clopper_pearson_inverts_the_binomial_tails(trials: int, data: st.DataObject) -> None:
+def test_clopper_pearson_inverts_the_binomial_tails(trials, data):
     successes = data.draw(st.integers(0, trials))
     low, high = s.proportion_interval(successes, trials)
 
@@ -59,14 +59,14 @@ def test_clopper_pearson_inverts_the_binomial_tails(trials: int, data: st.DataOb
     )
 
 
-def test_mean_interval_is_students() -> None:
+def test_mean_interval_is_students():
     values = np.array([0.71, 0.74, 0.70, 0.78, 0.73])
 
     assert s.mean_interval(values) == pytest.approx(stats.t.interval(0.95, 4, values.mean(), stats.sem(values)))
     assert s.mean_interval(values[:1]) is None
 
 
-def test_two_way_interval_equals_the_table_computed_cell_by_cell() -> None:
+def test_two_way_interval_equals_the_table_computed_cell_by_cell():
     rng = numpy_generator(0, "table")
     chips, images = rng.normal(0, 0.7, (30, 1)), rng.normal(0, 1.5, (1, 80))
     hit = (chips + images + rng.normal(0, 1, (30, 80)) > -1).astype(int)
@@ -85,11 +85,11 @@ def test_two_way_interval_equals_the_table_computed_cell_by_cell() -> None:
     assert s.mean_interval_images(hit.sum(1), hit.sum(0)) == pytest.approx((mean - half, mean + half))
 
 
-def test_identical_hits_leave_no_room() -> None:
+def test_identical_hits_leave_no_room():
     assert s.mean_interval_images(np.full(5, 10), np.full(10, 5)) == (1.0, 1.0)
 
 
-def test_describe_uses_ddof_one_and_linear_quantiles() -> None:
+def test_describe_uses_ddof_one_and_linear_quantiles():
     found = s.describe([0.1, 0.2, 0.4])
 
     assert found["std"] == pytest.approx(
@@ -99,7 +99,7 @@ def test_describe_uses_ddof_one_and_linear_quantiles() -> None:
     assert s.describe([0.5])["std"] is None
 
 
-def test_quantile_interval_sides_are_missing_where_chips_are_too_few() -> None:
+def test_quantile_interval_sides_are_missing_where_chips_are_too_few():
     low, high = s.quantile_interval(np.linspace(0, 1, 50), 0.05)
 
     assert low is None
@@ -108,7 +108,7 @@ def test_quantile_interval_sides_are_missing_where_chips_are_too_few() -> None:
 
 
 @pytest.mark.slow
-def test_intervals_have_their_coverage_over_chips_and_images() -> None:
+def test_intervals_have_their_coverage_over_chips_and_images():
     """2,000 repetitions of a skewed population of chips on a random sample of images, both resampled."""
     rng = numpy_generator(0, "coverage")
     repetitions, k, n = 2000, 40, 300

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -15,7 +13,7 @@ from harden.statistics.requirements import Requirement, check_meetable, chips_ne
 from harden.streams import numpy_generator
 
 
-def entry(values: Any, **others: Any) -> dict[str, Any]:
+def entry(values, **others):
     return {"name": "gaussian", "at_s": 0.0, "accuracies": list(values), "clean_accuracy": 0.9, **others}
 
 
@@ -32,7 +30,7 @@ VALUES = 0.8 + 0.1 * numpy_generator(0, "values").random(100)
         ("p2_5_accuracy>0.5", ("p2_5_accuracy", None, ">", 0.5, None)),
     ],
 )
-def test_reading(text: str, expected: tuple[Any, ...]) -> None:
+def test_reading(text, expected):
     r = parse(text)
 
     assert (r.measure, r.argument, r.sign, r.value, r.confidence) == pytest.approx(expected)
@@ -55,7 +53,7 @@ def test_reading(text: str, expected: tuple[Any, ...]) -> None:
         ("ekl<1e", "no number"),
     ],
 )
-def test_nonsense_is_refused(text: str, problem: str) -> None:
+def test_nonsense_is_refused(text, problem):
     with pytest.raises(SettingsError, match=problem) as caught:
         parse(text)
     assert caught.value.exit_code == 2
@@ -73,7 +71,7 @@ def test_nonsense_is_refused(text: str, problem: str) -> None:
         ("yield(0.9)<=0.5@95%", 5),
     ],
 )
-def test_chips_needed(text: str, needed: int) -> None:
+def test_chips_needed(text, needed):
     r = parse(text)
 
     assert chips_needed(r) == needed
@@ -83,13 +81,13 @@ def test_chips_needed(text: str, needed: int) -> None:
             check_meetable([r], needed - 1)
 
 
-def test_certainty_is_never_to_be_had() -> None:
+def test_certainty_is_never_to_be_had():
     with pytest.raises(UnmeetableError, match="no number of chips"):
         check_meetable([parse("yield(0.9)>=1@95%")], 10**6)
 
 
 @given(st.integers(60, 400), st.floats(0.6, 0.95), st.data())
-def test_a_yield_bound_is_met_exactly_when_clopper_pearson_says_so(n: int, share: float, data: st.DataObject) -> None:
+def test_a_yield_bound_is_met_exactly_when_clopper_pearson_says_so(n, share, data):
     good = data.draw(st.integers(0, n))
     values = [0.95] * good + [0.1] * (n - good)
 
@@ -98,7 +96,7 @@ def test_a_yield_bound_is_met_exactly_when_clopper_pearson_says_so(n: int, share
     assert verdict.met == (proportion_lower(good, n, 0.95) >= share)
 
 
-def test_point_estimates() -> None:
+def test_point_estimates():
     for text, found in [
         ("p05_accuracy>=0.5", np.quantile(VALUES, 0.05)),
         ("mean_accuracy>=0.5", VALUES.mean()),
@@ -110,7 +108,7 @@ def test_point_estimates() -> None:
         assert judge(parse(text), entry(VALUES)).found == pytest.approx(found)
 
 
-def test_bounds_are_on_the_cautious_side() -> None:
+def test_bounds_are_on_the_cautious_side():
     for text in ("p50_accuracy>=0@95%", "mean_accuracy>=0@95%", "yield(0.85)>=0@95%"):
         r = parse(text)
         cautious = judge(r, entry(VALUES)).found
@@ -123,12 +121,12 @@ def test_bounds_are_on_the_cautious_side() -> None:
         assert other > plain
 
 
-def test_a_missing_number_meets_nothing() -> None:
+def test_a_missing_number_meets_nothing():
     assert not judge(parse("ekl<1"), entry(VALUES, ekl=None)).met
     assert not judge(parse("mean_accuracy>=0"), {**entry([]), "accuracies": None}).met
 
 
-def test_failures_say_what_was_found() -> None:
+def test_failures_say_what_was_found():
     r = Requirement.parse("mean_accuracy>=0.99")
 
     assert "mean_accuracy>=0.99" in (r.failure(entry(VALUES)) or "")

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 import onnx
 import pytest
@@ -16,19 +13,20 @@ from harden.graph.file import Model
 from harden.noise.profile import Profile
 from harden.streams import numpy_generator
 from harden.training.plan import TrainingPlan
+from harden.training.problem import Problem
 
 
 @pytest.fixture
-def make_model() -> Callable[..., Model]:
+def make_model():
     return toy_model
 
 
 @pytest.fixture
-def model() -> Model:
+def model():
     return toy_model()
 
 
-def toy_model(norm: bool = True, seed: int = 0) -> Model:
+def toy_model(norm=True, seed=0):
     """Gemm, batch norm, Relu, Gemm: 6 inputs, 16 hidden, 3 classes."""
     rng = numpy_generator(seed, "toy")
     tensors = {
@@ -59,10 +57,10 @@ def toy_model(norm: bool = True, seed: int = 0) -> Model:
 
 
 @pytest.fixture
-def clouds() -> Callable[..., Dataset]:
+def clouds():
     """Three Gaussian clouds in six dimensions."""
 
-    def make(examples: int = 384, seed: int = 0, labelled: bool = True) -> Dataset:
+    def make(examples=384, seed=0, labelled=True):
         rng = numpy_generator(seed, "clouds")
         centres = numpy_generator(0, "centres").normal(0, 1.2, (3, 6))
         labels = np.arange(examples) % 3
@@ -74,8 +72,13 @@ def clouds() -> Callable[..., Dataset]:
 
 
 @pytest.fixture
-def plan() -> Callable[..., TrainingPlan]:
-    def make(**values: Any) -> TrainingPlan:
+def problem(model, clouds):
+    return Problem(model, clouds(), clouds(99, seed=1))
+
+
+@pytest.fixture
+def plan():
+    def make(**values):
         profiles = values.pop("profiles", ((Profile.parse("gaussian:sigma=0.1"), None),))
         return TrainingPlan(**{"steps": 60, "batch_size": 32, "lr": 0.1, "profiles": profiles, **values})
 

@@ -12,14 +12,14 @@ from harden.streams import numpy_generator
 from harden.training.concordance import Concordance
 
 
-def concordance(*parts: tuple[torch.Tensor, torch.Tensor]) -> float:
+def concordance(*parts):
     found = Concordance()
     for a, b in parts:
         found.add(a, b)
     return found.value()
 
 
-def drawn(seed: int, examples: int = 12, elements: int = 5) -> torch.Tensor:
+def drawn(seed, examples=12, elements=5):
     return torch.from_numpy(numpy_generator(seed, "concordance").normal(1, 2, (examples, elements)))
 
 

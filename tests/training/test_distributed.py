@@ -33,18 +33,18 @@ CLOSE = {"rtol": 2e-4, "atol": 2e-5}
 Outcome = tuple[dict[str, torch.Tensor], dict[str, Any]]
 
 
-def outcome(folder: Path, rank: int = 0) -> Outcome:
+def outcome(folder, rank=0):
     return load_file(folder / f"rank-{rank}.safetensors"), json.loads((folder / f"rank-{rank}.json").read_text())
 
 
-def free_port() -> int:
+def free_port():
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return found.getsockname()[1]
 
 
 @pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Outcome, Outcome]:
+def pair(tmp_path_factory):
     """What each of two processes ended with."""
     folder = tmp_path_factory.mktemp("pair")
     meet = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
@@ -63,7 +63,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Outcome, Outcome]:
 
 
 @pytest.fixture(scope="module")
-def single(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+def single(tmp_path_factory):
     folder = tmp_path_factory.mktemp("single")
     threads = torch.get_num_threads()
     two_processes.run(folder)
@@ -76,7 +76,7 @@ PARTED = "short, between batch norms"
 
 
 @pytest.mark.parametrize("name", [name for name in two_processes.runs() if name != PARTED])
-def test_the_weights_and_losses_are_those_of_one_process(name: str, pair, single) -> None:
+def test_the_weights_and_losses_are_those_of_one_process(name, pair, single):
     (tensors, records), (expected, known) = pair[0], single
     for key, value in expected.items():
         if key.startswith(f"{name}/"):
@@ -87,20 +87,20 @@ def test_the_weights_and_losses_are_those_of_one_process(name: str, pair, single
         assert judged == pytest.approx(wanted, abs=1e-5)
 
 
-def test_all_processes_end_with_the_same_bits(pair) -> None:
+def test_all_processes_end_with_the_same_bits(pair):
     (tensors, records), (others, told) = pair
     assert all(torch.equal(value, others[key]) for key, value in tensors.items())
     assert records == told
 
 
 @pytest.mark.parametrize(("name", "step"), [("step", 2), ("optimizer", 2), ("between batch norms", 1)])
-def test_where_one_process_is_short_of_memory_all_divide_their_batch(name: str, step: int, pair) -> None:
+def test_where_one_process_is_short_of_memory_all_divide_their_batch(name, step, pair):
     for _, records in pair:
         assert records[f"short, {name}"]["memory"] == [{"step": step, "parts": 2, "batch_size": 24}]
 
 
 @pytest.mark.slow
-def test_torchrun_fits_as_one_process_does_and_tells_it_once(tmp_path) -> None:
+def test_torchrun_fits_as_one_process_does_and_tells_it_once(tmp_path):
     for name in FILES:
         (tmp_path / name).write_bytes(content(name))
     arguments = ["fit", "digits_cnn.onnx", "--profile", "gaussian:sigma=0.2", "--method", "sam", "--limit", "600"]
@@ -120,7 +120,7 @@ def test_torchrun_fits_as_one_process_does_and_tells_it_once(tmp_path) -> None:
         torch.testing.assert_close(value, expected[key], **CLOSE)
 
 
-def test_a_batch_that_cannot_be_shared_equally_is_refused(monkeypatch) -> None:
+def test_a_batch_that_cannot_be_shared_equally_is_refused(monkeypatch):
     monkeypatch.setattr(distributed, "size", lambda: 5)
     with pytest.raises(SettingsError, match=r"a batch of 24 examples cannot be divided equally among 5 processes"):
-        Batches(two_processes.images(60), two_processes.plan(), None)  # type: ignore[arg-type]
+        Batches(two_processes.images(60), two_processes.plan(), None)

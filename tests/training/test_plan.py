@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from harden.noise.profile import Profile
@@ -24,5 +22,5 @@ NOISE = ((Profile.parse("gaussian:sigma=0.1"), None),)
         ({"epochs": 2, "steps": 7}, 1_000, 7),
     ],
 )
-def test_the_number_of_steps(told: dict[str, Any], examples: int, steps: int) -> None:
+def test_the_number_of_steps(told, examples, steps):
     assert TrainingPlan(profiles=NOISE, **told).total_steps(examples) == steps

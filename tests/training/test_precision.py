@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 import torch
@@ -23,25 +21,26 @@ from harden.pipeline import inputs, placement
 from harden.registry import METHODS
 from harden.streams import generator
 from harden.training.loop import train
+from harden.training.problem import Problem
 
-spec: Any = importlib.util.spec_from_file_location("two_processes", Path(__file__).with_name("two_processes.py"))
+spec = importlib.util.spec_from_file_location("two_processes", Path(__file__).with_name("two_processes.py"))
 small = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(small)
 
 
-def images(count: int = 8, seed: int = 0) -> torch.Tensor:
+def images(count=8, seed=0):
     return torch.empty(count, 3, 6, 6).normal_(generator=generator(seed, "images"))
 
 
-def data() -> tuple[Any, Any, Any]:
+def data():
     return small.model(), small.images(60), small.images(30)
 
 
-def rounded(x: torch.Tensor) -> bool:
+def rounded(x):
     return torch.equal(x.bfloat16().float(), x)
 
 
-def test_mixed_precision_takes_and_gives_single_precision() -> None:
+def test_mixed_precision_takes_and_gives_single_precision():
     net = small.model().module()
     exact, taps = net(images(), taps=("c1",))
     assert not rounded(taps["c1"])
@@ -55,7 +54,7 @@ def test_mixed_precision_takes_and_gives_single_precision() -> None:
     assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in net.parameters())
 
 
-def test_what_was_computed_in_one_precision_is_not_used_in_another() -> None:
+def test_what_was_computed_in_one_precision_is_not_used_in_another():
     net = small.model().module().eval()
     x, given = images(), [None, Precision("bfloat16"), Precision(channels_last=True)]
     outputs = []
@@ -66,7 +65,7 @@ def test_what_was_computed_in_one_precision_is_not_used_in_another() -> None:
     torch.testing.assert_close(outputs[2], outputs[0])
 
 
-def test_channels_last_lays_images_out_so() -> None:
+def test_channels_last_lays_images_out_so():
     image, tokens = images(), torch.zeros(2, 3)
     precision = Precision(channels_last=True)
     assert precision.taking(image).is_contiguous(memory_format=torch.channels_last)
@@ -78,10 +77,10 @@ OBJECTIVES = [name for name in METHODS.names() if METHODS.module(name).Method.ki
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
-def test_every_objective_trains_in_mixed_precision_with_channels_last(name: str) -> None:
+def test_every_objective_trains_in_mixed_precision_with_channels_last(name):
     fields = {"method": name, "options": small.OPTIONS.get(name, {})}
-    exact = train(*data(), small.plan(**fields))
-    mixed = train(*data(), small.plan(**fields, amp="bfloat16", channels_last=True))
+    exact = train(Problem(*data()), small.plan(**fields))
+    mixed = train(Problem(*data()), small.plan(**fields, amp="bfloat16", channels_last=True))
     assert mixed.levers["amp"] == "bfloat16"
     assert mixed.levers["channels_last"]
     for one, other in zip(exact.history, mixed.history, strict=True):
@@ -90,34 +89,34 @@ def test_every_objective_trains_in_mixed_precision_with_channels_last(name: str)
     assert all(tensor.dtype == torch.float32 for tensor in mixed.weights.values())
 
 
-def test_mixed_precision_and_the_teachers_go_together() -> None:
+def test_mixed_precision_and_the_teachers_go_together():
     plan = small.plan(teacher="clean", teacher_match="both", amp="bfloat16")
-    assert train(*data(), plan).history[-1]["loss"] == pytest.approx(
-        train(*data(), small.plan(teacher="clean", teacher_match="both")).history[-1]["loss"], rel=0.1
+    assert train(Problem(*data()), plan).history[-1]["loss"] == pytest.approx(
+        train(Problem(*data()), small.plan(teacher="clean", teacher_match="both")).history[-1]["loss"], rel=0.1
     )
 
 
-def test_a_network_that_cannot_be_computed_so_is_told(monkeypatch) -> None:
+def test_a_network_that_cannot_be_computed_so_is_told(monkeypatch):
     real = GraphModule.forward
 
-    def fail(self: GraphModule, *args: Any, **named: Any) -> Any:
+    def fail(self, *args, **named):
         if self.precision is not None:
             raise RuntimeError("expected scalar type Float but found BFloat16")
         return real(self, *args, **named)
 
     monkeypatch.setattr(GraphModule, "forward", fail)
     with pytest.raises(SettingsError, match=r"--amp: .*mixed precision \(expected scalar type.*Leave it out"):
-        train(*data(), small.plan(amp="bfloat16"))
+        train(Problem(*data()), small.plan(amp="bfloat16"))
 
 
-def test_precisions_and_devices_that_there_are_not() -> None:
+def test_precisions_and_devices_that_there_are_not():
     with pytest.raises(SettingsError, match="amp='float8': known are off, bfloat16"):
         small.plan(amp="float8")
     with pytest.raises(SettingsError, match="column_scaling: is done on processors only"):
         small.plan(device="cuda", column_scaling="on")
 
 
-def test_the_device_that_is_trained_on(monkeypatch) -> None:
+def test_the_device_that_is_trained_on(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert inputs.trained_on("cpu") == inputs.trained_on("auto") == "cpu"
     with pytest.raises(SettingsError, match="--device cuda: torch finds no GPU here"):
@@ -129,7 +128,7 @@ def test_the_device_that_is_trained_on(monkeypatch) -> None:
 
 @pytest.mark.filterwarnings("ignore:Accessing the data pointer of FakeTensor:UserWarning")
 @pytest.mark.parametrize("name", ["gaussian", "rram4", "sonos", "bitflip"])
-def test_devices_are_not_mixed_up_in_a_noisy_pass_on_a_gpu(name: str) -> None:
+def test_devices_are_not_mixed_up_in_a_noisy_pass_on_a_gpu(name):
     """torch's fake tensors know their device and refuse to meet those of another, without any GPU."""
     net, mode, profile = small.model().module(), FakeTensorMode(allow_non_fake_inputs=True), Profile.parse(name)
     with mode:
@@ -149,7 +148,7 @@ def test_devices_are_not_mixed_up_in_a_noisy_pass_on_a_gpu(name: str) -> None:
 
 
 @contextlib.contextmanager
-def cluster(monkeypatch, **resources: float) -> Iterator[None]:
+def cluster(monkeypatch, **resources):
     """A cluster of two machines, as far as ``placing`` asks."""
     engine = RayEngine.__new__(RayEngine)
     nodes = [{"Alive": True, "Resources": {"CPU": resources["CPU"] / 2}}] * 2
@@ -159,8 +158,8 @@ def cluster(monkeypatch, **resources: float) -> Iterator[None]:
     yield
 
 
-def test_how_many_workers_of_a_cluster_train_and_on_what(monkeypatch) -> None:
-    def found(device: str, workers: int | None = None, batch: int = 128) -> tuple[int, int, str]:
+def test_how_many_workers_of_a_cluster_train_and_on_what(monkeypatch):
+    def found(device, workers=None, batch=128):
         with placement.place("ray", workers, batch, device) as where:
             return where.processes, where.machines, where.device
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from typing import Any
 
 import numpy as np
 import pytest
@@ -48,7 +47,7 @@ def test_a_glob_is_made_to_mean_one_name():
 def test_without_labels_the_networks_own_answers_count(model, clouds):
     condition = Condition(Profile.parse("gaussian:sigma=0.4"), None)
     data, unlabelled = clouds(128), clouds(128, labelled=False)
-    settings: dict[str, Any] = {"passes": 8, "check": 1, "check_chips": 4, "threads": 1}
+    settings = {"passes": 8, "check": 1, "check_chips": 4, "threads": 1}
     with torch.no_grad():
         own = model.module().eval()(torch.from_numpy(data.inputs(slice(None)))).argmax(1).numpy()
     found = protect(model, condition, unlabelled, 0.5, **settings)

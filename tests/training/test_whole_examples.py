@@ -19,16 +19,17 @@ from harden.runtime.sessions import Session
 from harden.streams import generator
 from harden.training.loop import train
 from harden.training.plan import TrainingPlan
+from harden.training.problem import Problem
 
 PLAIN = Preprocess((0,), (1,))
 PROFILE = Profile.parse("gaussian:sigma=0.1")
 
 
-def numbers(*shape: int, name: str = "x") -> np.ndarray:
+def numbers(*shape, name="x"):
     return torch.empty(shape).normal_(generator=generator(0, name, *shape)).numpy()
 
 
-def recurrent() -> Model:
+def recurrent():
     """tanh(frames W + state U): frames [time, 6] and a state [1, 4] have no batch axis in common."""
     nodes = [
         helper.make_node("MatMul", ["frames", "w"], ["a"]),
@@ -72,8 +73,8 @@ def test_examples_are_run_one_by_one_and_stacked_in_torch_and_in_onnx_runtime(cl
 def test_matching_hardens_and_fidelity_is_evaluated(clips):
     model = recurrent()
     plan = TrainingPlan(profiles=((PROFILE, None),), objective="match", steps=12, batch_size=8, selection_chips=2)
-    trained = train(model, clips, clips, plan)
-    assert trained.validation[-1]["concordance"] > 0
+    trained = train(Problem(model, clips, clips), plan)
+    assert trained.validation[-1].score > 0
     document = evaluate(trained.model, (Condition(PROFILE, None),), clips, chips=3, threads=1).document
     assert document["profiles"][0]["accuracy"] is None
     assert document["profiles"][0]["fidelity"]["cosine"]["mean"] > 0.8

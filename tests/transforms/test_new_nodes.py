@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from harden import methods
-from harden.graph.file import Model
 from harden.graph.folding import fold_batch_norms
 from harden.noise.profile import Profile
 from harden.runtime.canary import canary
@@ -33,7 +32,7 @@ def noise(model, x):
 
 
 @pytest.fixture
-def folded(convolution) -> Model:
+def folded(convolution):
     return fold_batch_norms(convolution())
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import onnx
 import pytest
@@ -14,10 +12,10 @@ from harden.streams import numpy_generator
 
 
 @pytest.fixture
-def convolution() -> Callable[..., Model]:
+def convolution():
     """Conv, batch norm, Relu, Conv, batch norm, GlobalAveragePool, Flatten, Gemm on 3x8x8 images."""
 
-    def make(momentum: float = 0.9, seed: int = 0) -> Model:
+    def make(momentum=0.9, seed=0):
         rng = numpy_generator(seed, "convolution")
         tensors = {
             "c1": rng.normal(0, 0.3, (8, 3, 3, 3)) * rng.uniform(0.2, 2, (8, 1, 1, 1)),

@@ -12,11 +12,11 @@ from harden.data.dataset import Dataset
 from harden.data.embedded import content
 from harden.errors import UnsupportedError
 from harden.graph.file import Model
-from harden.levers.clamp import activation_bounds, clamp_activations
 from harden.noise.profile import Profile
 from harden.runtime.canary import canary
 from harden.runtime.parity import parity
 from harden.streams import generator
+from harden.transforms.clamp import activation_bounds, clamp_activations
 
 
 def images(count=40):
@@ -104,7 +104,7 @@ def test_on_the_digits_network_clamps_rescue_chips_with_bit_errors(tmp_path, sto
     assert model.preprocess is not None
     train, test = (Dataset.open(str(tmp_path / f"{part}.npz"), model.preprocess) for part in ("train", "test"))
     clamped, _ = clamp_activations(model, [(torch.from_numpy(train.inputs(slice(0, 512))),)], 99.99)
-    x, labels = torch.from_numpy(test.inputs(slice(0, 300))), torch.from_numpy(np.asarray(test.labels[:300]))  # pyright: ignore[reportOptionalSubscript]
+    x, labels = torch.from_numpy(test.inputs(slice(0, 300))), torch.from_numpy(np.asarray(test.labels[:300]))
     profile = Profile.parse(f"bitflip:rate=0.0001,storage={storage}")
 
     def accuracies(candidate, chips=20):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import onnx
 import pytest
@@ -11,10 +9,10 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from harden.graph.file import Model
-from harden.levers._walk import find_channels
-from harden.levers.rescale import apply, bounded, rescale
 from harden.noise.profile import Profile
 from harden.streams import generator, numpy_generator
+from harden.transforms._walk import find_channels
+from harden.transforms.rescale import apply, bounded, rescale
 
 
 def build(nodes, tensors, shape, output="y"):
@@ -83,9 +81,7 @@ def attention():
     tensors = {"g": rng.uniform(0.2, 3, 8), "b": rng.normal(0, 0.3, 8), "q": spread(rng, 8, 8), "k": spread(rng, 8, 8),
                "v": spread(rng, 8, 8), "vb": rng.normal(0, 0.2, 8), "o": spread(rng, 8, 8), "ob": rng.normal(0, 0.2, 8),
                "split": np.array([0, 0, 2, 4]), "merge": np.array([0, 0, 8])}  # fmt: skip
-    nodes: list[tuple[str, list[str], list[str], dict[str, Any]]] = [
-        ("LayerNormalization", ["x", "g", "b"], ["n"], {"axis": -1})
-    ]
+    nodes = [("LayerNormalization", ["x", "g", "b"], ["n"], {"axis": -1})]
     for name, bias in (("q", None), ("k", None), ("v", "vb")):
         nodes.append(("MatMul", ["n", name], [f"{name}1"], {}))
         source = f"{name}1"

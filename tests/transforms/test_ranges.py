@@ -14,10 +14,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from harden.errors import UnsupportedError
 from harden.graph.file import Model
-from harden.levers import ranges
+from harden.transforms import ranges
 
 
-def scaled(op: str = "Gemm") -> Model:
+def scaled(op="Gemm"):
     """One input, one output: y = -3 x (Gemm), through a Relu with ``op`` MatMul."""
     nodes = [helper.make_node("Gemm", ["x", "w"], ["y"], name="only")]
     if op == "MatMul":
@@ -32,12 +32,12 @@ def scaled(op: str = "Gemm") -> Model:
     return Model.from_proto(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8))
 
 
-def calibrated(model: Model, batches: list[torch.Tensor], percentile: float):
+def calibrated(model, batches, percentile):
     module = model.module()
     return ranges.calibrate(module, model.analog_weights(), [(batch,) for batch in batches], percentile)["w"]
 
 
-def test_known_data_by_hand() -> None:
+def test_known_data_by_hand():
     # 1 to 1000: 99% by nearest rank is 990, and the outputs are three times as large, and negative.
     x = torch.arange(1.0, 1001.0)[:, None]
     assert calibrated(scaled(), [x], 99.0) == ((0.0, 990.0), (-2970.0, 2970.0))
@@ -45,27 +45,27 @@ def test_known_data_by_hand() -> None:
     assert calibrated(scaled("MatMul"), [-x], 100.0) == ((0.0, 0.0), (0.0, 0.0))
 
 
-def test_one_negative_value_makes_a_range_symmetric() -> None:
+def test_one_negative_value_makes_a_range_symmetric():
     x = torch.tensor([[5.0], [-0.1], [2.0]])
     assert calibrated(scaled(), [x], 100.0)[0] == (-5.0, 5.0)
 
 
 @settings(deadline=None, max_examples=25)
 @given(st.integers(1, 300), st.integers(5, 40), st.sampled_from([90.0, 95.5, 99.0, 99.99, 100.0]), st.booleans())
-def test_batches_do_not_matter(count: int, size: int, percentile: float, rising: bool) -> None:
+def test_batches_do_not_matter(count, size, percentile, rising):
     x = torch.arange(1.0, count + 1.0)[:, None]
     x = x if rising else x.flip(0)
     wanted = math.ceil(count * round(percentile * 100) / 10_000)
     assert calibrated(scaled(), list(x.split(size)), percentile)[0] == (0.0, float(wanted))
 
 
-def test_the_same_examples_always() -> None:
+def test_the_same_examples_always():
     assert np.array_equal(ranges.examples(5000), ranges.examples(5000))
     assert len(ranges.examples(5000)) == ranges.EXAMPLES
     assert ranges.examples(3).tolist() == [0, 1, 2]
 
 
-def test_recurrent_nodes_are_named() -> None:
+def test_recurrent_nodes_are_named():
     shapes = {"w": (1, 8, 3), "r": (1, 8, 2)}
     graph = helper.make_graph(
         [helper.make_node("LSTM", ["x", "w", "r"], ["y"], name="memory", hidden_size=2)],
@@ -80,7 +80,7 @@ def test_recurrent_nodes_are_named() -> None:
         ranges.calibrate(model.module(), model.analog_weights(), [])
 
 
-def test_the_network_stays_in_its_mode() -> None:
+def test_the_network_stays_in_its_mode():
     module = scaled().module().train()
     ranges.calibrate(module, scaled().analog_weights(), [(torch.ones(2, 1),)])
     assert module.training
