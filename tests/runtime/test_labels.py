@@ -22,12 +22,12 @@ from harden.errors import UnsupportedError
 from harden.graph.file import Model
 from harden.graph.folding import fold_batch_norms
 from harden.graph.insertion import Insertion, insert
-from harden.levers.clamp import clamp_activations
 from harden.runtime.canary import canary, check_noise
 from harden.runtime.copy import RuntimeCopy
 from harden.runtime.rewrite import split_uses
 from harden.runtime.sessions import plain_session
 from harden.streams import numpy_generator
+from harden.transforms.clamp import clamp_activations
 
 node = helper.make_node
 SIZE = 4
