@@ -63,7 +63,7 @@ def analyse(judge: Judge, model: Model, also: Sequence[str], times: Sequence[flo
         judge.notify("analyses", number, len(also))
         result = calls[name]()
         if "sensitivity" in result:
-            # Both analyses of layers fill the same table, a row per layer.
+            # Both analyses of layers fill the same table, one row per layer.
             rows = _joined(results.get("sensitivity", []), result["sensitivity"])
             result = {"sensitivity": rows, **{key: result[key] for key in ("sensitivity_r2",) if key in result}}
         results.update(result)

@@ -21,7 +21,7 @@ def check_name(name: str) -> str:
     try:
         return engine_name(name)
     except ValueError as error:
-        raise SettingsError(f"'{name}' is no engine: {error}", where="--engine") from None
+        raise SettingsError(f"'{name}' is not an engine: {error}", where="--engine") from None
 
 
 @contextlib.contextmanager

@@ -156,4 +156,4 @@ class Judge:
 def _shrunk(run: Run, size: BatchSize) -> str:
     workers = f"{run.fewer} worker{'s' if run.fewer > 1 else ''}" if run.fewer else ""
     batch = f"batches of {run.bench.feed.batch}" if size.halved else ""
-    return f"did not suffice: {' and '.join(part for part in (workers, batch) if part)} instead"
+    return f"ran short: {' and '.join(part for part in (workers, batch) if part)} instead"

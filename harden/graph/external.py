@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from onnx import ModelProto, TensorProto
 
 from harden.errors import ModelError, WriteError
+from harden.graph.editor import copied
 from harden.graph.storage import slots
 from harden.graph.tensors import byte_size, problem_of
 from harden.store import replacing
@@ -95,8 +96,7 @@ def write_external(proto: ModelProto, places: Mapping[str, Place], path: Path) -
     Returns:
         The bytes to write to ``path``.
     """
-    copy = ModelProto()
-    copy.CopyFrom(proto)
+    copy = copied(proto)
     tensors = {slot.name: slot.place for slot in slots(copy) if slot.name in places}
     for location in dict.fromkeys(places[name].location for name in tensors):
         names = [name for name in tensors if places[name].location == location]
@@ -133,7 +133,7 @@ def _place(tensor: TensorProto, where: str) -> tuple[Place, int]:
     try:
         offset, length = int(facts.get("offset", "0")), int(facts.get("length", str(expected)))
     except ValueError as error:
-        raise ModelError(f"{where} has an offset or length that is no number") from error
+        raise ModelError(f"{where} has an offset or length that is not a number") from error
     if offset < 0 or length != expected:
         raise ModelError(f"{where} has {length} bytes at {offset}, its shape and type need {expected}")
     return Place(facts.get("location", ""), offset, entries), length

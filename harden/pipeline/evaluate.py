@@ -56,7 +56,7 @@ def prepare_evaluation(settings: EvalSettings, notify: Notify = silent) -> tuple
     check_settings(settings, "profile", "data")
     if settings.until and (settings.require or settings.threshold is not None or settings.out):
         raise SettingsError(
-            "--until tells the mean only, so it does not go with --require, --threshold or --out",
+            "--until measures the mean only, so it cannot be combined with --require, --threshold or --out",
             fix="Leave --until out to have every image on every chip",
         )
     conditions = _conditions(settings)
@@ -108,7 +108,7 @@ def _conditions(settings: EvalSettings) -> tuple[Condition, ...]:
         return conditions
     axes = dict(parse_sweep(text) for text in settings.sweep)
     if settings.until:
-        raise SettingsError("--sweep and --until do not go together", fix="Sweep with a fixed number of --chips")
+        raise SettingsError("--sweep and --until cannot be combined", fix="Sweep with a fixed number of --chips")
     profiles = [Profile.parse(text).on_device(device) for text in settings.profile]
     swept = (one for profile in profiles for one in sweep(profile, axes, settings.at or None))
     return tuple(replace(one, copies=copies) for one in swept)

@@ -57,7 +57,7 @@ def _once(settings: FitSettings, notify: Notify) -> dict[str, Any]:
         refuse_another_run(run_folder(settings), to_toml(settings))
     prepared = prepare(settings, notify)
     if not distributed.first():
-        follow(prepared.model, prepared.training, prepared.validation)
+        follow(prepared.problem)
         return {}
     with placed(prepared) as ready:
         return _finished(ready, settings, notify)
@@ -90,16 +90,15 @@ def _run(prepared: Prepared, folder: Path, notify: Notify) -> dict[str, Any]:
         add_column_baseline(judge, prepared.model, before, folder / "trials.jsonl")
     prepared, protection = with_protection(prepared, folder, notify)
     judge = prepared.judge(notify)
-    hardened, training = harden_model(prepared, folder, notify)
+    done = harden_model(prepared, folder, notify)
+    hardened, training = done.model, done.training
     if protection is not None:
         training["levers"]["protect"] = protection
     if judge is not None:
         after = judge.of(hardened, trial_log=folder / "trials.jsonl", stage="chips after").document
         after["model"]["path"] = "model.onnx"  # in this folder, wherever it lies
-    controls = None
-    if prepared.settings.controls:
-        controls = run_controls(prepared, folder, notify, training)
-    ablation = run_ablation(prepared, folder, notify, training) if prepared.settings.ablation else None
+    controls = run_controls(prepared, folder, notify, done) if prepared.settings.controls else None
+    ablation = run_ablation(prepared, folder, notify, done) if prepared.settings.ablation else None
     return {
         **_document(prepared, folder, before, after, training),
         **_analyses(judge, prepared.model, hardened, folder),
