@@ -112,7 +112,7 @@ def plain_torch(bench: Bench, condition: Condition, model: Model) -> Way:
 
 
 def compare(ways: dict[str, Way], workers: int, rounds: int, images: int) -> dict[str, tuple[float, float]]:
-    """Images a second of each way, by the clock and by processor time; rounds are interleaved, one chip a worker."""
+    """Images per second of each way, by the clock and by processor time; rounds are interleaved, one chip a worker."""
     clock, processor = dict.fromkeys(ways, 0.0), dict.fromkeys(ways, 0.0)
     for index in range(-1, rounds):
         for name, way in ways.items() if index % 2 else reversed(ways.items()):
@@ -215,7 +215,7 @@ def bench_model(path: str | Path, source: str | Path, options: argparse.Namespac
     if options.aihwkit:
         rates["aihwkit, ResNet-20"] = aihwkit(options.aihwkit, cores, len(data))
     limit = rates["clean session"]
-    print(f"{Path(path).name}, {len(data)} images a chip, layout {layout}, batch {bench.feed.batch}")
+    print(f"{Path(path).name}, {len(data)} images per chip, layout {layout}, batch {bench.feed.batch}")
     for name, (clock, processor) in rates.items():
         ratios = f"{clock / limit[0]:7.3f} (clock) {processor / limit[1]:7.3f} (processor)"
         print(f"  {name:34s} {clock:9.1f} images/s {ratios}")

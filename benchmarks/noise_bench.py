@@ -1,6 +1,6 @@
 """How long a chip of timm resnet18 (11.7 million weights) takes to draw, against bare ``normal_``.
 
-``python benchmarks/noise_bench.py [PROFILE ...]`` prints nanoseconds a weight: the best of several runs, in elapsed
+``python benchmarks/noise_bench.py [PROFILE ...]`` prints nanoseconds per weight: the best of several runs, in elapsed
 time and in processor time (on a busy machine only the latter means something). The limits are 10 ns for gaussian and
 60 ns for pcm.
 """
@@ -52,7 +52,7 @@ def main() -> None:
     stream = generator(0, "bare")
     bare, bare_used = best(lambda _: [tensor.normal_(generator=stream) for tensor in numbers])
     scale = 1e9 / count
-    print(f"{count / 1e6:.1f} million weights, one thread; nanoseconds a weight")
+    print(f"{count / 1e6:.1f} million weights, one thread; nanoseconds per weight")
     print(f"{'':24}{'elapsed':>9}{'processor':>11}{'normal_ =':>11}{'limit':>7}")
     print(f"{'normal_':24}{bare * scale:9.1f}{bare_used * scale:11.1f}{1:11.1f}")
     for text in sys.argv[1:] or ["gaussian", "rram1", "fefet6", "pcm", "pcm:compensation=none", "rram_wan", "bitflip"]:

@@ -16,7 +16,7 @@ MARK = "<!-- From here on made by docs/make_methods.py from harden/methods. Do n
 def reference() -> str:
     """The generated part of the page."""
     about = {name: methods.describe(name) for name in METHODS.names()}
-    lines = [MARK, "", "## All methods", "", "| method | kind | what it does | cost a step |", "|---|---|---|---|"]
+    lines = [MARK, "", "## All methods", "", "| method | kind | what it does | cost per step |", "|---|---|---|---|"]
     lines += [f"| [{name}](#{name}) | {a['kind']} | {a['summary']} | {a['cost']} |" for name, a in about.items()]
     lines += ["", *(f"`{alias}` is `{name}`.\n" for alias, name in methods.ALIASES.items())]
     for name, a in about.items():

@@ -174,7 +174,7 @@ def section(name: str, task: Task, rows: Rows) -> list[str]:
     chips = sorted({row["chips"] for found in rows.values() for row in found})
     examples = sorted({row["examples"] for found in rows.values() for row in found})
     about = (
-        f"{task.steps} plain steps for every recipe (those that need more passes a step get fewer), "
+        f"{task.steps} plain steps for every recipe (those that need more passes per step get fewer), "
         f"{_list(chips)} chips x {_list(examples)} test examples, training seeds {_list(seeds)}. "
         f"`{task.network}`, data `{task.data}`."
     )

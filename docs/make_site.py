@@ -50,7 +50,7 @@ def _method(name: str) -> str:
     lines = [f"# {name}", "", f"{about['summary']}. Kind: {about['kind']}.", ""]
     lines += _when(_use(prose), advice()["methods"][name])
     lines += [
-        f"**Cost.** {about['cost']} a step (F: forward, B: backward)."
+        f"**Cost.** {about['cost']} per step (F: forward, B: backward)."
         if "F" in about["cost"]
         else f"**Cost.** {about['cost']}."
     ]
@@ -102,7 +102,7 @@ def _device(name: str) -> str:
     one = advice()["devices"][name]
     stages = [stage.name for stage in profile.circuit.stages]
     draws = (
-        f"{len(stages)} stage{'' if len(stages) == 1 else 's'} a device ({', '.join(stages)})"
+        f"{len(stages)} stage{'' if len(stages) == 1 else 's'} per device ({', '.join(stages)})"
         if stages
         else "a sampler of its own"
     )
@@ -110,7 +110,8 @@ def _device(name: str) -> str:
         profile.circuit.mapping.kind
     ]
     lines = [f"# {name}", "", f"{profile.summary}.", "", *_when(f"when {one['use']}", one["not"])]
-    lines += [f"**Cost of a chip.** {draws.capitalize()}, {devices} device{'' if devices == 1 else 's'} a weight.", ""]
+    per_weight = f"{devices} device{'' if devices == 1 else 's'} per weight"
+    lines += [f"**Cost of a chip.** {draws.capitalize()}, {per_weight}.", ""]
     lines += [f"**Evidence.** {profile.citation}.", ""]
     lines += ["## Constants and noise", "", f"As `harden profiles show {name}` prints them:", "", "```text"]
     return "\n".join(

@@ -123,7 +123,7 @@ def confirm() -> None:
         ShortElsewhereError: In one of them it did not.
     """
     if size() > 1 and _shortages(0):
-        raise ShortElsewhereError("memory does not suffice in another process")
+        raise ShortElsewhereError("not enough memory in another process")
 
 
 def _shortages(own: int) -> int:

@@ -6,8 +6,8 @@
 A cell is a recipe, a profile and a seed: one ``harden.fit`` (or what a transform does) and one ``harden.evaluate``.
 Weights are chosen on a split of the training data, never on the test set. A finished cell is a line of
 ``benchmarks/results/effectiveness-TASK.jsonl`` and is not run again; trained models are kept in ``--cache``.
-Recipes that need more passes a step, or a larger batch, get fewer steps, so that all cost the same ((F + 2 B) / 3 plain
-steps, in proportion to the batch).
+Recipes that need more passes per step, or a larger batch, get fewer steps, so that all cost the same ((F + 2 B) / 3
+plain steps, in proportion to the batch).
 """
 
 from __future__ import annotations

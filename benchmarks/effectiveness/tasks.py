@@ -32,7 +32,7 @@ class Recipe(_Table):
             profiles gets a model of its own, trained for it.
         options: The method's.
         plan: Fields of TrainingPlan in place of the task's.
-        passes: Forward and backward passes a step, where the options change them; the method's own otherwise.
+        passes: Forward and backward passes per step, where the options change them; the method's own otherwise.
         protect: Share of the weights kept digital, such as ``auto:5%``; empty for none.
         reference: What the chips' noise refers to (``column`` is the baseline of a mapping with a scale for each).
         once: Whether one model, trained for the first profile, serves all: what does not depend on the noise.

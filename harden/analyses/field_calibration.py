@@ -19,11 +19,11 @@ from harden.evaluation.chips import bench_of, score
 from harden.evaluation.layout import available_cores
 from harden.evaluation.plan import Condition
 from harden.evaluation.trials import draw_chip
-from harden.levers.batch_norm import reestimate, statistics
 from harden.runtime.copy import RuntimeCopy
 from harden.statistics.difference import paired_difference
 from harden.statistics.intervals import describe
 from harden.streams import numpy_generator
+from harden.transforms.batch_norm import reestimate, statistics
 
 if TYPE_CHECKING:
     from harden.data.dataset import Dataset

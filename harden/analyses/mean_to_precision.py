@@ -106,7 +106,7 @@ def mean_accuracy_until(
     images: int | None = None,
     engine: Engine | None = None,
 ) -> dict[str, Any]:
-    """The mean accuracy over chips on the whole test set, to a wanted certainty, from few images a chip.
+    """The mean accuracy over chips on the whole test set, to a wanted certainty, from few images per chip.
 
     Args:
         model: The model.
@@ -117,7 +117,7 @@ def mean_accuracy_until(
         digital: Globs of weights kept off the crossbars.
         threads: Cores to use.
         engine: Where chips run; None for the threads of this process.
-        images: Images a chip; None balances a chip's fixed cost against the variance of its sample.
+        images: Images per chip; None balances a chip's fixed cost against the variance of its sample.
 
     Returns:
         ``mean``, ``ci`` (bounds), ``confidence``, ``half_width``, ``chips``, ``images_per_chip``, ``images`` (in all),
@@ -187,7 +187,7 @@ class _Sampler:
             return np.fromiter(results, dtype=np.float64)
 
     def pilot(self) -> dict[str, Any]:
-        """Both variances, and the images a chip that cost least for a given certainty.
+        """Both variances, and the images per chip that cost least for a given certainty.
 
         With c the fixed cost of a chip in images, minimising (c + m)(sigma_chip^2 + sigma_image^2 / m) gives
         m = sqrt(c sigma_image^2 / sigma_chip^2).

@@ -69,7 +69,7 @@ def subset_simulation(
         metric: What shall not be low.
         threshold: Below it a chip fails.
         rng: Chooses nothing but ties; kept for reproducible chains.
-        chips: States a level.
+        chips: States per level.
 
     Returns:
         The estimate.
@@ -143,7 +143,7 @@ def rare_failures(
         condition: The noise; additive and Gaussian, as the move needs it.
         data: Labelled examples; a few hundred.
         threshold: The accuracy a good chip reaches.
-        chips: Chips a level, at least 200.
+        chips: Chips per level, at least 200.
         runs: Independent runs, at least 5.
         seed: Root seed.
         digital: Globs of weights kept off the crossbars.

@@ -97,7 +97,8 @@ def read_chip(path: Path) -> dict[str, Any]:
     record = parse_json(read_text(path), str(path), "cannot be read as a chip", fix)
     missing = [k for k in _KEYS if not isinstance(record, dict) or k not in record]
     if missing or record.get("schema") != SCHEMA:
-        raise InputError(f"is no chip (missing: {', '.join(missing) or 'its schema'})", where=str(path), fix=fix)
+        what = f"is not a recorded chip (missing: {', '.join(missing) or 'its schema'})"
+        raise InputError(what, where=str(path), fix=fix)
     return record
 
 

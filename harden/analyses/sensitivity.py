@@ -38,7 +38,7 @@ def sensitivity(
         model: The model.
         condition: The noise.
         data: Labelled examples.
-        chips: Chips a layer.
+        chips: Chips per layer.
         seed: Root seed; the chips are those of ``evaluate`` with this seed.
         digital: Globs of weights kept off the crossbars.
         keys: The weights to look at; None looks at all.

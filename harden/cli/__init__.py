@@ -1,4 +1,4 @@
-"""The command line: one file a command, each of which parses, calls one pipeline function and shows its document."""
+"""The command line: one file per command, each of which parses, calls one pipeline function and shows its document."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _COMMANDS = {
     "inspect": "can this model be hardened, and which weights are noisy?",
     "profiles": "the noise profiles: list, show, check, calibrate",
     "methods": "the hardening methods: list, show",
-    "plan": "how many chips a wanted certainty needs",
+    "plan": "how many chips a desired certainty needs",
     "report": "make report.html again from a finished run; bill of materials, signature",
     "export": "the target conductances of a model's weights, for programming a chip",
     "doctor": "check this machine: versions, cores, extras, and that noise is seen",

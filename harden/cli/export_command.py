@@ -13,7 +13,7 @@ from harden.cli.screen import Answer, answer_options
 @click.argument("model")
 @click.option("--profile", required=True, help="noise profile whose mapping and conductance range are used")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="file to write: .npz or .csv")
-@click.option("--digital", multiple=True, help="glob of tensors or nodes that are kept off the crossbars; may repeat")
+@click.option("--digital", multiple=True, help="glob of tensors or nodes kept off the crossbars; may be repeated")
 @answer_options
 def command(model: str, profile: str, out: Path, digital: tuple[str, ...], answer: Answer) -> None:
     """Write the target conductances of MODEL's weights, for programming a chip.
@@ -33,6 +33,6 @@ def command(model: str, profile: str, out: Path, digital: tuple[str, ...], answe
     low, high = done["range"]
     text = (
         f"{done['path']}: {done['weights']:,} weights of {done['tensors']} tensors, "
-        f"{low:g} to {high:g} {done['unit']}, one scale a {done['reference']}"
+        f"{low:g} to {high:g} {done['unit']}, one scale per {done['reference']}"
     )
     answer.show(done, text)

@@ -40,14 +40,14 @@ def report_failure(error: BaseException, arguments: list[str]) -> int:
     if isinstance(error, BrokenPipeError):
         return _BUG
     if out_of_memory(error):
-        return _say(f"error: memory does not suffice ({_summary(error)}). {SMALLER}", OutOfMemoryError.exit_code)
+        return _say(f"error: not enough memory ({_summary(error)}). {SMALLER}", OutOfMemoryError.exit_code)
     return _say(f"bug: {_summary(error)}; details saved to {_save(error)}", _BUG)
 
 
 def _interrupted(arguments: list[str]) -> str:
     command = f"interrupted; to resume: harden {shlex.join(arguments)}"
     keeps = not arguments or arguments[0] not in _KEEPS_WITH_OUT or any(a.startswith("--out") for a in arguments)
-    return command if keeps else f"{command}  (only with --out what was done is kept)"
+    return command if keeps else f"{command}  (finished work is kept only with --out)"
 
 
 def _summary(error: BaseException) -> str:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import click
 
 HEADINGS: dict[str, tuple[str, ...]] = {
-    "What to harden, for what": ("profile", "at", "method", "options", "budget", "epochs", "second_try", "out"),
+    "Essentials": ("profile", "at", "method", "options", "budget", "epochs", "second_try", "out"),
     "Model": ("weights", "pretrained", "new_head", "fold_bn", "digital", "protect"),
     "Data": ("data", "test", "val", "objective", "mean", "std", "input_size", "limit", "augment", "select"),
-    "Chips and demands": (
+    "Chips and requirements": (
         *("chips", "threshold", "require", "metric", "until", "sweep", "copies", "column_baseline", "also", "replay"),
         *("keep_worst", "worst_onnx", "draw"),
     ),
-    "What the run shows": ("controls", "ablation", "seeds", "track"),
+    "Evidence and tracking": ("controls", "ablation", "seeds", "track"),
     "Levers": (
         *("clip", "clip_anneal", "rescale_first", "column_scaling", "freeze_batch_norms", "batch_norm_reestimation"),
         *("teacher", "teacher_weight", "temperature", "teacher_match", "teacher_taps", "train_sigma_scale"),

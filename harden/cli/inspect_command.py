@@ -13,8 +13,8 @@ _CANNOT = 3
 @click.argument("model")
 @click.option("--weights", metavar="FILE", help="checkpoint (safetensors) for timm:NAME")
 @click.option("--input-size", metavar="H,W", help="size of the images, for timm:NAME")
-@click.option("--input", "inputs", multiple=True, metavar="NAME=SHAPE", help="such as x=1x3x48x320; may repeat")
-@click.option("--digital", multiple=True, metavar="GLOB", help="tensors or nodes kept off the crossbars; may repeat")
+@click.option("--input", "inputs", multiple=True, metavar="NAME=SHAPE", help="such as x=1x3x48x320; may be repeated")
+@click.option("--digital", multiple=True, metavar="GLOB", help="tensors or nodes kept digital; may be repeated")
 @answer_options
 def command(
     model: str,

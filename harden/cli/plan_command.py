@@ -16,7 +16,7 @@ class Rate(click.ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Read a flag's text."""
-        from harden.settings.values import rate
+        from harden.values import rate
 
         try:
             return float(rate(value))  # pyright: ignore[reportArgumentType]
@@ -28,10 +28,10 @@ class Rate(click.ParamType):
 @click.option("--margin", type=Rate(), required=True, help="half the width of the interval, such as 0.01 or 1%")
 @click.option("--confidence", type=Rate(), default=0.95, show_default=True, help="of the interval, in (0, 1)")
 @click.option("--std", type=Rate(), help="standard deviation of accuracy over chips, from earlier chips")
-@click.option("--yield", "yield_at_least", type=Rate(), help="a yield to be shown, such as 0.99")
+@click.option("--yield", "yield_at_least", type=Rate(), help="the yield to show, such as 0.99")
 @click.option("--chips", type=int, help="how many chips there will be  [default: as many as are needed]")
-@click.option("--examples", type=int, help="images a chip, for the minutes")
-@click.option("--images-per-second", type=float, help="speed, for the minutes; harden eval prints it")
+@click.option("--examples", type=int, help="images per chip, to estimate the minutes")
+@click.option("--images-per-second", type=float, help="speed, to estimate the minutes; harden eval prints it")
 @answer_options
 def command(
     margin: float,
@@ -43,7 +43,7 @@ def command(
     images_per_second: float | None,
     answer: Answer,
 ) -> None:
-    """Say how many chips a wanted certainty needs, how long they take, and what cannot be claimed with them.
+    """Say how many chips a desired certainty needs, how long they take, and what cannot be claimed with them.
 
     \b
     harden plan --margin 0.01 --std 0.04 --yield 0.99 --examples 10000 --images-per-second 2500

@@ -51,7 +51,7 @@ def choose(schema: pa.Schema, where: str, *, labelled: bool) -> Columns:
         return Columns(label, values=(listed,), listed=True)
     texts = [f"'{field.name}' ({_short(field.type)})" for field in fields if not _is_number(field.type)]
     if texts and len(texts) < len(fields):
-        what = f"columns that are no numbers: {', '.join(texts)}"
+        what = f"columns that are not numbers: {', '.join(texts)}"
         raise DataError(what, where=where, fix="Remove them, or encode them as numbers")
     single = tuple(field.name for field in fields if _is_number(field.type))
     if not single:

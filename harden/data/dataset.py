@@ -102,7 +102,7 @@ class Dataset:
         request = Request(preprocess, limit, labelled, progress, tuple(inputs))
         found = sources.read(name, request)
         if len(inputs) != len(found.others) + 1 and len(inputs) > 1:
-            what = f"the model takes {', '.join(inputs)}, and this form of data has one input an example"
+            what = f"the model takes {', '.join(inputs)}, and this form of data has one input per example"
             raise DataError(what, where=name, fix="Give an .npz with one array named after each input")
         return cls._of(found, preprocess, name)
 

@@ -111,7 +111,7 @@ def decode(item: Item, record: Preprocess) -> np.ndarray:
     """One image as uint8 [H, W, C], resized if the record has an input size.
 
     Raises:
-        DataError: The image cannot be read, or has more than 8 bits a channel.
+        DataError: The image cannot be read, or has more than 8 bits per channel.
     """
     try:
         data = item.data if isinstance(item.data, bytes) else item.data.read_bytes()
@@ -130,11 +130,11 @@ def as_pixels(image: Image.Image, record: Preprocess, where: str) -> np.ndarray:
     """An opened image as uint8 [H, W, C], in the record's mode and size.
 
     Raises:
-        DataError: It has more than 8 bits a channel, or the record a number of channels that images do not have.
+        DataError: It has more than 8 bits per channel, or the record a number of channels that images do not have.
     """
     _check_channels(record)
     if image.mode.startswith(("I", "F")):
-        what = f"the image has more than 8 bits a channel (mode {image.mode})"
+        what = f"the image has more than 8 bits per channel (mode {image.mode})"
         raise DataError(what, where=where, fix="Convert it to 8 bits, or give the data as .npz of floats")
     pixels = np.asarray(_fit(image.convert(MODES[record.channels]), record))
     return pixels.reshape(*pixels.shape[:2], record.channels)

@@ -80,7 +80,7 @@ def _from_names(values: list[str], where: str, names: Sequence[str] | None) -> t
     for row, value in enumerate(values):
         if value not in number:
             raise DataError(
-                f"the label of row {row}, '{value}', is none of the file's class names", where=where, fix=FIX
+                f"the label of row {row}, '{value}', is not one of the file's class names", where=where, fix=FIX
             )
     return np.array([number[value] for value in values], np.int64), order
 
@@ -111,6 +111,7 @@ def _from_numbers(values: np.ndarray, where: str, names: Sequence[str] | None) -
         elif value < 0:
             what = f"is {value:g}, which is negative (often: unlabelled)"
         else:
-            what = f"is {value:g}, and there are {limit} classes" if names else f"is {value:g}, which numbers no class"
+            problem = f"and there are {limit} classes" if names else "which is not the number of a class"
+            what = f"is {value:g}, {problem}"
         raise DataError(f"the label of row {row} {what}", where=where, fix=FIX)
     return numbers.astype(np.int64)

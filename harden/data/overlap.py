@@ -17,7 +17,7 @@ def shared_examples(data: Dataset, *others: Dataset) -> int:
     """How many examples of ``data`` are, value for value, in one of ``others`` too; labels and further inputs
     are not compared.
 
-    Most of ``others`` is only glanced at, 256 values an example, so that large sets in files are not read again.
+    Most of ``others`` is only glanced at, 256 values per example, so that large sets in files are not read again.
 
     Example:
         >>> from harden.data.preprocess import Preprocess

@@ -83,12 +83,12 @@ class Preprocess:
             (all(map(math.isfinite, self.mean)), "mean must be finite"),
             (all(math.isfinite(value) and value > 0 for value in self.std), "std must be positive"),
             (size is None or (len(size) == 2 and min(size) > 0), f"input size {size} is not a height and a width"),
-            (self.layout in LAYOUTS, f"layout '{self.layout}' is none of {', '.join(LAYOUTS)}"),
-            (self.resize in RESIZES, f"resize '{self.resize}' is none of {', '.join(RESIZES)}"),
+            (self.layout in LAYOUTS, f"layout '{self.layout}' is not one of {', '.join(LAYOUTS)}"),
+            (self.resize in RESIZES, f"resize '{self.resize}' is not one of {', '.join(RESIZES)}"),
             (0 < self.crop_pct <= 1, f"crop_pct {self.crop_pct:g} is outside (0, 1]"),
             (
                 self.interpolation in INTERPOLATIONS,
-                f"interpolation '{self.interpolation}' is none of {', '.join(INTERPOLATIONS)}",
+                f"interpolation '{self.interpolation}' is not one of {', '.join(INTERPOLATIONS)}",
             ),
             (math.isfinite(self.scale) and self.scale > 0, f"scale {self.scale:g} is not positive"),
         )

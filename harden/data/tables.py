@@ -147,7 +147,8 @@ def _shape(schema: pa.Schema, where: str) -> tuple[int, ...] | None:
     try:
         shape = tuple(int(side) for side in json.loads(text))
     except (ValueError, TypeError, RecursionError) as error:
-        raise DataError(f"schema metadata shape={text!r} is no list", where=where, fix="Write it as [1,128]") from error
+        what = f"schema metadata shape={text!r} is not a list"
+        raise DataError(what, where=where, fix="Write it as [1,128]") from error
     return shape if all(side > 0 for side in shape) else None
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from harden.engines.base import Engine
 from harden.errors import SettingsError
-from harden.settings import engine_name
+from harden.values import engine_name
 
 LOCAL = "local"
 
@@ -21,7 +21,7 @@ def check_name(name: str) -> str:
     try:
         return engine_name(name)
     except ValueError as error:
-        raise SettingsError(f"'{name}' is no engine: {error}", where="--engine") from None
+        raise SettingsError(f"'{name}' is not an engine: {error}", where="--engine") from None
 
 
 @contextlib.contextmanager

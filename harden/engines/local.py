@@ -34,7 +34,7 @@ class LocalEngine:
     def run(
         self, function: Callable[[T], R], tasks: Iterable[T], on_stop: Callable[[], None] | None = None
     ) -> Generator[R, None, None]:
-        """The results in the order of the tasks; at most two tasks a worker are taken ahead of the consumer."""
+        """The results in the order of the tasks; at most two tasks per worker are taken ahead of the consumer."""
         if self.workers == 1:
             for task in tasks:
                 yield function(task)

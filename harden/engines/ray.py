@@ -14,8 +14,8 @@ from harden.errors import HardenError, SettingsError
 T = TypeVar("T")
 R = TypeVar("R")
 
-_AHEAD = 2  # tasks a worker that are handed out, so that none waits for the next
-_KEPT = 4  # tasks a worker that may be under way or finished before their turn
+_AHEAD = 2  # tasks per worker that are handed out, so that none waits for the next
+_KEPT = 4  # tasks per worker that may be under way or finished before their turn
 _DEATHS = 10  # workers that a task may cost before it is to blame
 _SLOW, _LEAST_S = 4.0, 10.0  # a task that takes so many times the median, and so long at least, gets a second worker
 _LOOK_S = 1.0

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class BatchSize:
-    """Images a batch of one evaluation.
+    """Images per batch of one evaluation.
 
     Args:
         model: A batch size fixed in it cannot be changed.
@@ -49,7 +49,7 @@ class BatchSize:
         now = min(self.images or default_batch(int(np.prod(self._data.input_shape))), len(self._data))
         if now < 2 or (isinstance(first, int) and first > 0):
             raise OutOfMemoryError(
-                "memory does not suffice to evaluate even the smallest batch, on one worker",
+                "not enough memory to evaluate even the smallest batch, on one worker",
                 where=self._model.source,
                 fix=SMALLER,
             )

@@ -44,7 +44,7 @@ def load_metrics(names: Sequence[str]) -> dict[str, Metric]:
         if callable(member):
             found[name] = cast(Metric, member)
         else:
-            problems.append(f"'{name}' is no function")
+            problems.append(f"'{name}' is not a function")
     if problems:
         raise SettingsError("a metric is not usable", where="--metric", fix="Write module:function", problems=problems)
     return found

@@ -1,7 +1,7 @@
 """Plan, trials, metrics, summary: how accurate are the chips that this file will run on?
 
-Everything comes from the file in ONNX Runtime, one session a chip, after the canary has shown that noise reaches every
-analog tensor.
+Everything comes from the file in ONNX Runtime, one session per chip, after the canary has shown that noise reaches
+every analog tensor.
 """
 
 from __future__ import annotations
@@ -62,12 +62,12 @@ def evaluate(
         profile: The noise: a profile or its text (``rram1:sigma_d=0.1``), a condition (a profile at a time), or
             several.
         data: The examples. Without labels, chips are compared with the clean network instead (``fidelity``).
-        chips: Chips a condition; chip k has the same random numbers in every condition.
+        chips: Chips per condition; chip k has the same random numbers in every condition.
         seed: Root of all random streams.
         threshold: Accuracy a good chip reaches, for the yield.
         requirements: Demands such as ``p05_accuracy>=0.85``; judged in the document, not enforced here.
         threads: Cores to use; None takes all.
-        batch_size: Images a batch; None chooses by the input's size.
+        batch_size: Images per batch; None chooses by the input's size.
         digital: Globs of weights that are not on a crossbar.
         trials: Log of trials; an evaluation that was interrupted goes on where its log ends.
         progress: Called with (trials done, all trials).
@@ -124,7 +124,7 @@ def evaluate(
 def _said(run: Run, size: BatchSize) -> str:
     workers = f"{run.fewer} worker{'s' if run.fewer > 1 else ''}" if run.fewer else ""
     batch = f"batches of {run.bench.feed.batch}" if size.halved else ""
-    return f"did not suffice: {' and '.join(part for part in (workers, batch) if part)} instead"
+    return f"ran short: {' and '.join(part for part in (workers, batch) if part)} instead"
 
 
 def _document(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from harden.graph.file import Model
 
 _KEPT_BYTES = 256 * 2**20  # normalised inputs up to this size are kept; beyond it each batch is normalised when needed
-_BATCH_ELEMENTS = 2**17  # input numbers a batch: larger ones leave the processor's caches and run slower
+_BATCH_ELEMENTS = 2**17  # input numbers per batch: larger ones leave the processor's caches and run slower
 _LARGEST, _SMALLEST = 32, 4
 
 
@@ -28,10 +28,10 @@ class Feed:
     Args:
         model: Decides input type, shape and a fixed batch size.
         data: The examples.
-        batch: Images a batch; None chooses by the input's size. A batch size fixed in the model wins.
+        batch: Images per batch; None chooses by the input's size. A batch size fixed in the model wins.
 
     Attributes:
-        batch: Images a batch.
+        batch: Images per batch.
         examples: N.
 
     Raises:
@@ -64,7 +64,7 @@ class Feed:
         return self._filled(self._slice(0, min(self._fixed or images, self.examples)))[0]
 
     def take(self, index: np.ndarray) -> Arrays:
-        """Chosen images, an array an input, in the order of ``index``; no fixed batch size is filled up."""
+        """Chosen images, one array per input, in the order of ``index``; no fixed batch size is filled up."""
         if self._kept is not None:
             return tuple(array[index] for array in self._kept)
         return self._cast(self._data.feed(index))
@@ -101,7 +101,7 @@ class Feed:
 
 
 def default_batch(elements: int) -> int:
-    """Images a batch by the numbers in one: a power of two from 4 to 32.
+    """Images per batch by the numbers in one: a power of two from 4 to 32.
 
     Example:
         >>> default_batch(3 * 32 * 32), default_batch(3 * 224 * 224)

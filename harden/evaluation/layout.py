@@ -37,11 +37,11 @@ class Layout:
         """Read ``2x1``.
 
         Raises:
-            SettingsError: The text is no layout.
+            SettingsError: The text is not a layout.
         """
         workers, _, threads = text.partition("x")
         if not (workers.isdigit() and threads.isdigit() and int(workers) > 0 and int(threads) > 0):
-            raise SettingsError(f"'{text}' is no layout", fix="Write workers x threads, such as 2x1")
+            raise SettingsError(f"'{text}' is not a layout", fix="Write WORKERSxTHREADS, such as 2x1")
         return cls(int(workers), int(threads))
 
 
@@ -69,8 +69,8 @@ def choose_layout(
     """The layout for trials, and the one in which the clean model is fastest.
 
     Drawing a chip, opening its session and scoring it run beside other chips' sessions only where there are several
-    workers; with one worker they cost 15% of ResNet-20's speed at 1,000 images a chip. Fewer workers with more threads
-    are therefore taken for trials only where that makes the clean model faster by more.
+    workers; with one worker they cost 15% of ResNet-20's speed at 1,000 images per chip. Fewer workers with more
+    threads are therefore taken for trials only where that makes the clean model faster by more.
 
     Args:
         copy: The model.
@@ -99,7 +99,7 @@ def prefer_workers(layouts: Sequence[Layout], rates: Sequence[float]) -> Layout:
 
 
 def clean_rate(copy: RuntimeCopy, batches: Sequence[tuple[np.ndarray, ...]], layout: Layout, seconds: float) -> float:
-    """Images a second of the clean model in a layout; nothing but running is timed.
+    """Images per second of the clean model in a layout; nothing but running is timed.
 
     Args:
         copy: The model.

@@ -1,4 +1,4 @@
-"""The log of trials: one line a trial, in the order of the plan, appended as they end.
+"""The log of trials: one line per trial, in the order of the plan, appended as they end.
 
 In memory a trial is a row of numbers, so that ten thousand chips need hardly more than ten.
 """
@@ -17,7 +17,7 @@ from harden.evaluation.plan import Plan, Task
 from harden.store import append_line, read_lines
 
 Columns = dict[str, np.ndarray]
-"""One float64 array a metric, NaN where it has no value; metrics of the user's are ``metrics.NAME``."""
+"""One float64 array per metric, NaN where it has no value; metrics of the user's are ``metrics.NAME``."""
 
 
 class TrialLog:
@@ -60,7 +60,7 @@ class TrialLog:
             append_line(self.path, record)
 
     def of(self, condition: int) -> Columns:
-        """The finished trials of one condition: a column a metric, a row a chip."""
+        """The finished trials of one condition: one column per metric, one row per chip."""
         rows = slice(condition * self._plan.chips, (condition + 1) * self._plan.chips)
         found = {key: np.array(column[rows]) for key, column in self._columns.items()}
         return {key: column for key, column in found.items() if not np.isnan(column).all()}

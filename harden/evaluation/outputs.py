@@ -19,7 +19,7 @@ _TINY = 1e-30
 def kind_of_output(model: Model, data: Dataset, first: np.ndarray) -> Kind:
     """Decide how the first output becomes class scores.
 
-    A last node Softmax or Sigmoid makes it probabilities. One number an example serves data of two classes. Where
+    A last node Softmax or Sigmoid makes it probabilities. One number per example serves data of two classes. Where
     labels are numbers without names, the last tenth of the network's classes may be missing.
 
     Args:
@@ -57,7 +57,7 @@ def kind_of_output(model: Model, data: Dataset, first: np.ndarray) -> Kind:
     if width == 1 and data.classes == 2:
         return "binary_probability" if last == "Sigmoid" else "binary_logit"
     raise DataError(
-        f"the model's first output '{name}' has shape {list(shape)}, that is {width} numbers an example, but "
+        f"the model's first output '{name}' has shape {list(shape)}, that is {width} numbers per example, but "
         f"{data.source} has {data.classes} classes: they are not logits of these classes",
         where=model.source,
         fix="Use the data the model was trained for, or harden fit --new-head, which gives it a last layer for yours",
@@ -68,7 +68,7 @@ def log_probabilities(output: np.ndarray, kind: Kind) -> np.ndarray:
     """Class scores as log p.
 
     Args:
-        output: [B, ...], C numbers an example, or one for two classes.
+        output: [B, ...], C numbers per example, or one for two classes.
         kind: From `kind_of_output`.
 
     Returns:

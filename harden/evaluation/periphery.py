@@ -12,12 +12,12 @@ import torch
 
 from harden.evaluation.input_feed import Feed
 from harden.graph.analog import AnalogWeight
-from harden.levers import ranges
 from harden.noise.periphery import Conversion, Periphery, Range
 from harden.noise.profile import Profile
 from harden.runtime.converters import ConvertedCopy, ConvertedSession
 from harden.runtime.copy import RuntimeCopy
 from harden.runtime.sessions import Session
+from harden.transforms import ranges
 
 if TYPE_CHECKING:
     from harden.graph.file import Model

@@ -69,9 +69,9 @@ class Plan:
 
     Attributes:
         conditions: In the order of the report.
-        chips: Chips a condition; chip k draws from the same streams in every condition.
+        chips: Chips per condition; chip k draws from the same streams in every condition.
         seed: The root seed.
-        batch: Images a batch.
+        batch: Images per batch.
         digital: Globs of weights kept off the crossbars.
     """
 

@@ -39,7 +39,7 @@ def summarise(
 
     Args:
         condition: The noise.
-        trials: Its part of the log: a column a metric, a row a chip.
+        trials: Its part of the log: one column per metric, one row per chip.
         clean: The clean network's scores.
         threshold: Accuracy a good chip reaches; None takes that of a yield among the requirements.
         requirements: Demands to judge.

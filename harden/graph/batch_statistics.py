@@ -1,7 +1,7 @@
 """Batch norm by the statistics of a batch whose slices are in several processes, with its gradient.
 
-torch's own (``SyncBatchNorm``) is for GPUs only. With R slices of n numbers a channel, their means m_r and variances
-v_r are exchanged, once forward; two sums a channel are, once backward:
+torch's own (``SyncBatchNorm``) is for GPUs only. With R slices of n numbers per channel, their means m_r and variances
+v_r are exchanged, once forward; two sums per channel are, once backward:
 
 .. math:: m = \\overline{m_r}, \\quad v = \\overline{v_r + (m_r - m)^2}, \\quad
    \\frac{\\partial L}{\\partial x} = \\frac{\\gamma}{\\sqrt{v + \\epsilon}} \\Big(\\delta - \\frac{1}{nR} \\sum \\delta

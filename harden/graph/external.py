@@ -133,7 +133,7 @@ def _place(tensor: TensorProto, where: str) -> tuple[Place, int]:
     try:
         offset, length = int(facts.get("offset", "0")), int(facts.get("length", str(expected)))
     except ValueError as error:
-        raise ModelError(f"{where} has an offset or length that is no number") from error
+        raise ModelError(f"{where} has an offset or length that is not a number") from error
     if offset < 0 or length != expected:
         raise ModelError(f"{where} has {length} bytes at {offset}, its shape and type need {expected}")
     return Place(facts.get("location", ""), offset, entries), length

@@ -41,7 +41,7 @@ def unsupported(model: Model) -> list[dict[str, Any]]:
 
 
 def weights_table(model: Model, digital: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """Every floating-point tensor of the file, one row a use on a crossbar and one for each tensor that has none.
+    """Every floating-point tensor of the file, one row per use on a crossbar and one for each tensor that has none.
 
     Returns:
         Rows of ``name``, ``shape``, ``op``, ``node``, ``analog``, ``digital_reason`` (None where analog), ``key`` and

@@ -96,7 +96,7 @@ class FixedBatch:
             inputs: All with the same number of examples.
 
         Raises:
-            ModelError: There are no examples, or an output does not have one row an example.
+            ModelError: There are no examples, or an output does not have one row per example.
         """
         count = len(inputs[0])
         if count == 0:

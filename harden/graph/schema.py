@@ -48,6 +48,6 @@ def problems(node: NodeProto, version: int, domain: str, label: str) -> list[str
         known = schema.attributes.get(attribute.name)
         if known is not None and _kind(known) != attribute.type:
             kind = AttributeProto.AttributeType.Name(_kind(known))
-            found.append(f"{where}: the attribute '{attribute.name}' is no {kind}")
+            found.append(f"{where}: the attribute '{attribute.name}' is not of the type {kind}")
     missing = [name for name, item in schema.attributes.items() if item.required and name not in given]
     return found + [f"{where} lacks the attribute '{name}'" for name in missing]

@@ -160,5 +160,5 @@ def _nearest(places: list[int], targets: list[float]) -> list[int]:
 def _named(module: GraphModule, trace: _Trace, name: str) -> Tap:
     value = module.value(name)
     if value not in trace.shapes:
-        raise ModelError(f"'{name}' is no floating-point tensor that the inputs feed", fix="Name an activation")
+        raise ModelError(f"'{name}' is not a floating-point tensor that the inputs feed", fix="Name an activation")
     return Tap(name, trace.shapes[value])

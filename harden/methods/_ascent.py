@@ -22,7 +22,7 @@ class Ascent(Objective):
     passes = (2, 2)
 
     def passes_a_step(self) -> tuple[float, float]:
-        """One each a step of the ascent, and one where it ends."""
+        """One each per step of the ascent, and one where it ends."""
         return self.config.steps + 1, self.config.steps + 1
 
     def step(self, net: Network, batch: Batch, noise: Noise) -> StepResult:

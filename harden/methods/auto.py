@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pydantic import Field
 
-from harden.methods.base import Names, Options, Recipe
+from harden.methods.base import Candidate, Names, Options, Recipe
 
-# What may be tried: fields of the training plan; gentle stands for all that harden.training.second_try changes. Levers
-# that are not named stay as the run has them.
-CANDIDATES: dict[str, Mapping[str, Any]] = {
-    "noise": {"method": "noise", "clip": "auto"},
-    "distill": {"method": "distill", "clip": "auto"},
-    "distill_loose": {"method": "distill", "clip": 2.5},
-    "distill_columns": {"method": "distill", "clip": "auto", "column_scaling": "on"},
-    "distill_gentle": {"method": "distill", "gentle": True},
-    "noise_1.5": {"method": "noise", "clip": "auto", "train_sigma_scale": 1.5},
-    "distill_1.5": {"method": "distill", "clip": "auto", "train_sigma_scale": 1.5},
-    "nft_irs": {"method": "nft_irs", "clip": "auto"},
-    "nft_ovf": {"method": "nft_ovf", "clip": "auto"},
-    "adversarial": {"method": "adversarial", "options": {"attack_steps": 1}, "clip": "auto"},
-    "rdrop": {"method": "rdrop", "clip": "auto"},
+# What may be tried. Levers that are not named stay as the run has them.
+CANDIDATES = {
+    candidate.name: candidate
+    for candidate in (
+        Candidate("noise", {"method": "noise", "clip": "auto"}),
+        Candidate("distill", {"method": "distill", "clip": "auto"}),
+        Candidate("distill_loose", {"method": "distill", "clip": 2.5}),
+        Candidate("distill_columns", {"method": "distill", "clip": "auto", "column_scaling": "on"}),
+        Candidate("distill_gentle", {"method": "distill"}, gentle=True),
+        Candidate("noise_1.5", {"method": "noise", "clip": "auto", "train_sigma_scale": 1.5}),
+        Candidate("distill_1.5", {"method": "distill", "clip": "auto", "train_sigma_scale": 1.5}),
+        Candidate("nft_irs", {"method": "nft_irs", "clip": "auto"}),
+        Candidate("nft_ovf", {"method": "nft_ovf", "clip": "auto"}),
+        Candidate("adversarial", {"method": "adversarial", "options": {"attack_steps": 1}, "clip": "auto"}),
+        Candidate("rdrop", {"method": "rdrop", "clip": "auto"}),
+    )
 }
 ALWAYS = ("noise", "distill")
 
@@ -45,7 +46,7 @@ class Method(Recipe):
 
     Equation: round r gives every candidate that is left :math:`s\,P / (R\, n_r)` of the P passes, s the share for
     trying and R the number of rounds, each a short run of its own; :math:`n_{r+1} = \lceil k\, n_r \rceil`. Methods
-    that need more passes a step get fewer steps. Validation chips decide.
+    that need more passes per step get fewer steps. Validation chips decide.
 
     Use it where it is not known which method suits the network; it costs half the budget.
 
@@ -53,7 +54,7 @@ class Method(Recipe):
 
     Example:
         >>> import harden.methods
-        >>> [name for name, _ in harden.methods.load("auto", {"candidates": "rdrop"}).candidates()]
+        >>> [run.name for run in harden.methods.load("auto", {"candidates": "rdrop"}).candidates()]
         ['noise', 'distill', 'rdrop']
     """
 
@@ -62,8 +63,8 @@ class Method(Recipe):
     source = "Jamieson, Talwalkar, AISTATS 2016, arXiv 1502.07943"
     Config: ClassVar[type[Options]] = Config
 
-    def candidates(self) -> list[tuple[str, Mapping[str, Any]]]:
-        """Names and plan fields, ``noise`` and ``distill`` first.
+    def candidates(self) -> list[Candidate]:
+        """What to try, ``noise`` and ``distill`` first.
 
         Raises:
             UnknownNameError: A candidate is unknown.
@@ -74,4 +75,4 @@ class Method(Recipe):
         for name in names:
             if name not in CANDIDATES:
                 raise UnknownNameError("candidate", name, CANDIDATES)
-        return [(name, CANDIDATES[name]) for name in names]
+        return [CANDIDATES[name] for name in names]

@@ -147,7 +147,7 @@ class Objective:
 
     Class attributes:
         summary: One line for ``harden methods list``.
-        cost: Forward and backward passes a step, such as ``"4F 4B"``.
+        cost: Forward and backward passes per step, such as ``"4F 4B"``.
         passes: The same as numbers (forward, backward) at the default options, for the benchmark.
         source: Where it is published.
         reduces: The options under which, without noise, the loss is the plain task loss of the clean network.
@@ -243,6 +243,21 @@ class Transform:
         raise TypeError(f"{type(self).__module__} does not define apply")
 
 
+@dataclass(frozen=True)
+class Candidate:
+    """A run that a recipe may choose.
+
+    Attributes:
+        name: What the record calls it.
+        plan: The fields of a training plan that it sets, by name; the others stay as the run has them.
+        gentle: Whether it trains as a second try does (:mod:`harden.training.second_try`).
+    """
+
+    name: str
+    plan: Mapping[str, Any]
+    gentle: bool = False
+
+
 class Recipe:
     """Base of recipes: they pick among runs; :mod:`harden.training.auto` carries them out."""
 
@@ -255,8 +270,8 @@ class Recipe:
     def __init__(self, config: Options) -> None:
         self.config: Any = config
 
-    def candidates(self) -> list[tuple[str, Mapping[str, Any]]]:
-        """Runs to choose from: a name each, and the fields of a training plan that it sets."""
+    def candidates(self) -> list[Candidate]:
+        """The runs to choose from, with different names."""
         raise TypeError(f"{type(self).__module__} does not define candidates")
 
 

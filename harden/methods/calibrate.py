@@ -12,7 +12,12 @@ from torch.nn import functional
 
 from harden.graph.insertion import insert
 from harden.methods.base import Numbers, Options, Transform, Transformed, listed
-from harden.registry import LEVERS
+from harden.transforms import new_nodes
+from harden.transforms.batch_norm import reestimate
+from harden.transforms.clip import clip_channels
+from harden.transforms.match_statistics import match_statistics
+from harden.transforms.range_search import search_ranges
+from harden.transforms.rescale import solve
 
 Inputs = tuple[Tensor, ...]
 
@@ -69,7 +74,6 @@ class Method(Transform):
     ) -> Transformed:
         """The model at the best clip."""
         given = model
-        new_nodes = LEVERS.module("new_nodes")
         places = new_nodes.output_scales(model.module().eval(), batches[0], digital) if allow_new_nodes else []
         model = insert(model, places)
         clean = model.module().eval()
@@ -109,28 +113,28 @@ class Method(Transform):
         original = model
         if k is not None:
             if isinstance(k, str):
-                search = LEVERS.module("range_search").search_ranges
-                clipped, _ = search(clean, batches[0], profile, by="column", digital=digital, at_s=at_s, seed=seed)
+                clipped, _ = search_ranges(
+                    clean, batches[0], profile, by="column", digital=digital, at_s=at_s, seed=seed
+                )
             else:
                 clipped = _clipped(clean, k, digital)
             model = model.with_weights(clipped)
-            model = model.with_weights(LEVERS.module("batch_norm").reestimate(model.module(), batches))
-        scales = LEVERS.module("rescale").solve(model.module().eval(), batches[0], digital)
+            model = model.with_weights(reestimate(model.module(), batches))
+        scales = solve(model.module().eval(), batches[0], digital)
         model = model.with_weights(scales.of(model.module()))
         # What a layer should give is scaled as the layer is.
         right = original.with_weights(scales.of(clean)).module().eval()
         net = model.module()
-        model = model.with_weights(LEVERS.module("batch_norm").reestimate(net, batches, draw_from(net)))
+        model = model.with_weights(reestimate(net, batches, draw_from(net)))
         net = model.module().eval()
-        corrected = LEVERS.module("match_statistics").match_statistics(net, right, batches, draw_from(net))
+        corrected = match_statistics(net, right, batches, draw_from(net))
         return model.with_weights(corrected), scales.record
 
 
 def _clipped(net: Any, k: float, digital: Sequence[str]) -> dict[str, Tensor]:
-    clip = LEVERS.module("clip")
     parameters = dict(net.named_parameters())
     return {
-        use.name: clip.clip_channels(parameters[use.name].detach(), k, use.output_axis)
+        use.name: clip_channels(parameters[use.name].detach(), k, use.output_axis)
         for use in net.analog_weights(digital).values()
         if use.name in parameters and parameters[use.name].shape == use.tensor.shape
     }

@@ -59,7 +59,7 @@ class Method(Objective):
     Config: ClassVar[type[Options]] = Config
 
     def passes_a_step(self) -> tuple[float, float]:
-        """One each a step of the walk, and a forward pass for the running statistics."""
+        """One each per step of the walk, and a forward pass for the running statistics."""
         return self.config.rounds + 1, self.config.rounds
 
     def step(self, net: Network, batch: Batch, noise: Noise) -> StepResult:

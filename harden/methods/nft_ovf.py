@@ -53,7 +53,7 @@ class Method(Objective):
     running statistics. :math:`Z` is N + 1 in the paper (``scale="paper"``), 1 by default, because a pretrained
     network would first have to inflate its logits.
 
-    Use it when training time allows four passes a step; it keeps confidence under noise.
+    Use it when training time allows four passes per step; it keeps confidence under noise.
 
     Source: Qin et al., arXiv 2305.14561, oriented variational forward.
 

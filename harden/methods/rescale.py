@@ -11,7 +11,7 @@ from torch import Tensor
 
 from harden.errors import VerificationError
 from harden.methods.base import Options, Transform, Transformed, listed
-from harden.registry import LEVERS
+from harden.transforms import new_nodes, rescale
 
 
 class Config(Options):
@@ -65,9 +65,8 @@ class Method(Transform):
             VerificationError: The rescaled network does not compute the same.
         """
         net = model.module().eval()
-        rescaled, record = LEVERS.module("new_nodes" if allow_new_nodes else "rescale").rescale_model(
-            model, batches[0], digital
-        )
+        transform = new_nodes if allow_new_nodes else rescale
+        rescaled, record = transform.rescale_model(model, batches[0], digital)
         error = relative_change(net, rescaled.module().eval(), batches[0])
         if error > self.config.tolerance:
             raise VerificationError(

@@ -34,7 +34,7 @@ class Method(Objective):
     r"""Noise injection at a level that changes from step to step.
 
     Equation: :math:`L = \ell(f(x; W + s E), y)`, with :math:`s \sim U[\mathrm{low}, \mathrm{high}]` or
-    :math:`\ln s \sim N(0, \mathrm{spread}^2)`, one draw a step.
+    :math:`\ln s \sim N(0, \mathrm{spread}^2)`, one draw per step.
 
     Use it where the noise in the field is not known exactly: temperature, drift, chips of several corners.
 

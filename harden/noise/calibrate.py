@@ -209,7 +209,7 @@ def _followed(data: Measurements, time_s: np.ndarray, cell: np.ndarray) -> tuple
 def _drifting(
     target: np.ndarray, table: np.ndarray, times: np.ndarray, high: float, *, start_s: float
 ) -> tuple[dict[str, Any], list[Panel]]:
-    """Power-law drift of followed cells: ln g = ln g₀ − ν ln(t / t₀), one line a cell."""
+    """Power-law drift of followed cells: ln g = ln g₀ − ν ln(t / t₀), one line per cell."""
     elapsed = np.log(times / start_s)
     centred = elapsed - elapsed.mean()
     logs = np.log(table)

@@ -50,7 +50,7 @@ def check(name: str | Path) -> list[str]:
     problems += others
     problems += [f"knobs.{knob}: nothing uses it" for knob in sorted(_unused(definition))]
     problems += [
-        f"knobs.{name}: says nothing about itself (about)" for name, knob in definition.knobs.items() if not knob.about
+        f"knobs.{name}: has no description (about)" for name, knob in definition.knobs.items() if not knob.about
     ]
     return _placed(problems, text) or _trial(Profile(label, definition, values))
 

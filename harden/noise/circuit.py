@@ -144,7 +144,7 @@ class _Ageing:
         self.late = [(stage.law, draw.moment(stage.name)) for stage in circuit.stages if stage.ages]
         self.spread = draw.moment("c2c") if circuit.c2c else None
         self.gain = 0.0
-        if circuit.d2d:  # one number a chip: the stream's name has no tensor in it
+        if circuit.d2d:  # one number per chip: the stream's name has no tensor in it
             stream = generator(draw.seed, *draw.path, "d2d")
             drawn = float(torch.empty(1, dtype=torch.float64).normal_(generator=stream))
             self.gain = circuit.d2d * draw.severity * drawn

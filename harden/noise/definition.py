@@ -27,7 +27,7 @@ COMMON = {
     ),
     "tile_rows": Knob(default=256, min=1, about="inputs of a tile (reference = tile)"),
     "tile_columns": Knob(default=256, min=1, about="outputs of a tile (reference = tile)"),
-    "quantise": Knob(default=0, min=0, max=24, about="bits weights are rounded to before anything else; 0: not at all"),
+    "quantise": Knob(default=0, min=0, max=24, about="bits to which weights are rounded first of all; 0: not at all"),
     "d2d": Knob(default=0.0, min=0, about="die to die: relative standard deviation of a gain that a chip shares"),
     "gradient": Knob(
         default="straight",

@@ -55,8 +55,10 @@ class Mapping(BaseModel):
     i_max_na: float | None = Field(default=None, gt=0)
     significance: tuple[float, ...] = (1.0,)
     clip: float = Field(default=1.0, gt=0, le=1, description="weights beyond this share of the reference saturate")
-    weight_bits: int = Field(default=0, ge=0, le=24, description="bits a weight is rounded to, sign included; 0: none")
-    device_bits: int = Field(default=0, ge=0, le=24, description="bits a device is rounded to; 0: none")
+    weight_bits: int = Field(
+        default=0, ge=0, le=24, description="bits to which a weight is rounded, with its sign; 0: none"
+    )
+    device_bits: int = Field(default=0, ge=0, le=24, description="bits to which a device is rounded; 0: none")
     slice_bits: int = Field(default=0, ge=0, le=24, description="bits of the weight that one device holds; 0: all")
 
     @model_validator(mode="after")

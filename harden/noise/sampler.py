@@ -13,7 +13,7 @@ from harden.noise.reference import AnalogWeightLike
 
 @dataclass(frozen=True)
 class NoiseSampler:
-    """Noisy weights of the current parameters, one stream a name, one set of streams a step.
+    """Noisy weights of the current parameters, one stream per name, one set of streams per step.
 
     Args:
         profile: The device.

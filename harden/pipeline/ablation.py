@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from harden.pipeline.controls import train_and_judge
-from harden.pipeline.hardening import training_plan
+from harden.pipeline.hardening import Hardened
 from harden.pipeline.prepare import Prepared
 from harden.progress import Notify
 from harden.store import read_record, write_atomic
-from harden.training.auto import final_plan
 from harden.training.plan import TrainingPlan
 
 _RECORD = "ablation.json"
@@ -32,9 +31,7 @@ _OFF: dict[str, dict[str, Any]] = {
 }
 
 
-def run_ablation(
-    prepared: Prepared, folder: Path, notify: Notify, training: Mapping[str, Any]
-) -> dict[str, Any] | None:
+def run_ablation(prepared: Prepared, folder: Path, notify: Notify, hardened: Hardened) -> dict[str, Any] | None:
     """Leave one lever out at a time: each is one more training of as many steps, and one more set of chips.
 
     Nothing is chosen by the result, so it may be taken on the data that is reported on.
@@ -43,21 +40,16 @@ def run_ablation(
         prepared: What the run works on.
         folder: The run folder; keeps each record, so that a killed run resumes.
         notify: Called with stage, done and total.
-        training: The run's record of its training: ``levers`` and ``steps``.
+        hardened: How the run trained.
 
     Returns:
         By lever ``label``, ``clean``, and under the first condition ``accuracy`` (over chips) and ``accuracies``, of
         the run without it. None where the run trains or reports nothing.
     """
-    if (
-        prepared.training is None
-        or prepared.validation is None
-        or prepared.test is None
-        or prepared.kind == "transform"
-    ):
+    if hardened.plan is None or prepared.test is None:
         return None
-    levers = training["levers"]
-    plan = replace(final_plan(training_plan(prepared), levers), steps=training["steps"])
+    levers = hardened.training["levers"]
+    plan = replace(hardened.plan, steps=hardened.training["steps"])
     record = folder / _RECORD
     done: dict[str, Any] = read_record(record) or {}
     kept_digital = tuple((levers.get("protect") or {}).get("names") or ())

@@ -32,7 +32,7 @@ def analyse(
     """Run every analysis that was asked for, under the first condition.
 
     Returns:
-        ``sensitivity`` (rows a layer, from ``sensitivity`` and ``ranking``), ``sensitivity_r2``, ``worst_case``,
+        ``sensitivity`` (rows per layer, from ``sensitivity`` and ``ranking``), ``sensitivity_r2``, ``worst_case``,
         ``landscape``, ``corners``, ``stress``, ``rare_failures``, ``per_chip``, as asked for.
 
     Raises:
@@ -61,7 +61,7 @@ def analyse(
         notify("analyses", number, len(settings.also))
         result = calls[name]()
         if "sensitivity" in result:
-            # Both analyses of layers fill the same table, a row a layer.
+            # Both analyses of layers fill the same table, one row per layer.
             rows = _joined(found.get("sensitivity", []), result["sensitivity"])
             result = {"sensitivity": rows, **{key: result[key] for key in ("sensitivity_r2",) if key in result}}
         found.update(result)

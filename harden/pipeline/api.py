@@ -17,8 +17,9 @@ from harden.noise.profile import Profile
 from harden.pipeline.inputs import open_model
 from harden.pipeline.placement import place
 from harden.training import second_try as gentle_training
-from harden.training.auto import auto, final_plan
+from harden.training.auto import auto
 from harden.training.plan import TrainingPlan
+from harden.training.problem import Problem
 
 if TYPE_CHECKING:
     import torch
@@ -32,7 +33,7 @@ class Fitted:
 
     Attributes:
         model: The hardened model.
-        history: One record a step: ``step``, ``loss`` and the method's named parts.
+        history: One record per step: ``step``, ``loss`` and the method's named parts.
         selected_step: The step whose weights did best on noisy validation chips.
         levers: What each lever did.
         seconds: Time spent training and selecting.
@@ -102,7 +103,7 @@ def fit(
         seed: Root of every random stream.
         device: What is trained on: ``cpu``, ``cuda``, or ``auto``.
         engine: Where training runs: ``local``, ``ray`` or ``ray://HOST:PORT``; see docs/scaling.md.
-        workers: How many workers of the Ray cluster train together; None is one a machine (or a GPU).
+        workers: How many workers of the Ray cluster train together; None is one per machine (or per GPU).
         second_try: Whether a training that hardly helped is followed by a gentle one; see docs/levers.md.
         **plan: Further fields of ``harden.training.plan.TrainingPlan``, such as ``clip`` or ``lr``.
 
@@ -135,10 +136,10 @@ def fit(
     with distributed.joined(), place(check_name(engine), workers, batch, device) as where:
         run = partial(auto, trainer=where.trainer, engine=where.engine) if recipe else where.trainer
         ready = replace(full, device=where.device)
-        trained = run(model, data, validation, ready)
+        problem = Problem(model, data, validation)
+        trained = run(problem, ready)
         if second_try:
-            last = final_plan(ready, trained.levers)
-            trained = gentle_training.second_try(trained, model, data, validation, last, trainer=where.trainer)
+            trained = gentle_training.second_try(trained, problem, where.trainer)
     return Fitted(trained.model, trained.history, trained.selected_step, trained.levers, trained.seconds)
 
 

@@ -9,38 +9,28 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harden.data.dataset import Dataset
 from harden.errors import SettingsError
-from harden.graph.file import Model
 from harden.store import read_record, write_atomic
+from harden.training.listener import Listener
 from harden.training.loop import train
 from harden.training.plan import TrainingPlan
-from harden.training.process_group import Trainer
+from harden.training.problem import Problem
+from harden.training.trainer import Trainer
 
 _PILOT_STEPS = 8
 _PILOT_SELECTIONS = 2  # at the start and at the end
 
 
-def steps_within(
-    budget_s: float,
-    plan: TrainingPlan,
-    model: Model,
-    data: Dataset,
-    validation: Dataset,
-    record: Path,
-    trainer: Trainer = train,
-) -> int:
+def steps_within(budget_s: float, plan: TrainingPlan, problem: Problem, record: Path, trainer: Trainer = train) -> int:
     """How many steps fit into a budget of training and selection.
 
-    A pilot of 8 steps on the same model and data is timed: s seconds a step (median), and o seconds for all that is
+    A pilot of 8 steps on the same model and data is timed: s seconds per step (median), and o seconds for all that is
     not a step. With k selections in a whole run, n steps take n s + o (k + 1) / 2.
 
     Args:
         budget_s: Seconds.
         plan: The run's plan.
-        model: The model to train.
-        data: Training examples.
-        validation: Validation examples.
+        problem: The network and the examples.
         record: Where the number is kept; a file that exists is read instead, so a resumed run repeats its number.
         trainer: What carries the pilot out.
 
@@ -50,7 +40,7 @@ def steps_within(
     known = read_record(record)
     if known is not None:
         return int(known["steps"])
-    pace = measure_pace(plan, model, data, validation, trainer)
+    pace = measure_pace(plan, problem, trainer)
     step_s, other_s = pace.step_s, pace.other_s
     steps = fitting(budget_s, step_s, other_s)
     if steps < _PILOT_STEPS:
@@ -85,23 +75,11 @@ class Pace:
     other_s: float
 
 
-def measure_pace(
-    plan: TrainingPlan,
-    model: Model,
-    data: Dataset,
-    validation: Dataset,
-    trainer: Trainer = train,
-    steps: int = _PILOT_STEPS,
-) -> Pace:
+def measure_pace(plan: TrainingPlan, problem: Problem, trainer: Trainer = train, steps: int = _PILOT_STEPS) -> Pace:
     """Time a pilot of so many steps, at least 2, and two selections of a plan on its own model and data."""
     marks = [time.perf_counter()]
-    pilot = trainer(
-        model,
-        data,
-        validation,
-        replace(plan, steps=steps, selections=1),
-        on_step=lambda _: marks.append(time.perf_counter()),
-    )
+    listener = Listener(on_step=lambda _: marks.append(time.perf_counter()))
+    pilot = trainer(problem, replace(plan, steps=steps, selections=1), listener)
     step_s = statistics.median(b - a for a, b in itertools.pairwise(marks[1:]))
     other_s = max(pilot.seconds - steps * step_s, 0.0) * (plan.selections + 1) / _PILOT_SELECTIONS
     return Pace(step_s, other_s)

@@ -13,7 +13,7 @@ from harden.registry import METHODS
 
 
 def methods() -> list[dict[str, Any]]:
-    """One record a method: name, kind, summary, cost, source."""
+    """One record per method: name, kind, summary, cost, source."""
     keys = ("name", "kind", "summary", "cost", "source")
     return [{key: record[key] for key in keys} for record in map(method_package.describe, METHODS)]
 
@@ -22,7 +22,7 @@ def methods_text(records: list[dict[str, Any]]) -> str:
     """The methods as a table, aliases below."""
     rows = [(r["name"], r["kind"], r["cost"], r["summary"]) for r in records]
     aliases = [f"{alias} is {name}" for alias, name in method_package.ALIASES.items()]
-    cost = "cost: forward (F) and backward (B) passes a step; plain training has 1F 1B"
+    cost = "cost: forward (F) and backward (B) passes per step; plain training has 1F 1B"
     return "\n".join([_table(("method", "kind", "cost", "summary"), rows), "", cost, *aliases])
 
 
@@ -34,7 +34,7 @@ def method(name: str) -> dict[str, Any]:
 def method_text(record: dict[str, Any]) -> str:
     """One method for people."""
     cost = re.sub(r"(\d+)F (\d+)B", r"\1 forward and \2 backward passes", record["cost"])
-    lines = [f"{record['name']}: {record['summary']}", f"cost a step: {cost}"]
+    lines = [f"{record['name']}: {record['summary']}", f"cost per step: {cost}"]
     if record["alias_of"]:
         lines.insert(0, f"{record['alias']} is {record['name']}")
     # The documentation draws the formulas; a terminal shows their TeX as it is.

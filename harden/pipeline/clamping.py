@@ -9,8 +9,8 @@ import torch
 
 from harden.errors import SettingsError
 from harden.graph.file import Model
-from harden.levers.clamp import clamp_activations
 from harden.settings import FitSettings
+from harden.transforms.clamp import clamp_activations
 
 _BATCHES = 4
 

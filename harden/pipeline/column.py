@@ -31,7 +31,7 @@ def add_column_baseline(
 ) -> None:
     """Put ``column_baseline`` into each entry whose profile refers to the largest weight of the tensor.
 
-    Much of what rescaling gains is what hardware with a digital scale a column gives by itself, so a gain is shown
+    Much of what rescaling gains is what hardware with a digital scale per column gives by itself, so a gain is shown
     beside it. Entries of other profiles get ``None``.
 
     Args:

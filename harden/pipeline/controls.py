@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from harden.errors import SettingsError
 from harden.evaluation.evaluate import evaluate
-from harden.pipeline.hardening import training_plan
+from harden.pipeline.hardening import Hardened, training_plan
 from harden.pipeline.prepare import Prepared
 from harden.progress import Notify
 from harden.store import read_record, write_atomic
-from harden.training.auto import final_plan
+from harden.training.listener import Listener
 from harden.training.plan import TrainingPlan
 
 _RECORD = "controls.json"
 
 
-def run_controls(
-    prepared: Prepared, folder: Path, notify: Notify, training: Mapping[str, Any]
-) -> dict[str, Any] | None:
+def run_controls(prepared: Prepared, folder: Path, notify: Notify, hardened: Hardened) -> dict[str, Any] | None:
     """Fine-tune without noise for as many steps, and judge the results on the same chips.
 
     The other control, no fine-tuning at all, is the ``before`` of every run.
@@ -31,16 +28,17 @@ def run_controls(
         prepared: What the run works on.
         folder: The run folder; keeps each control's record, so that a killed run resumes.
         notify: Called with stage, done and total.
-        training: The run's record of its training: ``levers`` and ``steps``.
+        hardened: How the run trained.
 
     Returns:
         By name ``label``, ``clean``, and under the first condition ``accuracy`` (over chips) and ``accuracies``. None
         where the run trains or reports nothing.
     """
-    if prepared.training is None or prepared.validation is None or prepared.test is None:
+    if prepared.problem is None or prepared.test is None:
         return None
-    plan = final_plan(training_plan(prepared), training["levers"])
-    plan = replace(plan, method="none", options={}, steps=training.get("steps"))
+    plan = replace(
+        hardened.plan or training_plan(prepared), method="none", options={}, steps=hardened.training.get("steps")
+    )
     plans = {
         "none": ("noise-free fine-tuning, same levers", plan),
         "none_bare": (
@@ -86,15 +84,13 @@ def train_and_judge(
     Returns:
         ``accuracy`` (over chips), ``accuracies``, ``clean``, ``steps``, ``selected_step``, ``seconds``.
     """
-    if prepared.training is None or prepared.validation is None or prepared.test is None:
+    if prepared.problem is None or prepared.test is None:
         raise SettingsError(f"{stage} needs data to train, select and report on")
     trained = prepared.trainer(
-        prepared.model,
-        prepared.training,
-        prepared.validation,
+        prepared.problem,
         plan,
-        on_progress=lambda at, total, _: notify(stage, at, total),
-        checkpoint=folder / f"checkpoint.{name}.safetensors",
+        Listener(on_progress=lambda at, total, _: notify(stage, at, total)),
+        folder / f"checkpoint.{name}.safetensors",
     )
     found = evaluate(
         trained.model,

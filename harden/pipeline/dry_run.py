@@ -29,12 +29,13 @@ from harden.report.words import clean, duration
 from harden.settings import CompareSettings, EvalSettings, FitSettings, Settings, origin
 from harden.training.finish import BATCHES
 from harden.training.plan import TrainingPlan
+from harden.training.problem import Problem
 
 _CHIPS = 2
 _EXAMPLES, _FEWEST = 500, 32
 _VALUES = _EXAMPLES * 3 * 64 * 64  # of the examples: of larger images fewer are timed
 _STEPS = 3
-_SMALL = 16  # examples a step that are timed first
+_SMALL = 16  # examples per step that are timed first
 _LONG_S = 15.0  # steps of full size that would take longer are not timed, but worked out from the small ones
 _HALF_AN_HOUR_S = 1800.0
 _PASSES = 3  # forward passes that cost as much as a step, about
@@ -115,12 +116,12 @@ def dry_run_text(document: dict[str, Any]) -> str:
 def _fit(settings: FitSettings, notify: Notify) -> dict[str, Any]:
     prepared = prepare(settings, notify)
     plan, steps, training, memory_bytes = None, None, None, 0
-    if prepared.kind != "transform" and prepared.training is not None and prepared.validation is not None:
+    if prepared.kind != "transform" and (problem := prepared.problem) is not None:
         plan = training_plan(prepared)
         pilot = replace(plan, method="noise", options={}) if prepared.kind == "recipe" else plan
         with stage(notify, "timing a few steps"):
-            pace, memory_bytes = _quick_pace(pilot, prepared.model, prepared.training, prepared.validation)
-        steps, training = plan.total_steps(len(prepared.training)), settings.budget
+            pace, memory_bytes = _quick_pace(pilot, problem)
+        steps, training = plan.total_steps(len(problem.training)), settings.budget
         if settings.budget is None:
             training = steps * pace.step_s + pace.other_s
         else:
@@ -156,7 +157,7 @@ def _one_condition(seconds: dict[str, float | None], prepared: Prepared) -> floa
     return (seconds["chips before"] or 0.0) / len(prepared.conditions)
 
 
-def _quick_pace(plan: TrainingPlan, model: Model, data: Dataset, validation: Dataset) -> tuple[Pace, int]:
+def _quick_pace(plan: TrainingPlan, problem: Problem) -> tuple[Pace, int]:
     """The pace of a plan from a few steps, and the memory that they take, in bytes.
 
     What would take long is worked out from small batches; so are the passes that re-estimate batch norms, twice.
@@ -164,15 +165,15 @@ def _quick_pace(plan: TrainingPlan, model: Model, data: Dataset, validation: Dat
     before = peak_memory_bytes() or 0
     short = replace(plan, batch_norm_reestimation="off")
     small = replace(short, batch_size=min(_SMALL, plan.batch_size), selection_chips=1, steps=None, epochs=None)
-    pace = measure_pace(small, model, data, validation, steps=2)
+    pace = measure_pace(small, problem, steps=2)
     memory_bytes = peak_memory_bytes() or 0
-    times = min(plan.batch_size, len(data)) / small.batch_size
+    times = min(plan.batch_size, len(problem.training)) / small.batch_size
     if _STEPS * times * pace.step_s < _LONG_S:
-        pace = measure_pace(short, model, data, validation, steps=_STEPS)
+        pace = measure_pace(short, problem, steps=_STEPS)
     else:
         pace = Pace(times * pace.step_s, plan.selection_chips * pace.other_s)
         memory_bytes = before + round(times * (memory_bytes - before))
-    if plan.batch_norm_reestimation != "off" and model.batch_norm == "kept":
+    if plan.batch_norm_reestimation != "off" and problem.model.batch_norm == "kept":
         pace = replace(pace, other_s=pace.other_s + 2 * BATCHES * pace.step_s / _PASSES)
     return pace, memory_bytes
 
@@ -223,7 +224,7 @@ def _chips(settings: Settings, notify: Notify) -> dict[str, Any]:
 def _pace(
     model: Model, conditions: Sequence[Condition], data: Dataset, threads: int, digital: tuple[str, ...]
 ) -> tuple[float, float]:
-    """Seconds of set-up (copy, canary, clean outputs), and seconds an image of a chip."""
+    """Seconds of set-up (copy, canary, clean outputs), and seconds per image of a chip."""
     count = max(_FEWEST, min(_EXAMPLES, _VALUES // math.prod(data.input_shape)))
     few = data.subset(np.arange(min(len(data), count)))
     chips = max(_CHIPS, threads)

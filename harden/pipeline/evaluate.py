@@ -111,7 +111,7 @@ def _conditions(settings: EvalSettings) -> tuple[Condition, ...]:
         return conditions
     axes = dict(parse_sweep(text) for text in settings.sweep)
     if settings.until:
-        raise SettingsError("--sweep and --until do not go together", fix="Sweep with a fixed number of --chips")
+        raise SettingsError("--sweep and --until cannot be combined", fix="Sweep with a fixed number of --chips")
     profiles = [Profile.parse(text).on_device(device) for text in settings.profile]
     swept = (one for profile in profiles for one in sweep(profile, axes, settings.at or None))
     return tuple(replace(one, copies=copies) for one in swept)

@@ -58,7 +58,7 @@ def _once(settings: FitSettings, notify: Notify) -> dict[str, Any]:
         refuse_another_run(run_folder(settings), to_toml(settings))
     prepared = prepare(settings, notify)
     if not distributed.first():
-        follow(prepared.model, prepared.training, prepared.validation)
+        follow(prepared.problem)
         return {}
     with placed(prepared) as ready:
         return _finished(ready, settings, notify)
@@ -99,16 +99,15 @@ def _run(prepared: Prepared, folder: Path, notify: Notify) -> dict[str, Any]:
             notify=notify,
         )
     prepared, protection = with_protection(prepared, folder, notify)
-    hardened, training = harden_model(prepared, folder, notify)
+    done = harden_model(prepared, folder, notify)
+    hardened, training = done.model, done.training
     if protection is not None:
         training["levers"]["protect"] = protection
     after = _measure(prepared, hardened, folder / "trials.jsonl", notify, "after")
     if after is not None:
         after["model"]["path"] = "model.onnx"  # in this folder, wherever it lies
-    controls = None
-    if prepared.settings.controls:
-        controls = run_controls(prepared, folder, notify, training)
-    ablation = run_ablation(prepared, folder, notify, training) if prepared.settings.ablation else None
+    controls = run_controls(prepared, folder, notify, done) if prepared.settings.controls else None
+    ablation = run_ablation(prepared, folder, notify, done) if prepared.settings.ablation else None
     analyses = _analyses(prepared, hardened, folder, notify)
     return {
         **_document(prepared, folder, before, after, training),

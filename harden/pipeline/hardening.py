@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,12 @@ from harden.progress import Notify, stage
 from harden.settings import WHERE, FitSettings
 from harden.store import append_line, read_record, write_atomic
 from harden.streams import numpy_generator
-from harden.training.auto import auto, choose_scale, final_plan
+from harden.training.auto import auto, choose_scale
 from harden.training.batches import as_tensors
-from harden.training.plan import BATCH_SIZE, Trained, TrainingPlan
+from harden.training.listener import Listener
+from harden.training.plan import BATCH_SIZE, TrainingPlan
 from harden.training.second_try import second_try
+from harden.training.trained import Trained
 
 _RECORD = "training.json"
 _AFTER_TRAINING = "batch norms under noise"
@@ -37,8 +40,25 @@ _SECOND_IN_BUDGET = 0.05  # steps of a second training, as a share of the first 
 _TRANSFORM_EXAMPLES = 4096
 _TRANSFORM_BATCH = 128
 
+Tensors = dict[str, torch.Tensor]
 
-def harden_model(prepared: Prepared, folder: Path, notify: Notify) -> tuple[Model, dict[str, Any]]:
+
+@dataclass(frozen=True)
+class Hardened:
+    """A hardened model, and how it came about.
+
+    Attributes:
+        model: As it is in the run folder.
+        training: The record of its training, for the run's document.
+        plan: How it trained in the end; None where nothing was trained.
+    """
+
+    model: Model
+    training: dict[str, Any]
+    plan: TrainingPlan | None = None
+
+
+def harden_model(prepared: Prepared, folder: Path, notify: Notify) -> Hardened:
     """Harden the model and write it, or load what an earlier process of this run left.
 
     Args:
@@ -46,35 +66,50 @@ def harden_model(prepared: Prepared, folder: Path, notify: Notify) -> tuple[Mode
         folder: The run folder; gets ``model.onnx``, ``model.safetensors``, ``train.jsonl``.
         notify: Called with stage, done and total.
 
-    Returns:
-        The hardened model, and the record of how it came about.
-
     Raises:
         DivergedError: Training diverged twice.
         VerificationError: The file does not compute what was trained; it is kept as ``model.rejected.onnx``.
     """
-    record = folder / _RECORD
-    known = read_record(record)
-    if known is not None and (folder / "model.onnx").exists():
-        hardened = Model.load(folder / "model.onnx")
-        if hardened.sha256 == known["sha256"]:
-            return hardened, known
-        # The file is not what was written; it is made again from the last checkpoint.
-    hardened, weights, made = _STEPS[prepared.kind](prepared, folder, notify)
-    percentile = prepared.settings.clamp_activations
-    hardened, clamps = with_clamps(hardened, percentile, _batches(prepared) if percentile else [])
-    made["levers"] |= clamps
+    done = _kept(prepared, folder)
+    if done is not None:
+        return done
+    made, weights = _STEPS[prepared.kind](prepared, folder, notify)
+    training, percentile = made.training, prepared.settings.clamp_activations
+    hardened, clamps = with_clamps(made.model, percentile, _batches(prepared) if percentile else [])
+    training["levers"] |= clamps
     hardened = hardened.with_metadata(_metadata(prepared))
     write_atomic(folder / "model.safetensors", save(weights))
+    examples = prepared.examples(_CHECKED_EXAMPLES)
     with stage(notify, "verifying the file"):
-        made["check"] = save_verified(hardened, prepared.examples(_CHECKED_EXAMPLES), folder, digital=prepared.digital)
-    made["sha256"] = hardened.sha256
-    write_atomic(record, json.dumps(made, indent=1) + "\n")
-    return hardened, made
+        training["check"] = save_verified(hardened, examples, folder, digital=prepared.digital)
+    training["sha256"] = hardened.sha256
+    changes = {} if made.plan is None else _changes(training_plan(prepared), made.plan)
+    write_atomic(folder / _RECORD, json.dumps({"plan": changes, **training}, indent=1) + "\n")
+    return Hardened(hardened, training, made.plan)
 
 
-def _trained(prepared: Prepared, folder: Path, notify: Notify) -> tuple[Model, dict[str, Any], dict[str, Any]]:
-    if prepared.training is None or prepared.validation is None:
+def _kept(prepared: Prepared, folder: Path) -> Hardened | None:
+    """What an earlier process of this run left, if it is whole; else it is made again from the last checkpoint."""
+    training, file = read_record(folder / _RECORD), folder / "model.onnx"
+    if training is None or "plan" not in training or not file.exists():
+        return None
+    hardened = Model.load(file)
+    if hardened.sha256 != training["sha256"]:
+        return None
+    changes = training.pop("plan")
+    plan = None if prepared.kind == "transform" else replace(training_plan(prepared), **changes)
+    return Hardened(hardened, training, plan)
+
+
+def _changes(plan: TrainingPlan, final: TrainingPlan) -> dict[str, Any]:
+    """The fields in which a plan came to differ from the one that the settings say."""
+    pairs = {field.name: (getattr(plan, field.name), getattr(final, field.name)) for field in fields(TrainingPlan)}
+    return {name: value for name, (before, value) in pairs.items() if value != before}
+
+
+def _trained(prepared: Prepared, folder: Path, notify: Notify) -> tuple[Hardened, Tensors]:
+    problem = prepared.problem
+    if problem is None:
         raise SettingsError(f"method {prepared.method} needs --data")
     log = folder / "train.jsonl"
     plan = training_plan(prepared)
@@ -83,10 +118,7 @@ def _trained(prepared: Prepared, folder: Path, notify: Notify) -> tuple[Model, d
         record = folder / "budget.json"
         # A recipe counts its budget in steps of plain training.
         pilot = replace(plan, method="noise", options={}) if prepared.kind == "recipe" else plan
-        steps = steps_within(
-            budget, pilot, prepared.model, prepared.training, prepared.validation, record, prepared.trainer
-        )
-        plan = replace(plan, steps=steps)
+        plan = replace(plan, steps=steps_within(budget, pilot, problem, record, prepared.trainer))
     scales = prepared.settings.train_sigma_scale
     search = partial(choose_scale, scales=scales) if len(scales) > 1 else auto
     searches = len(scales) > 1 or prepared.kind == "recipe"
@@ -102,39 +134,29 @@ def _trained(prepared: Prepared, folder: Path, notify: Notify) -> tuple[Model, d
             if done >= total:
                 notify(_AFTER_TRAINING, 0, 1)
 
-        trained = run(
-            prepared.model,
-            prepared.training,
-            prepared.validation,
-            plan,
-            on_step=keep,
-            on_progress=tell,
-            checkpoint=folder / "checkpoint.safetensors",
-        )
+        checkpoint = folder / "checkpoint.safetensors"
+        trained = run(problem, plan, Listener(keep, tell), checkpoint)
         notify(_AFTER_TRAINING, 1, 1)
         if prepared.settings.second_try == "on":
             trained = second_try(
                 trained,
-                prepared.model,
-                prepared.training,
-                prepared.validation,
-                final_plan(plan, trained.levers),
-                trainer=prepared.trainer,
+                problem,
+                prepared.trainer,
+                Listener(on_progress=lambda done, total, _: notify("a second training, in small steps", done, total)),
+                checkpoint,
                 share=1.0 if budget is None else _SECOND_IN_BUDGET,
-                on_progress=lambda done, total, _: notify("a second, gentle training", done, total),
-                checkpoint=folder / "checkpoint.safetensors",
             )
-    return trained.model, _tensors(trained.weights), _told(trained, prepared, log)
+    return Hardened(trained.model, _record(trained, prepared, log), trained.plan), _tensors(trained.weights)
 
 
-def _told(trained: Trained, prepared: Prepared, log: Path) -> dict[str, Any]:
+def _record(trained: Trained, prepared: Prepared, log: Path) -> dict[str, Any]:
     # A resumed or rolled-back run logged some steps twice; what counts is the history of the weights.
     write_atomic(log, "".join(json.dumps(record) + "\n" for record in trained.history))
     return {
         "steps": len(trained.history),
         "selected_step": trained.selected_step,
         "seconds": trained.seconds,
-        "validation": trained.validation,
+        "validation": [selection.document() for selection in trained.validation],
         **_memory(trained.levers.get("memory")),
         "examples": len(prepared.training or ()),
         "validation_examples": len(prepared.validation or ()),
@@ -147,11 +169,11 @@ def _memory(divisions: Any) -> dict[str, str]:
     if not divisions:
         return {}
     last = divisions[-1]
-    said = f"a batch of {last['batch_size']} was worked off in {last['parts']} parts, from step {last['step']} on"
-    return {"memory": f"did not suffice: {said}"}
+    said = f"a batch of {last['batch_size']} was processed in {last['parts']} parts, from step {last['step']} on"
+    return {"memory": f"ran short: {said}"}
 
 
-def _transformed(prepared: Prepared, folder: Path, notify: Notify) -> tuple[Model, dict[str, Any], dict[str, Any]]:
+def _transformed(prepared: Prepared, folder: Path, notify: Notify) -> tuple[Hardened, Tensors]:
     method = methods.load(prepared.settings.method, prepared.settings.options)
     with stage(notify, "transforming"):
         threads = torch.get_num_threads()
@@ -169,7 +191,7 @@ def _transformed(prepared: Prepared, folder: Path, notify: Notify) -> tuple[Mode
         finally:
             torch.set_num_threads(threads)
     weights = done.model.module().export_weights()
-    return done.model, _tensors(weights), {"levers": {prepared.method: dict(done.record)}}
+    return Hardened(done.model, {"levers": {prepared.method: dict(done.record)}}), _tensors(weights)
 
 
 def _batches(prepared: Prepared) -> list[tuple[torch.Tensor, ...]]:
@@ -212,7 +234,7 @@ def _metadata(prepared: Prepared) -> dict[str, str]:
     }
 
 
-def _tensors(weights: Any) -> dict[str, torch.Tensor]:
+def _tensors(weights: Mapping[str, torch.Tensor]) -> Tensors:
     return {name: tensor.detach().contiguous() for name, tensor in weights.items()}
 
 

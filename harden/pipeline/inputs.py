@@ -226,10 +226,10 @@ def _check_classes(train: Dataset, other: Dataset) -> None:
     if ours is None or theirs is None or ours == theirs:
         return
     more, fewer = sorted(set(theirs) - set(ours)), sorted(set(ours) - set(theirs))
-    told = [f"has the class {', '.join(map(repr, more[:3]))}, which {train.source} has not"] if more else []
+    told = [f"has the class {', '.join(map(repr, more[:3]))}, which {train.source} does not have"] if more else []
     told += [f"lacks the class {', '.join(map(repr, fewer[:3]))} of {train.source}"] if fewer else []
     raise DataError(
-        "; ".join(told) or f"numbers its classes otherwise than {train.source}",
+        "; ".join(told) or f"numbers its classes differently from {train.source}",
         where=other.source,
         fix="Give data sets with the same classes",
     )

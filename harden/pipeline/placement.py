@@ -12,7 +12,8 @@ from harden.errors import SettingsError
 from harden.pipeline.inputs import trained_on
 from harden.pipeline.prepare import Prepared
 from harden.training.plan import BATCH_SIZE
-from harden.training.process_group import Trainer, leading
+from harden.training.process_group import leading
+from harden.training.trainer import Trainer
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,9 @@ def place(engine: str, workers: int | None, batch: int, device: str = "cpu") -> 
 
     Args:
         engine: ``local``, ``ray`` or ``ray://HOST:PORT``.
-        workers: How many workers of the cluster train together; None is one a GPU, or else one a machine, or as many of
-            them as divide a batch equally.
-        batch: Examples a step.
+        workers: How many workers of the cluster train together; None is one per GPU, or else one per machine, or as
+            many of them as divide a batch equally.
+        batch: Examples per step.
         device: What to train on: ``cpu``, ``cuda``, or ``auto`` for GPUs where there are some.
 
     Raises:

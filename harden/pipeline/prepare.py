@@ -33,7 +33,8 @@ from harden.progress import Notify, silent
 from harden.runtime.examples import find_inputs
 from harden.settings import FitSettings
 from harden.training.loop import train
-from harden.training.process_group import Trainer
+from harden.training.problem import Problem
+from harden.training.trainer import Trainer
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,13 @@ class Prepared:
     engine: Engine | None = None
     workers: int = 1
     device: Literal["cpu", "cuda"] = "cpu"
+
+    @property
+    def problem(self) -> Problem | None:
+        """What a training works on; None without data."""
+        if self.training is None or self.validation is None:
+            return None
+        return Problem(self.model, self.training, self.validation)
 
     @property
     def processes(self) -> int:

@@ -27,7 +27,7 @@ def repeated(settings: FitSettings, out: Path, fit: Fit, notify: Notify) -> dict
         notify: Called with stage, done and total.
 
     Returns:
-        The first run's document with ``seeds`` (one row a run), ``convergence_probability`` (the share of runs whose
+        The first run's document with ``seeds`` (one row per run), ``convergence_probability`` (the share of runs whose
         mean over chips reaches ``--threshold``) and ``convergence_ci95``; empty in a process that only follows.
     """
     if not distributed.first():

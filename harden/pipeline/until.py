@@ -34,7 +34,7 @@ def evaluate_until(
     """
     if settings.require or settings.threshold is not None or settings.out:
         raise SettingsError(
-            "--until tells the mean only, so it does not go with --require, --threshold or --out",
+            "--until measures the mean only, so it cannot be combined with --require, --threshold or --out",
             fix="Leave --until out to have every image on every chip",
         )
     started = time.perf_counter()

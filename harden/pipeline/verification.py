@@ -21,7 +21,7 @@ def save_verified(
 
     Args:
         model: The hardened model.
-        inputs: Real examples where there are any, one array an input.
+        inputs: Real examples where there are any, one array per input.
         folder: Gets ``model.onnx``, or ``model.rejected.onnx`` when a check fails.
         digital: Globs of tensors that are kept off the crossbars.
 

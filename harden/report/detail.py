@@ -15,7 +15,7 @@ def detail(document: dict[str, Any]) -> str:
 
     Example:
         >>> print(detail({"runtime": {"seconds": 2.0, "images_per_second": 1000.0, "workers": 2, "engine": "local"}}))
-        chips: 2 s, 1,000 images a second, 2 workers, local
+        chips: 2 s, 1,000 images per second, 2 workers, local
     """
     lines = [*_model(document.get("model") or {}), *_training(document.get("training") or {})]
     lines += _levers(document.get("levers") or {})
@@ -64,7 +64,7 @@ def _chips(title: str, part: dict[str, Any]) -> list[str]:
     runtime, canary = part.get("runtime") or {}, part.get("canary") or {}
     facts = [duration(round(runtime["seconds"], 1))] if known(runtime.get("seconds")) else []
     if known(runtime.get("images_per_second")):
-        facts.append(f"{number(runtime['images_per_second'], 4)} images a second")
+        facts.append(f"{number(runtime['images_per_second'], 4)} images per second")
     if known(runtime.get("workers")):
         facts.append(f"{runtime['workers']} workers")
     facts += [str(runtime["engine"])] if runtime.get("engine") else []

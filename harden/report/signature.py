@@ -44,7 +44,7 @@ def sign(folder: Path, key: Path) -> Path:
         signer = signing.Config().set_hashing_config(hashes).use_elliptic_key_signer(private_key=key)
     except (ValueError, TypeError) as error:
         raise InputError(
-            f"is no private key that can sign: {error}", where=str(key), fix="Give an elliptic key, PEM"
+            f"is not a private key that can sign: {error}", where=str(key), fix="Give an elliptic key, PEM"
         ) from error
     signer.sign(folder, folder / SIGNATURE)
     return folder / SIGNATURE

@@ -30,7 +30,7 @@ def verdict(document: Document) -> str:
     if condition is None:
         method = f" with {reading.method}" if reading.method else ""
         name = reading.model_name
-        return f"{name} was processed{method}, and no chips were tried, so nothing is known of its robustness."
+        return f"{name} was processed{method}, and no chips were tried, so nothing is known about its robustness."
     count = len(reading.conditions)
     where = f"Under {condition.noise}" + (f", the hardest of {count} conditions," if count > 1 else ",")
     if reading.kind == "compare":

@@ -30,7 +30,7 @@ class Report:
     Example:
         >>> report = Report({"schema": "harden.eval/1", "model": {"path": "a.onnx"}})
         >>> print(report)
-        a.onnx was processed, and no chips were tried, so nothing is known of its robustness.
+        a.onnx was processed, and no chips were tried, so nothing is known about its robustness.
     """
 
     document: Mapping[str, Any]

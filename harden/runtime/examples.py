@@ -31,7 +31,7 @@ def find_inputs(
         seed: Root of the random numbers.
 
     Returns:
-        One array an input, in the model's order.
+        One array per input, in the model's order.
 
     Raises:
         ModelError: ONNX Runtime accepts none of them; says what it answered last.

@@ -2,7 +2,7 @@
 
 In a file one tensor may serve several crossbars (exporters merge equal tensors), may be a Constant node, or may reach
 its node through Identity, Transpose or DequantizeLinear. Noise belongs to the use, so the runtime copy has one
-initializer a use, holding the value that arrives at the node.
+initializer per use, holding the value that arrives at the node.
 """
 
 from __future__ import annotations

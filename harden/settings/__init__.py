@@ -10,7 +10,7 @@ from harden.settings.common import WHERE, Settings
 from harden.settings.evaluate import CompareSettings, EvalSettings
 from harden.settings.fit import FitSettings
 from harden.settings.resolve import FILE, origin, resolve, to_toml
-from harden.settings.values import engine_name, read_seconds, read_size, seconds
+from harden.values import engine_name, read_seconds, read_size, seconds
 
 __all__ = [
     "FILE",

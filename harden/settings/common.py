@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
-from harden.settings.values import Bytes, Durations, Engine, Numbers, Rate, Size, Texts
+from harden.values import Bytes, Durations, Engine, Numbers, Rate, Size, Texts
 
 # Where a run happens and is kept decides none of its numbers.
 WHERE = frozenset({"out", "engine", "workers", "max_memory", "track"})
@@ -21,27 +21,29 @@ class Settings(BaseModel):
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 
     model: str = Field(description="an ONNX file, or timm:NAME")
-    profile: Texts = Field((), description="noise profile, NAME or NAME:key=value,...; may repeat")
+    profile: Texts = Field((), description="noise profile, NAME or NAME:key=value,...; may be repeated")
     weights: str | None = Field(None, description="checkpoint (safetensors) for timm:NAME")
     pretrained: bool = Field(False, description="let timm download the pretrained weights of timm:NAME")
     data: str = Field("", description="examples: a parquet file, a folder of images, or .npz")
     objective: Literal["labels", "match"] = Field(
         "labels", description="match: the clean network's own outputs are right, no labels needed"
     )
-    at: Durations = Field((), description="times since programming, such as 1h,30d; default: the profile's first")
-    chips: int = Field(100, ge=1, description="virtual chips a condition")
+    at: Durations = Field((), description="times since programming, such as 1h,30d; default: the first valid one")
+    chips: int = Field(100, ge=1, description="virtual chips per condition")
     threshold: Rate | None = Field(None, description="accuracy a chip must reach to count as good, such as 0.9 or 90%")
-    require: Texts = Field((), description="a demand such as 'p05_accuracy>=0.85'; exit 6 if unmet; may repeat")
-    mean: Numbers | None = Field(None, description="mean a channel, after x/255, such as .485,.456,.406")
-    std: Numbers | None = Field(None, description="standard deviation a channel, after x/255")
+    require: Texts = Field(
+        (), description="what chips must reach, such as 'p05_accuracy>=0.85', or exit 6; may be repeated"
+    )
+    mean: Numbers | None = Field(None, description="mean per channel, after x/255, such as .485,.456,.406")
+    std: Numbers | None = Field(None, description="standard deviation per channel, after x/255")
     input_size: Size | None = Field(None, description="height,width that images are resized to")
-    batch_size: int | None = Field(None, ge=1, description="examples a batch")
+    batch_size: int | None = Field(None, ge=1, description="examples per batch")
     limit: int | None = Field(None, ge=1, description="use the first N examples of each data set")
-    digital: Texts = Field((), description="glob of tensors or nodes that are kept off the crossbars; may repeat")
+    digital: Texts = Field((), description="glob of tensors or nodes kept off the crossbars; may be repeated")
     seed: int = Field(0, ge=0, description="root of every random stream")
     threads: int | None = Field(None, ge=1, le=256, description="processor threads; default: all cores")
     device: Literal["auto", "cpu", "cuda"] = Field(
-        "cpu", description="what ONNX Runtime runs chips on, and what a network is trained on"
+        "cpu", description="where ONNX Runtime runs chips, and where a network is trained"
     )
     draw: Literal["cpu", "device"] = Field(
         "cpu", description="device: draw chips on --device, from another family of random streams that is its own"
@@ -53,10 +55,10 @@ class Settings(BaseModel):
         None,
         ge=1,
         description="with ray: trials at a time (default: all processors), and workers that train together (default: "
-        "one a machine, or a GPU)",
+        "one per machine, or per GPU)",
     )
     max_memory: Bytes | None = Field(
         None,
-        description="memory this process may take, such as 8GB, 512MiB: batches and workers shrink to fit; Linux",
+        description="memory this process may take, such as 8GB, 512MiB: batches and workers shrink to fit; Linux only",
     )
     out: str | None = Field(None, description="run folder")

@@ -45,9 +45,9 @@ def mean_interval_images(
 ) -> Interval | None:
     """Interval of the mean accuracy over chips and over images.
 
-    The K x N table of hits is a two-way layout with one observation a cell and both factors random. The variance of its
-    mean is estimated without bias by (MS_chips + MS_images - MS_residual) / (K N); degrees of freedom by Satterthwaite.
-    Hits are 0 or 1, so the total sum of squares follows from the two margins alone.
+    The K x N table of hits is a two-way layout with one observation per cell and both factors random. The variance of
+    its mean is estimated without bias by (MS_chips + MS_images - MS_residual) / (K N); degrees of freedom by
+    Satterthwaite. Hits are 0 or 1, so the total sum of squares follows from the two margins alone.
 
     Args:
         chip_correct: [K] hits of each chip, integers up to N.

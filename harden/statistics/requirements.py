@@ -74,7 +74,7 @@ class Requirement:
         verdict = judge(self, entry)
         if verdict.met:
             return None
-        found = "these chips give no such number" if verdict.found is None else f"found {verdict.found:.4f}"
+        found = "these chips do not give this number" if verdict.found is None else f"found {verdict.found:.4f}"
         return f"{self.text} is not met by {entry['name']} at {entry['at_s']:g} s: {found}"
 
     @property
@@ -125,7 +125,7 @@ def parse(text: str) -> Requirement:
         value = float(match["value"]) / (100 if match["percent"] else 1)
         threshold = float(argument) if argument is not None else None
     except ValueError as error:
-        raise SettingsError(f"'{text}' holds something that is no number", where="--require") from error
+        raise SettingsError(f"'{text}' holds something that is not a number", where="--require") from error
     confidence = float(match["confidence"]) / 100 if match["confidence"] else None
     requirement = Requirement(text, match["measure"], threshold, match["operator"], value, confidence)
     _check(requirement)

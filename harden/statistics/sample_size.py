@@ -35,7 +35,7 @@ def plan(
         std: Standard deviation of accuracy over chips, from earlier chips; None leaves out the mean.
         yield_at_least: A yield to be shown, such as 0.99.
         chips: How many chips there will be; None takes the most of the above.
-        examples: Images a chip, for the minutes.
+        examples: Images per chip, for the minutes.
         images_per_second: Speed, for the minutes.
 
     Returns:
@@ -119,7 +119,7 @@ def _check(
     if std is not None and not 0 <= std <= 0.5:
         problems.append(f"the standard deviation of an accuracy lies in [0, 0.5], not {std:g}")
     if yield_at_least is not None and not 0 < yield_at_least < 1:
-        problems.append(f"a yield to be shown lies in (0, 1), not {yield_at_least:g}; no number of chips shows 1")
+        problems.append(f"the yield to show lies in (0, 1), not {yield_at_least:g}; no number of chips shows 1")
     if chips is not None and chips < 1:
         problems.append(f"at least one chip, not {chips}")
     if problems:

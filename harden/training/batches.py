@@ -28,7 +28,7 @@ class Batches:
         targets: Makes the targets from inputs and labels; the labels themselves if None.
 
     Attributes:
-        size: Examples a step.
+        size: Examples per step.
 
     Raises:
         DataError: The data has no labels and the plan needs them.

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 
 from harden import distributed
-from harden.levers.rescale import rescale
 from harden.training.batches import Batches
 from harden.training.plan import TrainingPlan
+from harden.transforms.rescale import rescale
 
 _EXAMPLES = 8  # that channels are weighed by; random ones would do
 

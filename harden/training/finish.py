@@ -6,11 +6,11 @@ from typing import Any
 
 import torch
 
-from harden.levers.batch_norm import reestimate, statistics
 from harden.training.batches import Batches
 from harden.training.periphery import Surround
 from harden.training.plan import TrainingPlan
 from harden.training.selection import Selector
+from harden.transforms.batch_norm import reestimate, statistics
 
 BATCHES = 32
 

@@ -7,7 +7,6 @@ a run that was killed ends with the same bits as one that was not.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,53 +14,40 @@ import torch
 
 from harden import distributed, methods
 from harden.errors import SettingsError
-from harden.levers import clip as clipping
-from harden.levers import column_scaling
-from harden.levers.batch_norm import statistics
-from harden.levers.penalty import penalty
-from harden.levers.range_search import search_limits
 from harden.memory import SMALLER, OutOfMemoryError, out_of_memory
-from harden.methods.base import Batch
+from harden.methods.base import Batch, Objective
 from harden.training.allocation import pages_kept
 from harden.training.batches import Batches
 from harden.training.begin import begin
 from harden.training.checkpoint import Snapshot, Tensors, latest
 from harden.training.features import Features
 from harden.training.finish import finish_batch_norms, settle_batch_norms
+from harden.training.listener import SILENT, Listener
 from harden.training.microbatches import pieces
 from harden.training.noise import StepNoise, TrainingNoise
 from harden.training.optimizer import build, clip_gradient, factor, set_rate
 from harden.training.periphery import Surround
-from harden.training.plan import Trained, TrainingPlan
+from harden.training.plan import TrainingPlan
 from harden.training.precision import TrainingPrecision
+from harden.training.problem import Problem
 from harden.training.selection import Selector
 from harden.training.snapshots import Progress
 from harden.training.teachers import Targets, frozen_copy
+from harden.training.trained import Trained
+from harden.transforms import clip as clipping
+from harden.transforms import column_scaling
+from harden.transforms.batch_norm import statistics
+from harden.transforms.penalty import penalty
+from harden.transforms.range_search import search_limits
 
-OnStep = Callable[[dict[str, Any]], None]
-OnProgress = Callable[[int, int, float], None]
 
-
-def train(
-    model: Any,
-    data: Any,
-    validation: Any,
-    plan: TrainingPlan,
-    *,
-    on_step: OnStep | None = None,
-    on_progress: OnProgress | None = None,
-    checkpoint: Path | None = None,
-) -> Trained:
+def train(problem: Problem, plan: TrainingPlan, listener: Listener = SILENT, checkpoint: Path | None = None) -> Trained:
     """Train a model with an objective and the plan's levers, and select the weights that are best on validation chips.
 
     Args:
-        model: A :class:`harden.graph.file.Model`.
-        data: Training examples.
-        validation: Examples to select by; disjoint from ``data``.
+        problem: The network and the examples.
         plan: Everything else that decides the numbers.
-        on_step: Called with each step's record: ``step``, ``loss``, ``lr`` and the method's named parts. After a resume
-            or a rollback the steps since the last checkpoint are reported again.
-        on_progress: Called with the steps done, their total, and the seconds left.
+        listener: Who is told how it goes on.
         checkpoint: A file to keep the run's state in; where it exists, the run continues from it.
 
     Returns:
@@ -80,12 +66,12 @@ def train(
     torch.set_num_threads(plan.threads)
     try:
         with pages_kept():
-            return _Run(model, data, validation, plan, objective, checkpoint).run(on_step, on_progress)
+            return _Run(problem, plan, objective, checkpoint).run(listener)
     except (RuntimeError, MemoryError) as error:
         if not out_of_memory(error):
             raise
         raise OutOfMemoryError(
-            "memory does not suffice for this training", where=f"method {plan.method}", fix=SMALLER
+            "not enough memory for this training", where=f"method {plan.method}", fix=SMALLER
         ) from error
     finally:
         torch.set_num_threads(threads)
@@ -94,9 +80,8 @@ def train(
 class _Run:
     """One training run, from its first step or from its checkpoint."""
 
-    def __init__(
-        self, model: Any, data: Any, validation: Any, plan: TrainingPlan, objective: Any, checkpoint: Path | None
-    ) -> None:
+    def __init__(self, problem: Problem, plan: TrainingPlan, objective: Objective, checkpoint: Path | None) -> None:
+        model, data, validation = problem.model, problem.training, problem.validation
         self.model, self.plan, self.objective, self.file = model, plan, objective, checkpoint
         self.net = model.module().to(plan.device)
         needs_clean = plan.objective == "match" or plan.teacher == "clean"
@@ -144,12 +129,12 @@ class _Run:
         found = column_scaling.ColumnScaling(self.net, self.batches.at(0).inputs, k, plan.digital)
         return found if found.record["columns"] else None
 
-    def run(self, on_step: OnStep | None, on_progress: OnProgress | None) -> Trained:
+    def run(self, listener: Listener) -> Trained:
         """All steps, then the batch norms, then the selected weights."""
         started = time.perf_counter()
         progress = self._start()
         try:
-            self._steps(progress, on_step, on_progress)
+            self._steps(progress, listener)
         except KeyboardInterrupt:
             progress.keep()
             raise
@@ -167,20 +152,19 @@ class _Run:
             progress.best_step,
             levers,
             time.perf_counter() - started,
+            self.plan,
         )
 
-    def _steps(self, progress: Progress, on_step: OnStep | None, on_progress: OnProgress | None) -> None:
+    def _steps(self, progress: Progress, listener: Listener) -> None:
         while progress.step < self.total:
             progress.snapshot_if_due()
             record = self._attempt(progress)
             if record is None:
                 continue
-            if on_step:
-                on_step(record)
+            listener.on_step(record)
             if progress.step in self._selections():
                 self._select(progress)
-            if on_progress:
-                progress.report(on_progress, self.total)
+            progress.report(listener.on_progress, self.total)
 
     def _start(self) -> Progress:
         progress = self.progress

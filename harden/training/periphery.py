@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import Any
 
-from harden.levers import ranges
 from harden.noise.periphery import Conversion, Periphery, Range
 from harden.training.batches import as_tensors
 from harden.training.plan import TrainingPlan
+from harden.transforms import ranges
 
 _BATCH = 32
 

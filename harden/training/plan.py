@@ -1,4 +1,4 @@
-"""What a training run is told, and what it gives back."""
+"""What a training run is told."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class TrainingPlan:
         epochs: Passes over the training data, > 0; ignored where ``steps`` is given. None: one, or as many as show
             12,800 examples where there are fewer.
         steps: Optimizer steps, or None.
-        batch_size: Examples a step.
+        batch_size: Examples per step.
         optimizer: ``"sgd"`` (Nesterov momentum 0.9) or ``"adamw"``.
         lr: Peak learning rate; None takes the optimizer's own from ``LEARNING_RATES``.
         weight_decay: Of tensors with more than one axis; >= 0.
@@ -185,31 +185,3 @@ class TrainingPlan:
         values["profiles"] = [(profile.digest, at_s) for profile, at_s in self.profiles]
         values["options"] = sorted(self.options.items())
         return hashlib.sha256(repr(sorted(values.items())).encode()).hexdigest()
-
-
-@dataclass(frozen=True)
-class Trained:
-    """The result of a training run.
-
-    Attributes:
-        model: The model with the selected weights.
-        weights: Those weights by tensor name, batch-norm statistics included.
-        history: One record a step: ``step``, ``loss``, ``lr`` and the method's named parts.
-        validation: One record a selection: ``step``, and ``accuracy`` (or ``concordance`` without labels).
-        selected_step: The step whose weights were chosen; 0 is the network as given.
-        levers: What each lever did, by name.
-        seconds: Time spent.
-    """
-
-    model: Any
-    weights: Mapping[str, Any]
-    history: list[dict[str, Any]]
-    validation: list[dict[str, Any]]
-    selected_step: int
-    levers: dict[str, Any]
-    seconds: float
-
-
-def score_of(selection: Mapping[str, Any]) -> float:
-    """The score in one of the records of ``Trained.validation``, whatever it measures."""
-    return list(selection.values())[-1]

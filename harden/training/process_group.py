@@ -7,16 +7,18 @@ to the others, which hold the same model and data, and train their slices of eve
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from harden import distributed
 from harden.errors import DivergedError, HardenError, SettingsError
+from harden.training.listener import SILENT, Listener
 from harden.training.loop import train
-from harden.training.plan import Trained, TrainingPlan
-
-Trainer = Callable[..., Trained]
-"""Has the signature of :func:`harden.training.loop.train`."""
+from harden.training.plan import TrainingPlan
+from harden.training.problem import Problem
+from harden.training.trained import Trained
+from harden.training.trainer import Trainer
 
 
 @contextlib.contextmanager
@@ -30,12 +32,14 @@ def leading() -> Iterator[Trainer]:
         return
     away = False
 
-    def led(model: Any, data: Any, validation: Any, plan: TrainingPlan, **named: Any) -> Trained:
+    def lead(
+        problem: Problem, plan: TrainingPlan, listener: Listener = SILENT, checkpoint: Path | None = None
+    ) -> Trained:
         nonlocal away
-        distributed.from_first(lambda: (plan, _identity(model, data, validation)))
+        distributed.from_first(lambda: (plan, problem.identity))
         away = True
         try:
-            trained = train(model, data, validation, plan, **named)
+            trained = train(problem, plan, listener, checkpoint)
         except DivergedError:
             away = False  # it happens to all of them at the same step
             raise
@@ -43,14 +47,17 @@ def leading() -> Iterator[Trainer]:
         return trained
 
     try:
-        yield led
+        yield lead
     finally:
         if not away:  # else they wait inside a step, and end when this process does
             distributed.from_first(lambda: None)
 
 
-def follow(model: Any, data: Any, validation: Any) -> None:
+def follow(problem: Problem | None) -> None:
     """In the other processes: train whatever the first one trains, until it has no more.
+
+    Args:
+        problem: What this process holds; None where there is no data, and nothing will be trained.
 
     Raises:
         SettingsError: This process has another model or other data than the first.
@@ -58,20 +65,16 @@ def follow(model: Any, data: Any, validation: Any) -> None:
     """
     try:
         while True:
-            found: Any = distributed.from_first(lambda: None)
-            if found is None:
+            order: Any = distributed.from_first(lambda: None)
+            if order is None:
                 return
-            plan, identity = found
-            if identity != _identity(model, data, validation):
+            plan, identity = order
+            if problem is None or identity != problem.identity:
                 raise SettingsError(
                     f"process {distributed.rank()} has another model or other data than process 0",
                     fix="Give every machine the same files, or a shared folder",
                 )
             with contextlib.suppress(DivergedError):
-                train(model, data, validation, plan)
+                train(problem, plan)
     except RuntimeError as error:  # the connection broke
         raise HardenError("process 0 ended before the run was finished", fix="See what it said") from error
-
-
-def _identity(model: Any, data: Any, validation: Any) -> tuple[Any, ...]:
-    return model.sha256, *((one.sha256, len(one)) for one in (data, validation))

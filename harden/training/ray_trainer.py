@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,12 @@ from harden import distributed
 from harden.engines.remote import check_versions, versions
 from harden.errors import DivergedError, HardenError
 from harden.training.checkpoint import kept, put
-from harden.training.loop import OnProgress, OnStep, train
+from harden.training.listener import SILENT, Listener
+from harden.training.loop import train
 from harden.training.mailbox import Mailbox
-from harden.training.plan import Trained, TrainingPlan
+from harden.training.plan import TrainingPlan
+from harden.training.problem import Problem
+from harden.training.trained import Trained
 
 _DEATHS = 10  # of workers, that a run survives
 _PATIENCE_S = 7 * 24 * 3600  # the others wait while the first one selects
@@ -43,17 +46,13 @@ class ClusterTrainer:
 
     def __init__(self, ray: Any, processes: int, *, gpus: bool = False) -> None:
         self._ray, self._processes, self._gpus = ray, processes, gpus
-        self._sent: tuple[Any, Any] = ((), None)  # model and data, and their reference
+        self._sent: tuple[Problem | None, Any] = (None, None)  # the last problem, and its reference
 
     def __call__(
         self,
-        model: Any,
-        data: Any,
-        validation: Any,
+        problem: Problem,
         plan: TrainingPlan,
-        *,
-        on_step: OnStep | None = None,
-        on_progress: OnProgress | None = None,
+        listener: Listener = SILENT,
         checkpoint: Path | None = None,
     ) -> Trained:
         """Train, and select the weights that are best on validation chips."""
@@ -62,20 +61,23 @@ class ClusterTrainer:
         config = {
             "mailbox": mailbox,
             # In a box, so that each worker fetches it itself, once.
-            "box": [self._place((model, data, validation))],
+            "box": [self._sent_once(problem)],
             "plan": plan,
             "versions": versions(),
         }
-        run = _Run(self._ray, mailbox, on_step, on_progress, checkpoint)
+        run = _Run(self._ray, mailbox, listener, checkpoint)
         trained = run.follow(lambda folder: self._trainer(config, folder))
         seconds = time.perf_counter() - began
-        return replace(trained, model=model.with_weights(trained.weights), seconds=seconds)
+        return replace(trained, model=problem.model.with_weights(trained.weights), seconds=seconds)
 
-    def _place(self, parts: tuple[Any, ...]) -> Any:
+    def _sent_once(self, problem: Problem) -> Any:
+        """The problem's reference on the cluster."""
         before, reference = self._sent
-        if len(before) != len(parts) or any(a is not b for a, b in zip(before, parts, strict=True)):
-            reference = self._ray.put(parts)
-            self._sent = (parts, reference)
+        if before is None or any(
+            getattr(before, part.name) is not getattr(problem, part.name) for part in fields(problem)
+        ):
+            reference = self._ray.put(problem)
+            self._sent = (problem, reference)
         return reference
 
     def _mailbox(self, files: Mapping[str, bytes]) -> Any:
@@ -108,11 +110,8 @@ class ClusterTrainer:
 class _Run:
     """One training run, as the process sees it that asked for it."""
 
-    def __init__(
-        self, ray: Any, mailbox: Any, on_step: OnStep | None, on_progress: OnProgress | None, checkpoint: Path | None
-    ) -> None:
-        self._ray, self._mailbox = ray, mailbox
-        self._on_step, self._on_progress, self._checkpoint = on_step, on_progress, checkpoint
+    def __init__(self, ray: Any, mailbox: Any, listener: Listener, checkpoint: Path | None) -> None:
+        self._ray, self._mailbox, self._listener, self._checkpoint = ray, mailbox, listener, checkpoint
         self._trained: Trained | None = None
         self._error: Exception | None = None
 
@@ -129,7 +128,7 @@ class _Run:
             except BaseException:  # interrupted, or a listener failed: the workers leave their last checkpoint
                 self._ray.get(self._mailbox.stop.remote())
                 thread.join()
-                self._on_step = self._on_progress = None
+                self._listener = SILENT
                 self._read(0.0)
                 raise
         if self._error is not None:
@@ -144,10 +143,10 @@ class _Run:
 
     def _read(self, wait_s: float) -> None:
         for kind, content in self._ray.get(self._mailbox.collect.remote(wait_s)):
-            if kind == "step" and self._on_step is not None:
-                self._on_step(content)
-            elif kind == "progress" and self._on_progress is not None:
-                self._on_progress(*content)
+            if kind == "step":
+                self._listener.on_step(content)
+            elif kind == "progress":
+                self._listener.on_progress(*content)
             elif kind == "checkpoint" and self._checkpoint is not None:
                 put(self._checkpoint, content)
             elif kind == "trained":
@@ -172,19 +171,11 @@ def _work(config: dict[str, Any]) -> None:
         return  # in an earlier attempt, by what another attempt does not mend
     try:
         check_versions(config["versions"])
-        model, data, validation = ray.get(config["box"][0])
+        problem: Problem = ray.get(config["box"][0])
         with _folder(mailbox) as file:
             reporter = _Reporter(mailbox, file)
             try:
-                trained = train(
-                    model,
-                    data,
-                    validation,
-                    config["plan"],
-                    on_step=reporter.step,
-                    on_progress=reporter.progress,
-                    checkpoint=file,
-                )
+                trained = train(problem, config["plan"], Listener(reporter.step, reporter.progress), file)
             finally:
                 reporter.checkpoint()
         reporter.tell("trained", replace(trained, model=None))

@@ -11,12 +11,13 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from harden.training.loop import OnProgress
-from harden.training.plan import LEAST_STEPS, Trained, TrainingPlan, score_of
-from harden.training.process_group import Trainer
+from harden.training.listener import SILENT, Listener
+from harden.training.plan import LEAST_STEPS, TrainingPlan
+from harden.training.problem import Problem
 from harden.training.selection import quiet_score
+from harden.training.trained import Trained
+from harden.training.trainer import Trainer
 
 _LITTLE = 0.25  # of what noise takes: a training that brings back less is tried again
 _SLOWER = 20  # measured on EfficientNet-lite0: 0.002 still undid the network, 0.0005 gained
@@ -41,15 +42,12 @@ def gentle(plan: TrainingPlan) -> TrainingPlan:
 
 def second_try(
     first: Trained,
-    model: Any,
-    data: Any,
-    validation: Any,
-    plan: TrainingPlan,
-    *,
+    problem: Problem,
     trainer: Trainer,
-    share: float = 1.0,
-    on_progress: OnProgress | None = None,
+    listener: Listener = SILENT,
     checkpoint: Path | None = None,
+    *,
+    share: float = 1.0,
 ) -> Trained:
     """The training as it is, if it helped or saw no noise; else the better of it and a gentle one.
 
@@ -58,29 +56,26 @@ def second_try(
 
     Args:
         first: What the training gave.
-        model: The model it began with.
-        data: Training examples.
-        validation: Examples that decide; disjoint from ``data``.
-        plan: How it trained.
+        problem: What it trained on.
         trainer: What carries a run out.
-        share: Steps of the gentle training, as a share of the first one's.
-        on_progress: As of :func:`harden.training.loop.train`.
+        listener: Who is told how the gentle training goes on.
         checkpoint: Where the first training's state is kept; the second one's lies beside it.
+        share: Steps of the gentle training, as a share of the first one's.
 
     Returns:
         The training; where there was a second one ``levers["second_try"]`` says ``kept``, ``before`` and ``after``
         (best scores on validation chips), ``recovered`` (the share that the first one brought back; 0 where no step of
         it was chosen), ``steps`` and ``rescaled``.
     """
-    if plan.method == "none":  # a control is not to be helped
+    if first.plan.method == "none":  # a control is not to be helped
         return first
-    recovered = _recovered(first, model, validation, plan)
+    recovered = _recovered(first, problem)
     if recovered >= _LITTLE:
         return first
-    careful = replace(gentle(plan), steps=max(LEAST_STEPS, round(share * len(first.history))))
+    careful = replace(gentle(first.plan), steps=max(LEAST_STEPS, round(share * len(first.history))))
     file = None if checkpoint is None else checkpoint.with_name("second.safetensors")
-    second = trainer(model, data, validation, careful, on_progress=on_progress, checkpoint=file)
-    before, after = _best(first), _best(second)
+    second = trainer(problem, careful, listener, file)
+    before, after = first.best_score, second.best_score
     record = {
         "kept": after > before,
         "before": before,
@@ -97,14 +92,10 @@ def second_try(
     )
 
 
-def _recovered(run: Trained, model: Any, validation: Any, plan: TrainingPlan) -> float:
+def _recovered(run: Trained, problem: Problem) -> float:
     """Share of what noise takes from the network as given that a training brought back; infinite if that is nothing."""
     if run.selected_step == 0:
         return 0.0
-    given = score_of(run.validation[0])
-    lost = quiet_score(model, validation, plan) - given
-    return (_best(run) - given) / lost if lost > 0 else math.inf
-
-
-def _best(run: Trained) -> float:
-    return max(map(score_of, run.validation))
+    before = run.validation[0].score
+    lost = quiet_score(problem.model, problem.validation, run.plan) - before
+    return (run.best_score - before) / lost if lost > 0 else math.inf

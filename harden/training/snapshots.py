@@ -14,6 +14,7 @@ from harden.errors import DivergedError
 from harden.memory import SMALLER, OutOfMemoryError
 from harden.training.checkpoint import Snapshot, Tensors, write
 from harden.training.plan import TrainingPlan
+from harden.training.trained import Selection
 
 EVERY = 50  # steps between snapshots, at most
 SHARE = 40  # snapshots over a run, at least: two of them and a step are no more than 5% of a long run
@@ -54,7 +55,7 @@ class Progress:
         self.divisions: list[dict[str, int]] = []
         self.halvings = 0  # of the batches of validation examples
         self.history: list[dict[str, Any]] = []
-        self.validation: list[dict[str, Any]] = []
+        self.validation: list[Selection] = []
         self.best: Mapping[str, Tensor] = {}
         self.best_step = 0
         self._best_score = -math.inf
@@ -84,7 +85,7 @@ class Progress:
         """Validation chips judged the weights; of equals the later ones are kept."""
         self._judged = True
         self._selection_s = self._since_mark()
-        self.validation.append({"step": self.step, measure: score})
+        self.validation.append(Selection(self.step, score, measure))
         if score >= self._best_score:
             self._best_score, self.best_step, self.best = score, self.step, self._tensors.network()
 
@@ -149,7 +150,7 @@ class Progress:
         resumed repeats it.
 
         Args:
-            batch: Examples a step.
+            batch: Examples per step.
             processes: How many share them.
 
         Raises:
@@ -158,7 +159,7 @@ class Progress:
         start = self._good or self._pending
         if start is None or 4 * self.parts > batch // processes:
             raise OutOfMemoryError(
-                f"memory does not suffice for a step, not even in {self.parts} parts", where="training", fix=SMALLER
+                f"not enough memory for a step, not even in {self.parts} parts", where="training", fix=SMALLER
             )
         event = {"step": self.step + 1, "parts": 2 * self.parts, "batch_size": batch}
         self._load(start)
@@ -188,7 +189,7 @@ class Progress:
             "divisions": list(self.divisions),
             "halvings": self.halvings,
             "history": list(self.history),
-            "validation": list(self.validation),
+            "validation": [selection.document() for selection in self.validation],
             "best_step": self.best_step,
             "best_score": self._best_score,
         }
@@ -199,7 +200,7 @@ class Progress:
         self.rollbacks, self.history = list(values["rollbacks"]), list(values["history"])
         self.parts, self.divisions = values["parts"], list(values["divisions"])
         self.halvings = max(self.halvings, values["halvings"])
-        self.validation = list(values["validation"])
+        self.validation = [Selection.read(document) for document in values["validation"]]
         self.best, self.best_step, self._best_score = snapshot.best, values["best_step"], values["best_score"]
         self._tensors.restore(snapshot.tensors)
 

@@ -41,9 +41,9 @@ def test_the_files_own_names_decide_the_numbers():
         ([0.5, 1], "row 0 is 0.5, not a whole number"),
         ([0.0, float("nan")], "row 1 is NaN"),
         (np.array([0, float("nan")], dtype=object), "row 1 is NaN"),
-        ([float("inf")], "which numbers no class"),
-        ([2**40], "which numbers no class"),
-        (np.array([2**63], dtype=np.uint64), "which numbers no class"),
+        ([float("inf")], "which is not the number of a class"),
+        ([2**40], "which is not the number of a class"),
+        (np.array([2**63], dtype=np.uint64), "which is not the number of a class"),
         (np.array([10**400], dtype=object), "too large"),
         (np.array(["a", None], dtype=object), "row 1 is missing"),
         (np.array(["a", 1], dtype=object), "numbers in some rows and names in others"),
@@ -65,5 +65,5 @@ def test_a_wrong_label_is_named_with_its_row(found, told):
 def test_labels_beyond_the_files_names_are_refused():
     with pytest.raises(DataError, match="row 0 is 2, and there are 2 classes"):
         encode([2], "labels", names=("a", "b"))
-    with pytest.raises(DataError, match="'c', is none of the file's class names"):
+    with pytest.raises(DataError, match="'c', is not one of the file's class names"):
         encode(["c"], "labels", names=("a", "b"))

@@ -112,7 +112,7 @@ def test_a_loader_returns_a_map_style_data_set(loaders):
         ("failing", "raised RuntimeError: no luck"),
         ("lengths", "3 examples and labels of shape [1]"),
         ("unlabelled", "returns no labels"),
-        ("number", "is no function"),
+        ("number", "is not a function"),
         ("absent", "cannot be imported: AttributeError"),
     ],
 )

@@ -27,7 +27,7 @@ def weights_of(path):
 
 
 def test_conductances_are_the_mapping_by_hand(finished, command, tmp_path):
-    """pcm: a pair over 0 to 25 µS, one scale a tensor."""
+    """pcm: a pair over 0 to 25 µS, one scale per tensor."""
     file = finished[0] / "a" / "model.onnx"
     done = command(tmp_path, "export", str(file), "--profile", "pcm", "--out", "c.npz", "--json")
     assert done.code == 0, done.err

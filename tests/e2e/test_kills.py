@@ -92,7 +92,7 @@ def unbroken(zygote, folder, arguments):
 
 
 def kill_many(zygote, folder, arguments, kills, chain):
-    """Kill at random moments, up to ``chain`` times a run, finish, compare; until there were so many kills."""
+    """Kill at random moments, up to ``chain`` times per run, finish, compare; until there were so many kills."""
     expected, seconds = unbroken(zygote, folder / "unbroken", arguments)
     chance, seen = random.Random(0), Counter[str]()
     while seen.total() < kills:

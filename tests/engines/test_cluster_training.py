@@ -19,7 +19,9 @@ from harden.errors import DivergedError, SettingsError
 from harden.pipeline.fit import fit
 from harden.pipeline.placement import shares
 from harden.settings import FitSettings
+from harden.training.listener import Listener
 from harden.training.loop import train
+from harden.training.problem import Problem
 
 pytestmark = [
     pytest.mark.slow,
@@ -103,8 +105,8 @@ def test_a_killed_worker_costs_no_more_than_the_steps_since_the_last_checkpoint(
         if len(steps) == 100:
             os.kill(a_trainer(), signal.SIGKILL)
 
-    found = trainer(*data(), plan, on_step=kill)
-    expected = train(*data(), plan)
+    found = trainer(Problem(*data()), plan, Listener(on_step=kill))
+    expected = train(Problem(*data()), plan)
     assert sorted(set(steps)) == list(range(1, 301))
     assert [record["step"] for record in found.history] == list(range(1, 301))
     losses = [[record["loss"] for record in one.history] for one in (found, expected)]
@@ -131,17 +133,18 @@ def test_an_interrupted_run_goes_on_elsewhere(trainer, tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        trainer(*data(), plan, on_step=interrupt, checkpoint=file)
+        trainer(Problem(*data()), plan, Listener(on_step=interrupt), checkpoint=file)
     steps = []
-    found = train(*data(), plan, checkpoint=file, on_step=lambda record: steps.append(record["step"]))
+    listener = Listener(on_step=lambda record: steps.append(record["step"]))
+    found = train(Problem(*data()), plan, listener, file)
     assert steps[0] >= 3
     assert steps[-1] == 6
-    assert_close(found.weights, train(*data(), plan).weights)
+    assert_close(found.weights, train(Problem(*data()), plan).weights)
 
 
 def test_a_training_that_diverges_is_told_as_it_would_be_here(trainer):
     with pytest.raises(DivergedError, match="diverged twice"):
-        trainer(*data(), two.plan(steps=20, lr=1e9, clip=None, warmup=0.0))
+        trainer(Problem(*data()), two.plan(steps=20, lr=1e9, clip=None, warmup=0.0))
 
 
 def test_fit_trains_on_the_cluster_with_the_same_result(cluster, tmp_path):

@@ -269,7 +269,7 @@ def test_python_can_name_the_engine_too(folder, cluster):
     profile = harden.Profile.load("gaussian")
     here, there = (harden.evaluate(model, profile, data, chips=4, engine=engine) for engine in (None, "ray"))
     assert there.accuracies().tolist() == here.accuracies().tolist()
-    with pytest.raises(SettingsError, match="'rya' is no engine"):
+    with pytest.raises(SettingsError, match="'rya' is not an engine"):
         harden.evaluate(model, profile, data, chips=4, engine="rya")
 
 

@@ -53,7 +53,7 @@ def test_fewer_workers_go_on_with_the_same_numbers(digits, small_memory, tmp_pat
     small_memory(32)
     found = run(digits, tmp_path / "trials.jsonl")
     assert found["profiles"] == expected["profiles"]
-    assert found["runtime"]["memory"] == "did not suffice: 1 worker instead"
+    assert found["runtime"]["memory"] == "ran short: 1 worker instead"
     assert found["runtime"]["workers"] == 1
 
 
@@ -61,7 +61,7 @@ def test_smaller_batches_are_remembered_by_a_resumed_run(digits, small_memory, t
     small_memory(8)
     log = tmp_path / "trials.jsonl"
     found = run(digits, log)
-    assert found["runtime"]["memory"] == "did not suffice: 1 worker and batches of 8 instead"
+    assert found["runtime"]["memory"] == "ran short: 1 worker and batches of 8 instead"
     assert json.loads((tmp_path / "memory.trials.json").read_text()) == {"batch_size": 8}
     lines = log.read_bytes()
     log.write_bytes(lines[: len(lines) // 2])

@@ -271,5 +271,5 @@ def test_too_few_places_for_taps_is_an_error_that_says_so():
     )
     with pytest.raises(ModelError, match="0 tensors through which everything passes"):
         choose_taps(model.module(), (torch.zeros(1, 4),), 3)
-    with pytest.raises(ModelError, match="'w' is no floating-point tensor that the inputs feed"):
+    with pytest.raises(ModelError, match="'w' is not a floating-point tensor that the inputs feed"):
         choose_taps(model.module(), (torch.zeros(1, 4),), 1, ["w"])

@@ -19,6 +19,7 @@ from harden.noise.profile import Profile
 from harden.runtime.parity import parity
 from harden.training.loop import train
 from harden.training.plan import TrainingPlan
+from harden.training.problem import Problem
 
 node = helper.make_node
 NOISE = Profile.parse("gaussian:sigma=0.05")
@@ -37,7 +38,7 @@ def trained(model, data, steps=40):
     plan = TrainingPlan(
         steps=steps, batch_size=20, lr=0.05, profiles=((NOISE, None),), augment="off", selections=1, selection_chips=2
     )
-    done = train(model, data, data.subset(np.arange(30)), plan)
+    done = train(Problem(model, data, data.subset(np.arange(30))), plan)
     before, after = model.tensors(), done.model.tensors()
     assert [(n.op_type, n.name) for n in done.model.proto.graph.node] == [
         (n.op_type, n.name) for n in model.proto.graph.node

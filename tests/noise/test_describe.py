@@ -79,7 +79,7 @@ class TestCheck:
             "drift.extra: no such key",
             'read: needs law = "..."',
             "knobs.idle: nothing uses it",
-            "knobs.idle: says nothing about itself",
+            "knobs.idle: has no description",
         ):
             assert expected in found
 

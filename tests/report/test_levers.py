@@ -112,7 +112,7 @@ def test_a_network_that_fine_tuning_alone_improves_is_called_no_good_teacher(fit
     assert all(percent(clean) in text and percent(clean + gain) in text for text in found)
 
 
-@pytest.mark.parametrize(("recovered", "said"), [(0.02, "brought back 2.0%"), (0.0, "no step of the first training")])
+@pytest.mark.parametrize(("recovered", "said"), [(0.02, "recovered 2.0%"), (0.0, "no step of the first training")])
 def test_a_second_try_says_why_there_was_one(fit_document, recovered, said):
     document = fit_document()
     tried = {"kept": True, "before": 0.1, "after": 0.4, "recovered": recovered, "steps": 12, "rescaled": True}
@@ -120,4 +120,4 @@ def test_a_second_try_says_why_there_was_one(fit_document, recovered, said):
     (table,) = [b for b in levers.build(document).blocks if isinstance(b, Table) and b.head[0] == "lever"]
     (row,) = [row for row in table.rows if row[0] == "second try"]
     assert said in row[2]
-    assert "12 gentle steps" in row[2]
+    assert "12 small steps" in row[2]

@@ -58,7 +58,8 @@ def test_the_verdict_stands_on_the_hardest_condition(eval_document):
 
 def test_without_chips_nothing_is_claimed():
     text = verdict({"schema": "harden.fit/1", "method": "rescale", "model": {"path": "a/b.onnx"}})
-    assert text == "b.onnx was processed with rescale, and no chips were tried, so nothing is known of its robustness."
+    untried = "no chips were tried, so nothing is known about its robustness."
+    assert text == f"b.onnx was processed with rescale, and {untried}"
 
 
 def test_the_best_model_comes_first(compare_document):

@@ -10,12 +10,12 @@ from onnx import helper, numpy_helper
 
 from harden.errors import UnsupportedError, VerificationError
 from harden.graph.file import Model
-from harden.levers import ranges
 from harden.noise.periphery import Conversion, Periphery
 from harden.noise.profile import Profile
 from harden.runtime.converters import ConvertedCopy, insert
 from harden.runtime.copy import RuntimeCopy
 from harden.streams import numpy_generator
+from harden.transforms import ranges
 
 ALL = Periphery(dac_bits=5, adc_bits=6, output_noise=0.02)
 

@@ -13,6 +13,7 @@ from harden.graph.file import Model
 from harden.noise.profile import Profile
 from harden.streams import numpy_generator
 from harden.training.plan import TrainingPlan
+from harden.training.problem import Problem
 
 
 @pytest.fixture
@@ -68,6 +69,11 @@ def clouds():
         return Dataset.from_arrays(values, labels if labelled else None, plain)
 
     return make
+
+
+@pytest.fixture
+def problem(model, clouds):
+    return Problem(model, clouds(), clouds(99, seed=1))
 
 
 @pytest.fixture

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from harden.errors import DivergedError, InputError, RunFolderError, WriteError
 from harden.training import snapshots as module
 from harden.training.checkpoint import Snapshot, Tensors, latest, read, write
+from harden.training.listener import Listener
 from harden.training.loop import train
+from harden.training.problem import Problem
 from harden.training.snapshots import Progress
 
 
@@ -118,35 +120,35 @@ def test_a_kill_never_costs_more_than_ten_seconds_or_a_twentieth_of_the_steps(to
                 run.selected("accuracy", 0.5)
 
 
-def test_an_interrupted_run_keeps_its_last_good_step(model, clouds, plan, tmp_path):
+def test_an_interrupted_run_keeps_its_last_good_step(problem, plan, tmp_path):
     def interrupt(record):
         if record["step"] == 30:
             raise KeyboardInterrupt
 
     file = tmp_path / "checkpoint.safetensors"
     with pytest.raises(KeyboardInterrupt):
-        train(model, clouds(), clouds(99, seed=1), plan(), on_step=interrupt, checkpoint=file)
+        train(problem, plan(), Listener(on_step=interrupt), checkpoint=file)
     steps = []
-    train(model, clouds(), clouds(99, seed=1), plan(), on_step=steps.append, checkpoint=file)
+    train(problem, plan(), Listener(on_step=steps.append), checkpoint=file)
     assert steps[0]["step"] == 30
 
 
-def test_a_finished_training_is_not_done_again(model, clouds, plan, tmp_path):
+def test_a_finished_training_is_not_done_again(problem, plan, tmp_path):
     file = tmp_path / "checkpoint.safetensors"
-    first = train(model, clouds(), clouds(99, seed=1), plan(), checkpoint=file)
+    first = train(problem, plan(), checkpoint=file)
     steps, written = [], file.stat()
-    again = train(model, clouds(), clouds(99, seed=1), plan(), on_step=steps.append, checkpoint=file)
+    again = train(problem, plan(), Listener(on_step=steps.append), checkpoint=file)
     assert not steps
     assert (file.stat().st_ino, file.stat().st_mtime_ns) == (written.st_ino, written.st_mtime_ns)
     assert again.history == first.history
     assert all(torch.equal(again.weights[name], value) for name, value in first.weights.items())
 
 
-def test_a_run_that_diverges_twice_keeps_its_last_good_checkpoint(model, clouds, plan, tmp_path):
+def test_a_run_that_diverges_twice_keeps_its_last_good_checkpoint(problem, plan, tmp_path):
     file = tmp_path / "checkpoint.safetensors"
     wild = plan(lr=1e30, gradient_clip=1e30, clip=None, warmup=0.0)
     with pytest.raises(DivergedError, match=r"diverged twice.*Lower --lr") as caught:
-        train(model, clouds(), clouds(99, seed=1), wild, checkpoint=file)
+        train(problem, wild, checkpoint=file)
     assert caught.value.exit_code == 4
     kept = read(file, wild.digest)
     assert all(value.isfinite().all() for value in kept.tensors.values() if value.is_floating_point())
@@ -155,14 +157,14 @@ def test_a_run_that_diverges_twice_keeps_its_last_good_checkpoint(model, clouds,
 def test_a_loss_that_is_not_finite_before_training_points_at_the_data(model, clouds, plan):
     broken = model.with_weights({"b": torch.full((3, 16), 3e38), "a": torch.full((16, 6), 1e20)})
     with pytest.raises(DivergedError, match=r"first step.*preprocessing"):
-        train(broken, clouds(), clouds(99, seed=1), plan(batch_norm_reestimation="off", clip=None))
+        train(Problem(broken, clouds(), clouds(99, seed=1)), plan(batch_norm_reestimation="off", clip=None))
 
 
-def test_a_full_disk_ends_the_training_and_keeps_the_checkpoint(model, clouds, plan, tmp_path, monkeypatch):
+def test_a_full_disk_ends_the_training_and_keeps_the_checkpoint(problem, plan, tmp_path, monkeypatch):
     file = tmp_path / "checkpoint.safetensors"
     monkeypatch.setattr(module, "WRITE_EVERY_S", 0.0)
     monkeypatch.setattr(module, "PATIENCE", 0.0)
-    unbroken = train(model, clouds(), clouds(99, seed=1), plan())
+    unbroken = train(problem, plan())
     real, calls = module.write, []
 
     def fails(path, snap, digest):
@@ -173,7 +175,7 @@ def test_a_full_disk_ends_the_training_and_keeps_the_checkpoint(model, clouds, p
 
     monkeypatch.setattr(module, "write", fails)
     with pytest.raises(WriteError, match="No space left"):
-        train(model, clouds(), clouds(99, seed=1), plan(), checkpoint=file)
+        train(problem, plan(), checkpoint=file)
     monkeypatch.setattr(module, "write", real)
-    resumed = train(model, clouds(), clouds(99, seed=1), plan(), checkpoint=file)
+    resumed = train(problem, plan(), checkpoint=file)
     assert resumed.history == unbroken.history

@@ -19,14 +19,14 @@ ONE = {
 }  # fmt: skip
 
 
-def first_step(model, clouds, plan, **values):
+def first_step(problem, plan, **values):
     """The record of one step."""
-    return train(model, clouds(), clouds(99, seed=1), plan(**{**ONE, **values})).history[0]
+    return train(problem, plan(**{**ONE, **values})).history[0]
 
 
 @pytest.mark.parametrize("teacher", ["clean", "self"])
-def test_the_loss_is_the_mean_relative_distance_at_the_taps(model, clouds, plan, teacher):
-    record = first_step(model, clouds, plan, teacher=teacher, teacher_match="features", teacher_weight=1.0)
+def test_the_loss_is_the_mean_relative_distance_at_the_taps(problem, model, clouds, plan, teacher):
+    record = first_step(problem, plan, teacher=teacher, teacher_match="features", teacher_weight=1.0)
     net = model.module().train()
     x = torch.from_numpy(clouds().inputs(Batches(clouds(), plan(**ONE, teacher="clean"), Labels()).index(0)))
     asked = net if teacher == "self" else model.module().eval()
@@ -39,20 +39,20 @@ def test_the_loss_is_the_mean_relative_distance_at_the_taps(model, clouds, plan,
     assert record["loss"] == pytest.approx(record["teacher_features"])
 
 
-def test_the_share_of_the_labels_is_what_is_left(model, clouds, plan):
-    plain = first_step(model, clouds, plan, teacher_taps=())
-    record = first_step(model, clouds, plan, teacher="clean", teacher_match="features", teacher_weight=0.25)
+def test_the_share_of_the_labels_is_what_is_left(problem, plan):
+    plain = first_step(problem, plan, teacher_taps=())
+    record = first_step(problem, plan, teacher="clean", teacher_match="features", teacher_weight=0.25)
     assert record["loss"] == pytest.approx(0.75 * plain["loss"] + record["teacher_features"], rel=1e-5)
-    both = first_step(model, clouds, plan, teacher="clean", teacher_match="both", teacher_weight=0.25)
-    logits = first_step(model, clouds, plan, teacher="clean", teacher_weight=0.25, teacher_taps=())
+    both = first_step(problem, plan, teacher="clean", teacher_match="both", teacher_weight=0.25)
+    logits = first_step(problem, plan, teacher="clean", teacher_weight=0.25, teacher_taps=())
     assert both["loss"] == pytest.approx(logits["loss"] + record["teacher_features"], rel=1e-5)
 
 
 @pytest.mark.parametrize("method", ["noise", "entropy_sgd", "sam", "nft_ovf"])
-def test_it_goes_with_every_method_and_draws_features_near(model, clouds, plan, method):
+def test_it_goes_with_every_method_and_draws_features_near(problem, plan, method):
     values = {"method": method, "teacher": "clean", "teacher_match": "features", "teacher_weight": 1.0}
     more = {"steps": 40, "lr": 0.02, "teacher_taps": ("n", "r")}
-    trained = train(model, clouds(), clouds(99, seed=1), plan(**values, **more))
+    trained = train(problem, plan(**values, **more))
     first, last = ([r["teacher_features"] for r in part] for part in (trained.history[:8], trained.history[-8:]))
     assert sum(last) < sum(first)
     assert trained.levers["teacher"]["match"] == "features"
@@ -64,7 +64,7 @@ def test_without_a_teacher_there_is_nothing_to_match(plan):
         plan(teacher_match="both")
 
 
-def test_a_graph_without_places_says_what_to_name(model, clouds, plan):
+def test_a_graph_without_places_says_what_to_name(problem, plan):
     with pytest.raises(ModelError) as found:
-        train(model, clouds(), clouds(99, seed=1), plan(teacher="clean", teacher_match="both"))
+        train(problem, plan(teacher="clean", teacher_match="both"))
     assert "--teacher-taps" in str(found.value)

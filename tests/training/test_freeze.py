@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from harden.errors import SettingsError
+from harden.training.listener import Listener
 from harden.training.loop import train
+from harden.training.problem import Problem
 
 
 def modes(monkeypatch):
@@ -26,7 +28,7 @@ def modes(monkeypatch):
 
 def test_the_last_share_of_the_steps_uses_running_statistics(model, clouds, plan, monkeypatch):
     seen = modes(monkeypatch)
-    result = train(model, clouds(), clouds(96, 1), plan(steps=20, freeze_batch_norms=0.25))
+    result = train(Problem(model, clouds(), clouds(96, 1)), plan(steps=20, freeze_batch_norms=0.25))
     assert seen == [True] * 15 + [False] * 5
     assert result.levers["freeze_batch_norms"] == 0.25
 
@@ -34,15 +36,11 @@ def test_the_last_share_of_the_steps_uses_running_statistics(model, clouds, plan
 def test_statistics_are_those_under_noise_when_the_share_begins(model, clouds, plan):
     """With a learning rate of nothing, what frozen steps leave behind is the re-estimated statistics."""
     trained = train(
-        model,
-        clouds(),
-        clouds(96, 1),
+        Problem(model, clouds(), clouds(96, 1)),
         plan(steps=4, lr=1e-12, freeze_batch_norms=0.99, clip=None, column_scaling="off", batch_norm_reestimation="on"),
     )
     last = train(
-        model,
-        clouds(),
-        clouds(96, 1),
+        Problem(model, clouds(), clouds(96, 1)),
         plan(steps=4, lr=1e-12, freeze_batch_norms=0.0, clip=None, column_scaling="off", batch_norm_reestimation="on"),
     )
     # Both end with statistics re-estimated on the same batches and draws: freezing changed nothing else.
@@ -51,7 +49,7 @@ def test_statistics_are_those_under_noise_when_the_share_begins(model, clouds, p
 
 def test_a_killed_run_ends_with_the_same_bits(model, clouds, plan, tmp_path):
     wanted = plan(steps=120, freeze_batch_norms=0.5)
-    whole = train(model, clouds(), clouds(96, 1), wanted)
+    whole = train(Problem(model, clouds(), clouds(96, 1)), wanted)
 
     class KilledError(Exception):
         pass
@@ -67,17 +65,17 @@ def test_a_killed_run_ends_with_the_same_bits(model, clouds, plan, tmp_path):
     snapshots.WRITE_EVERY_S = 0.0
     try:
         with pytest.raises(KilledError):
-            train(model, clouds(), clouds(96, 1), wanted, on_progress=kill, checkpoint=file)
+            train(Problem(model, clouds(), clouds(96, 1)), wanted, Listener(on_progress=kill), checkpoint=file)
     finally:
         snapshots.WRITE_EVERY_S = every
-    resumed = train(model, clouds(), clouds(96, 1), wanted, checkpoint=file)
+    resumed = train(Problem(model, clouds(), clouds(96, 1)), wanted, checkpoint=file)
     for name, value in whole.weights.items():
         assert torch.equal(value, resumed.weights[name]), name
 
 
 def test_frozen_from_the_first_step_they_stay_as_the_file_has_them(model, clouds, plan):
     result = train(
-        model, clouds(), clouds(96, 1), plan(steps=10, freeze_batch_norms=1.0, batch_norm_reestimation="off")
+        Problem(model, clouds(), clouds(96, 1)), plan(steps=10, freeze_batch_norms=1.0, batch_norm_reestimation="off")
     )
     given = dict(model.module().named_buffers())
     for name in ("mean", "var"):

@@ -10,7 +10,9 @@ import torch
 from harden.errors import DataError, DivergedError, RunFolderError, SettingsError
 from harden.noise.profile import Profile
 from harden.training import loop, snapshots
+from harden.training.listener import Listener
 from harden.training.loop import train
+from harden.training.problem import Problem
 
 
 def same(a, b):
@@ -18,32 +20,32 @@ def same(a, b):
 
 
 def test_training_under_noise_beats_the_network_as_given(model, clouds, plan):
-    trained = train(model, clouds(), clouds(200, seed=1), plan())
-    first, last = trained.validation[0]["accuracy"], trained.validation[-1]["accuracy"]
+    trained = train(Problem(model, clouds(), clouds(200, seed=1)), plan())
+    first, last = trained.validation[0].score, trained.validation[-1].score
     assert last > 0.75 > first + 0.1
-    assert [record["step"] for record in trained.validation] == [0, 15, 30, 45, 60]
-    assert trained.selected_step == max(trained.validation, key=lambda r: (r["accuracy"], r["step"]))["step"]
+    assert [selection.step for selection in trained.validation] == [0, 15, 30, 45, 60]
+    assert trained.selected_step == max(trained.validation, key=lambda s: (s.score, s.step)).step
     assert trained.model.module()(torch.zeros(2, 6)).shape == (2, 3)
 
 
-def test_equal_seeds_give_equal_bits_and_others_do_not(model, clouds, plan):
-    one, two, other = (train(model, clouds(), clouds(99, seed=1), plan(seed=seed)) for seed in (0, 0, 1))
+def test_equal_seeds_give_equal_bits_and_others_do_not(problem, plan):
+    one, two, other = (train(problem, plan(seed=seed)) for seed in (0, 0, 1))
     assert same(one.weights, two.weights)
     assert one.history == two.history
     assert not same(one.weights, other.weights)
 
 
-def test_a_step_is_logged_with_the_parts_of_its_loss(model, clouds, plan):
+def test_a_step_is_logged_with_the_parts_of_its_loss(problem, plan):
     records = []
-    trained = train(model, clouds(), clouds(99, seed=1), plan(steps=5, method="nft_ovf"), on_step=records.append)
+    trained = train(problem, plan(steps=5, method="nft_ovf"), Listener(on_step=records.append))
     assert records == trained.history
     assert [record["step"] for record in records] == [1, 2, 3, 4, 5]
     assert all({"loss", "lr", "task"} <= record.keys() for record in records)
 
 
-def test_progress_tells_the_steps_done_the_total_and_the_seconds_left(model, clouds, plan):
+def test_progress_tells_the_steps_done_the_total_and_the_seconds_left(problem, plan):
     calls = []
-    train(model, clouds(), clouds(99, seed=1), plan(steps=4), on_progress=lambda *call: calls.append(call))
+    train(problem, plan(steps=4), Listener(on_progress=lambda *call: calls.append(call)))
     assert [call[:2] for call in calls] == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert calls[-1][2] == 0
     assert all(left >= 0 for _, _, left in calls)
@@ -56,7 +58,7 @@ class KilledError(Exception):
 @pytest.mark.parametrize("method", ["noise", "nft_irs"])
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_a_run_that_was_killed_ends_with_the_bits_of_one_that_was_not(
-    model, clouds, plan, tmp_path, monkeypatch, method, optimizer
+    problem, plan, tmp_path, monkeypatch, method, optimizer
 ):
     if method == "nft_irs":
         pytest.importorskip("harden.graph.taps")
@@ -66,7 +68,7 @@ def test_a_run_that_was_killed_ends_with_the_bits_of_one_that_was_not(
     monkeypatch.setattr(snapshots, "PATIENCE", 0.0)
     options = {"taps": "r", "heads": 1, "hidden": 8} if method == "nft_irs" else {}
     this = plan(method=method, options=options, optimizer=optimizer, lr=0.01)
-    unbroken = train(model, clouds(), clouds(99, seed=1), this)
+    unbroken = train(problem, this)
 
     def kill(record):
         if record["step"] == 47:
@@ -74,9 +76,9 @@ def test_a_run_that_was_killed_ends_with_the_bits_of_one_that_was_not(
 
     file = tmp_path / "checkpoint.safetensors"
     with pytest.raises(KilledError):
-        train(model, clouds(), clouds(99, seed=1), this, on_step=kill, checkpoint=file)
+        train(problem, this, Listener(on_step=kill), checkpoint=file)
     steps = []
-    resumed = train(model, clouds(), clouds(99, seed=1), this, on_step=steps.append, checkpoint=file)
+    resumed = train(problem, this, Listener(on_step=steps.append), checkpoint=file)
     assert steps[0]["step"] == 46  # a selection at step 45
     assert same(resumed.weights, unbroken.weights)
     assert resumed.history == unbroken.history
@@ -84,12 +86,12 @@ def test_a_run_that_was_killed_ends_with_the_bits_of_one_that_was_not(
     assert resumed.selected_step == unbroken.selected_step
 
 
-def test_a_checkpoint_of_another_plan_is_refused(model, clouds, plan, tmp_path, monkeypatch):
+def test_a_checkpoint_of_another_plan_is_refused(problem, plan, tmp_path, monkeypatch):
     monkeypatch.setattr(snapshots, "WRITE_EVERY_S", 0.0)
     file = tmp_path / "checkpoint.safetensors"
-    train(model, clouds(), clouds(99, seed=1), plan(steps=3), checkpoint=file)
+    train(problem, plan(steps=3), checkpoint=file)
     with pytest.raises(RunFolderError, match="other settings"):
-        train(model, clouds(), clouds(99, seed=1), plan(steps=4), checkpoint=file)
+        train(problem, plan(steps=4), checkpoint=file)
 
 
 class Exploding:
@@ -117,26 +119,26 @@ class Exploding:
         return StepResult(loss * (math.inf if self.calls in self.at else 1))
 
 
-def test_an_exploding_loss_is_rolled_back_once_at_a_tenth_of_the_rate(model, clouds, plan, monkeypatch):
+def test_an_exploding_loss_is_rolled_back_once_at_a_tenth_of_the_rate(problem, plan, monkeypatch):
     monkeypatch.setattr(snapshots, "EVERY", 10)
     monkeypatch.setattr(snapshots, "SHARE", 1)
     monkeypatch.setattr(loop.methods, "load", lambda name, options: Exploding({26}))
-    trained = train(model, clouds(), clouds(99, seed=1), plan(steps=30, warmup=0.0, selections=1))
+    trained = train(problem, plan(steps=30, warmup=0.0, selections=1))
     (event,) = trained.levers["rollbacks"]
     assert (event["step"], event["to"]) == (26, 20)
     assert [record["step"] for record in trained.history] == list(range(1, 31))
     assert trained.history[20]["lr"] / trained.history[19]["lr"] < 0.11
 
 
-def test_a_second_explosion_ends_the_run(model, clouds, plan, monkeypatch):
+def test_a_second_explosion_ends_the_run(problem, plan, monkeypatch):
     monkeypatch.setattr(loop.methods, "load", lambda name, options: Exploding({6, 9}))
     with pytest.raises(DivergedError, match=r"at step 7, after a return to step 4.*Lower --lr") as caught:
-        train(model, clouds(), clouds(99, seed=1), plan(steps=30))
+        train(problem, plan(steps=30))
     assert caught.value.exit_code == 4
 
 
-def test_weights_end_within_the_clip(model, clouds, plan):
-    trained = train(model, clouds(), clouds(99, seed=1), plan(clip=1.2, steps=20))
+def test_weights_end_within_the_clip(problem, plan):
+    trained = train(problem, plan(clip=1.2, steps=20))
     assert trained.selected_step > 0
     for name in ("a", "b"):
         weight = trained.weights[name]
@@ -145,28 +147,31 @@ def test_weights_end_within_the_clip(model, clouds, plan):
     assert trained.levers["clip"]["k"] == 1.2
 
 
-def test_clip_auto_follows_the_profile(model, clouds, plan):
+def test_clip_auto_follows_the_profile(problem, plan):
     to_weight = ((Profile.parse("gaussian:sigma=0.1,relative_to=weight"), None),)
-    assert train(model, clouds(), clouds(99, seed=1), plan(steps=1)).levers["clip"]["k"] == 1.5
-    assert train(model, clouds(), clouds(99, seed=1), plan(steps=1, profiles=to_weight)).levers["clip"] is None
+    assert train(problem, plan(steps=1)).levers["clip"]["k"] == 1.5
+    assert train(problem, plan(steps=1, profiles=to_weight)).levers["clip"] is None
 
 
 def test_training_stops_where_the_selection_says(model, clouds, plan):
-    trained = train(model, clouds(), clouds(200, seed=1), plan(lr=1e-9, clip=None, batch_norm_reestimation="off"))
-    assert trained.validation[-1]["step"] == 60
-    assert math.isclose(trained.validation[0]["accuracy"], trained.validation[-1]["accuracy"], abs_tol=0.5)
+    trained = train(
+        Problem(model, clouds(), clouds(200, seed=1)), plan(lr=1e-9, clip=None, batch_norm_reestimation="off")
+    )
+    assert trained.validation[-1].step == 60
+    assert math.isclose(trained.validation[0].score, trained.validation[-1].score, abs_tol=0.5)
 
 
 def test_unlabelled_data_are_refused_with_the_way_out(model, clouds, plan):
     with pytest.raises(DataError, match="--objective match"):
-        train(model, clouds(labelled=False), clouds(99, seed=1), plan())
+        train(Problem(model, clouds(labelled=False), clouds(99, seed=1)), plan())
 
 
 def test_matching_needs_no_labels_and_raises_concordance(model, clouds, plan):
     trained = train(
-        model, clouds(labelled=False), clouds(200, seed=1, labelled=False), plan(objective="match", lr=0.02)
+        Problem(model, clouds(labelled=False), clouds(200, seed=1, labelled=False)), plan(objective="match", lr=0.02)
     )
-    assert trained.validation[-1]["concordance"] > trained.validation[0]["concordance"]
+    assert {selection.measure for selection in trained.validation} == {"concordance"}
+    assert trained.validation[-1].score > trained.validation[0].score
 
 
 def test_every_wrong_value_of_a_plan_is_named_at_once(plan):
@@ -175,28 +180,28 @@ def test_every_wrong_value_of_a_plan_is_named_at_once(plan):
     assert [problem.split("=")[0] for problem in caught.value.problems] == ["batch_size", "lr", "warmup", "threads"]
 
 
-def test_the_threads_of_the_process_are_left_alone(model, clouds, plan):
+def test_the_threads_of_the_process_are_left_alone(problem, plan):
     before = torch.get_num_threads()
-    train(model, clouds(), clouds(99, seed=1), plan(steps=1, threads=before + 1))
+    train(problem, plan(steps=1, threads=before + 1))
     assert torch.get_num_threads() == before
 
 
 @pytest.mark.parametrize("teacher", ["clean", "self"])
-def test_a_teacher_goes_with_any_method(model, clouds, plan, teacher):
-    trained = train(model, clouds(), clouds(99, seed=1), plan(steps=20, teacher=teacher, temperature=2.0))
+def test_a_teacher_goes_with_any_method(problem, plan, teacher):
+    trained = train(problem, plan(steps=20, teacher=teacher, temperature=2.0))
     assert trained.levers["teacher"] == {"kind": teacher, "weight": 0.9, "temperature": 2.0}
     assert all(math.isfinite(record["loss"]) for record in trained.history)
 
 
-def test_several_profiles_take_turns(model, clouds, plan):
+def test_several_profiles_take_turns(problem, plan):
     two = tuple((Profile.parse(text), None) for text in ("gaussian:sigma=0.1", "rram1:sigma_d=0.1"))
-    trained = train(model, clouds(), clouds(99, seed=1), plan(steps=20, profiles=two))
-    assert trained.validation[-1]["accuracy"] > 0.4
+    trained = train(problem, plan(steps=20, profiles=two))
+    assert trained.validation[-1].score > 0.4
 
 
-def test_the_clip_of_each_tensor_can_be_searched(model, clouds, plan):
-    trained = train(model, clouds(), clouds(99, seed=1), plan(steps=10, clip="search"))
+def test_the_clip_of_each_tensor_can_be_searched(problem, plan):
+    trained = train(problem, plan(steps=10, clip="search"))
     record = trained.levers["clip"]
     assert record["k"] is None
     assert sum(record["found"].values()) == 2
-    assert trained.history == train(model, clouds(), clouds(99, seed=1), plan(steps=10, clip="search")).history
+    assert trained.history == train(problem, plan(steps=10, clip="search")).history

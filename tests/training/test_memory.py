@@ -8,8 +8,10 @@ import torch
 from harden.errors import HardenError
 from harden.memory import OutOfMemoryError
 from harden.training import loop
+from harden.training.listener import Listener
 from harden.training.loop import train
 from harden.training.microbatches import pieces
+from harden.training.problem import Problem
 
 WANTED = (
     "[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes."
@@ -49,9 +51,9 @@ def hungry(monkeypatch):
 def test_the_batch_is_divided_until_it_fits(make_model, clouds, plan, hungry, method):
     plain = make_model(norm=False)
     this = plan(method=method, steps=30, lr=0.05)
-    whole = train(plain, clouds(), clouds(99, seed=1), this)
+    whole = train(Problem(plain, clouds(), clouds(99, seed=1)), this)
     calls = hungry(8)
-    divided = train(plain, clouds(), clouds(99, seed=1), this)
+    divided = train(Problem(plain, clouds(), clouds(99, seed=1)), this)
     assert calls[-4:] == [8, 8, 8, 8]
     assert [event["parts"] for event in divided.levers["memory"]] == [2, 4]
     assert [record["step"] for record in divided.history] == list(range(1, 31))
@@ -62,10 +64,10 @@ def test_the_batch_is_divided_until_it_fits(make_model, clouds, plan, hungry, me
         assert torch.allclose(divided.weights[name], weight, atol=0.02), name
 
 
-def test_the_decision_is_kept_and_a_resumed_run_ends_with_the_same_bits(model, clouds, plan, hungry, tmp_path):
+def test_the_decision_is_kept_and_a_resumed_run_ends_with_the_same_bits(problem, plan, hungry, tmp_path):
     this = plan(steps=30)
     hungry(16)
-    unbroken = train(model, clouds(), clouds(99, seed=1), this)
+    unbroken = train(problem, this)
     hungry(16)
 
     def interrupt(record):
@@ -74,24 +76,24 @@ def test_the_decision_is_kept_and_a_resumed_run_ends_with_the_same_bits(model, c
 
     file = tmp_path / "checkpoint.safetensors"
     with pytest.raises(KeyboardInterrupt):
-        train(model, clouds(), clouds(99, seed=1), this, on_step=interrupt, checkpoint=file)
+        train(problem, this, Listener(on_step=interrupt), checkpoint=file)
     calls = hungry(10**9)  # now there would be room
-    resumed = train(model, clouds(), clouds(99, seed=1), this, checkpoint=file)
+    resumed = train(problem, this, checkpoint=file)
     assert set(calls) == {16}
     assert resumed.history == unbroken.history
     assert all(torch.equal(resumed.weights[name], value) for name, value in unbroken.weights.items())
 
 
-def test_where_two_examples_are_too_many_the_run_ends_with_the_way_out(model, clouds, plan, hungry):
+def test_where_two_examples_are_too_many_the_run_ends_with_the_way_out(problem, plan, hungry):
     hungry(1)
     with pytest.raises(OutOfMemoryError, match=r"not even in 16 parts.*--batch-size") as caught:
-        train(model, clouds(), clouds(99, seed=1), plan())
+        train(problem, plan())
     assert isinstance(caught.value, HardenError)
     assert caught.value.exit_code == 3
 
 
-def test_validation_examples_are_judged_in_halves(model, clouds, plan, monkeypatch):
-    expected = train(model, clouds(), clouds(99, seed=1), plan())
+def test_validation_examples_are_judged_in_halves(problem, plan, monkeypatch):
+    expected = train(problem, plan())
     real, sizes = loop.Selector.on, []
 
     def on(self, weights):
@@ -101,15 +103,15 @@ def test_validation_examples_are_judged_in_halves(model, clouds, plan, monkeypat
         return real(self, weights)
 
     monkeypatch.setattr(loop.Selector, "on", on)
-    trained = train(model, clouds(), clouds(99, seed=1), plan())
+    trained = train(problem, plan())
     assert sizes[:3] == [99, 50, 25]
-    assert [r["accuracy"] for r in trained.validation] == pytest.approx([r["accuracy"] for r in expected.validation])
+    assert [s.score for s in trained.validation] == pytest.approx([s.score for s in expected.validation])
 
 
-def test_a_bug_is_no_lack_of_memory(model, clouds, plan, monkeypatch):
+def test_a_bug_is_no_lack_of_memory(problem, plan, monkeypatch):
     monkeypatch.setattr(loop.Selector, "on", lambda *_: (_ for _ in ()).throw(RuntimeError("shapes do not fit")))
     with pytest.raises(RuntimeError, match="shapes"):
-        train(model, clouds(), clouds(99, seed=1), plan())
+        train(problem, plan())
 
 
 def test_parts_are_nearly_equal_and_cover_the_batch(model, clouds, plan):

@@ -8,10 +8,12 @@ import pytest
 import torch
 
 from harden.data.dataset import Dataset
-from harden.levers.batch_norm import statistics
 from harden.noise.profile import Profile
+from harden.training.listener import Listener
 from harden.training.loop import train
 from harden.training.plan import TrainingPlan
+from harden.training.problem import Problem
+from harden.transforms.batch_norm import statistics
 
 Plan = Callable[..., TrainingPlan]
 Clouds = Callable[..., Dataset]
@@ -22,13 +24,13 @@ def profiles(text):
 
 
 def trained(model, clouds, plan, **options):
-    return train(model, clouds(), clouds(128, seed=1), plan, **options)
+    return train(Problem(model, clouds(), clouds(128, seed=1)), plan, **options)
 
 
 def test_a_network_learns_through_coarse_converters(model, clouds, plan):
     noise = profiles("gaussian:sigma=0.1,adc_bits=3,dac_bits=4,output_noise=0.05")
     done = trained(model, clouds, plan(profiles=noise))
-    assert done.validation[-1]["accuracy"] > done.validation[0]["accuracy"] + 0.2
+    assert done.validation[-1].score > done.validation[0].score + 0.2
     assert done.history[-1]["loss"] < done.history[0]["loss"]
     record = done.levers["periphery"][0]
     assert record["adc_bits"] == 3
@@ -67,7 +69,7 @@ def test_a_resumed_run_repeats_the_bits(model, clouds, plan, tmp_path, monkeypat
             raise KilledError
 
     with pytest.raises(KilledError):
-        trained(model, clouds, settings, on_step=kill, checkpoint=tmp_path / "c.safetensors")
+        trained(model, clouds, settings, listener=Listener(on_step=kill), checkpoint=tmp_path / "c.safetensors")
     resumed = trained(model, clouds, settings, checkpoint=tmp_path / "c.safetensors")
     whole = trained(model, clouds, settings)
     assert [r["loss"] for r in resumed.history] == [r["loss"] for r in whole.history]

@@ -21,6 +21,7 @@ from harden.pipeline import inputs, placement
 from harden.registry import METHODS
 from harden.streams import generator
 from harden.training.loop import train
+from harden.training.problem import Problem
 
 spec = importlib.util.spec_from_file_location("two_processes", Path(__file__).with_name("two_processes.py"))
 small = importlib.util.module_from_spec(spec)
@@ -78,8 +79,8 @@ OBJECTIVES = [name for name in METHODS.names() if METHODS.module(name).Method.ki
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_every_objective_trains_in_mixed_precision_with_channels_last(name):
     fields = {"method": name, "options": small.OPTIONS.get(name, {})}
-    exact = train(*data(), small.plan(**fields))
-    mixed = train(*data(), small.plan(**fields, amp="bfloat16", channels_last=True))
+    exact = train(Problem(*data()), small.plan(**fields))
+    mixed = train(Problem(*data()), small.plan(**fields, amp="bfloat16", channels_last=True))
     assert mixed.levers["amp"] == "bfloat16"
     assert mixed.levers["channels_last"]
     for one, other in zip(exact.history, mixed.history, strict=True):
@@ -90,8 +91,8 @@ def test_every_objective_trains_in_mixed_precision_with_channels_last(name):
 
 def test_mixed_precision_and_the_teachers_go_together():
     plan = small.plan(teacher="clean", teacher_match="both", amp="bfloat16")
-    assert train(*data(), plan).history[-1]["loss"] == pytest.approx(
-        train(*data(), small.plan(teacher="clean", teacher_match="both")).history[-1]["loss"], rel=0.1
+    assert train(Problem(*data()), plan).history[-1]["loss"] == pytest.approx(
+        train(Problem(*data()), small.plan(teacher="clean", teacher_match="both")).history[-1]["loss"], rel=0.1
     )
 
 
@@ -105,7 +106,7 @@ def test_a_network_that_cannot_be_computed_so_is_told(monkeypatch):
 
     monkeypatch.setattr(GraphModule, "forward", fail)
     with pytest.raises(SettingsError, match=r"--amp: .*mixed precision \(expected scalar type.*Leave it out"):
-        train(*data(), small.plan(amp="bfloat16"))
+        train(Problem(*data()), small.plan(amp="bfloat16"))
 
 
 def test_precisions_and_devices_that_there_are_not():

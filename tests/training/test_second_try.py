@@ -10,20 +10,22 @@ import pytest
 import torch
 
 from harden.noise.profile import Profile
-from harden.training.auto import auto, final_plan
+from harden.training.auto import auto
+from harden.training.listener import SILENT
 from harden.training.loop import train
-from harden.training.plan import Trained
+from harden.training.problem import Problem
 from harden.training.second_try import gentle, second_try
 from harden.training.selection import quiet_score
+from harden.training.trained import Selection, Trained
 
 OURS = ((Profile.parse("gaussian:sigma=0.1"), None),)
 OWN_SIZE = ((Profile.parse("mismatch:zeta=0.1"), None),)
 
 
-def trained(selected, *scores, steps=20):
-    validation = [{"step": i, "accuracy": score} for i, score in enumerate(scores)]
+def trained(selected, plan, *scores, steps=20):
+    validation = [Selection(i, score) for i, score in enumerate(scores)]
     history = [{"step": i + 1, "loss": 1.0} for i in range(steps)]
-    return Trained(f"model of {scores}", {}, history, validation, selected, {"clip": None}, 1.5)
+    return Trained(f"model of {scores}", {}, history, validation, selected, {"clip": None}, 1.5, plan)
 
 
 class Recorder:
@@ -33,10 +35,10 @@ class Recorder:
         self.plans: list[Any] = []
         self.result = result
 
-    def __call__(self, model, data, validation, plan, **named):
+    def __call__(self, problem, plan, listener=SILENT, checkpoint=None):
         self.plans.append(plan)
         assert self.result is not None, "nothing was to be trained"
-        return self.result
+        return replace(self.result, plan=plan)
 
 
 @pytest.mark.parametrize(
@@ -49,10 +51,10 @@ class Recorder:
         (0.5, (0.5, 0.51), False),  # noise takes nothing
     ],
 )
-def test_a_training_that_helped_is_left_alone(plan, monkeypatch, quiet, scores, again):
+def test_a_training_that_helped_is_left_alone(problem, plan, monkeypatch, quiet, scores, again):
     monkeypatch.setattr("harden.training.second_try.quiet_score", lambda *_: quiet)
-    first, second = trained(20, *scores), trained(20, scores[0], 0.7)
-    found = second_try(first, None, None, None, plan(), trainer=Recorder(second if again else None))
+    first, second = trained(20, plan(), *scores), trained(20, plan(), scores[0], 0.7)
+    found = second_try(first, problem, Recorder(second if again else None))
     assert (found is first) is not again
     if again:
         lost = (scores[-1] - scores[0]) / (quiet - scores[0])
@@ -67,16 +69,17 @@ def test_the_quiet_score_is_the_accuracy_without_noise(model, clouds, plan):
     assert quiet_score(model, data, plan(objective="match")) == 1
 
 
-def test_a_control_is_not_helped(plan):
-    first = trained(0, 0.5, 0.4)
-    assert second_try(first, None, None, None, plan(method="none"), trainer=Recorder()) is first
+def test_a_control_is_not_helped(problem, plan):
+    first = trained(0, plan(method="none"), 0.5, 0.4)
+    assert second_try(first, problem, Recorder()) is first
 
 
 @pytest.mark.parametrize(("after", "kept"), [(0.6, True), (0.5, False), (0.4, False)])
-def test_the_better_of_two_trainings_is_taken(plan, after, kept):
-    first, second = trained(0, 0.5, 0.3), trained(20, 0.45, after)
+def test_the_better_of_two_trainings_is_taken(problem, plan, after, kept):
+    this = plan(method="distill")
+    first, second = trained(0, this, 0.5, 0.3), trained(20, this, 0.45, after)
     trainer = Recorder(second)
-    found = second_try(first, None, None, None, plan(method="distill"), trainer=trainer)
+    found = second_try(first, problem, trainer)
     assert found.model == (second if kept else first).model
     assert found.levers["second_try"] == {
         "kept": kept,
@@ -90,6 +93,7 @@ def test_the_better_of_two_trainings_is_taken(plan, after, kept):
     (careful,) = trainer.plans
     assert (careful.method, careful.clip, careful.freeze_batch_norms, careful.steps) == ("distill", None, 1.0, 20)
     assert careful.learning_rate == pytest.approx(plan().learning_rate / 20)
+    assert found.plan == (replace(gentle(this), steps=20) if kept else this)  # what controls and ablation repeat
 
 
 def test_rescaling_is_for_noise_that_follows_the_range(plan):
@@ -99,11 +103,12 @@ def test_rescaling_is_for_noise_that_follows_the_range(plan):
 
 def test_a_network_that_training_ruins_is_hardened_all_the_same(model, clouds, plan):
     data, validation = clouds(), clouds(200, seed=1)
-    good = train(model, data, validation, plan(method="none", clip=None)).model
+    good = train(Problem(model, data, validation), plan(method="none", clip=None)).model
     uneven = good.with_weights({"b": good.module().export_weights()["b"] * torch.tensor([30.0] + [1.0] * 15)})
-    step = train(uneven, data, validation, plan(method="noise", steps=1, profiles=OURS))
+    problem = Problem(uneven, data, validation)
+    step = train(problem, plan(method="noise", steps=1, profiles=OURS))
     first = replace(step, selected_step=0, validation=step.validation[:1], history=step.history * 30)
-    found = second_try(first, uneven, data, validation, plan(method="noise", profiles=OURS), trainer=train)
+    found = second_try(first, problem, train)
     record = found.levers["second_try"]
     assert (record["kept"], record["rescaled"], record["steps"]) == (True, True, 30)
     assert record["after"] > record["before"]
@@ -112,7 +117,7 @@ def test_a_network_that_training_ruins_is_hardened_all_the_same(model, clouds, p
 def test_a_start_from_the_rescaled_network_computes_the_same(model, clouds, plan):
     data = clouds()
     still = plan(method="none", lr=1e-12, steps=1, rescale_first="on", clip=None, batch_norm_reestimation="off")
-    run = train(model, data, clouds(99, seed=1), replace(still, freeze_batch_norms=1.0))
+    run = train(Problem(model, data, clouds(99, seed=1)), replace(still, freeze_batch_norms=1.0))
     assert run.levers["rescale_first"]["noise_after"] <= run.levers["rescale_first"]["noise_before"]
     x = torch.from_numpy(data.inputs(np.arange(50)))
     with torch.no_grad():
@@ -121,14 +126,7 @@ def test_a_start_from_the_rescaled_network_computes_the_same(model, clouds, plan
     assert any(not torch.equal(a, run.weights[name]) for name, a in model.module().export_weights().items())
 
 
-def test_auto_may_choose_the_gentle_one(model, clouds, plan):
+def test_auto_may_choose_the_gentle_one(problem, plan):
     recipe = plan(method="auto", options={"candidates": ("distill_gentle",)}, steps=60)
-    tried = auto(model, clouds(), clouds(99, seed=1), recipe).levers["auto"]["tried"]
+    tried = auto(problem, recipe).levers["auto"]["tried"]
     assert "distill_gentle" in {one["name"] for one in tried}
-
-
-def test_controls_and_ablation_know_how_the_run_ended(plan):
-    whole = plan(method="distill", steps=100)
-    kept = {"second_try": {"kept": True, "steps": 40}}
-    assert final_plan(whole, kept) == replace(gentle(whole), steps=40)
-    assert final_plan(whole, {"second_try": {"kept": False, "steps": 40}}) == whole

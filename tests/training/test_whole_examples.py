@@ -19,6 +19,7 @@ from harden.runtime.sessions import Session
 from harden.streams import generator
 from harden.training.loop import train
 from harden.training.plan import TrainingPlan
+from harden.training.problem import Problem
 
 PLAIN = Preprocess((0,), (1,))
 PROFILE = Profile.parse("gaussian:sigma=0.1")
@@ -72,8 +73,8 @@ def test_examples_are_run_one_by_one_and_stacked_in_torch_and_in_onnx_runtime(cl
 def test_matching_hardens_and_fidelity_is_evaluated(clips):
     model = recurrent()
     plan = TrainingPlan(profiles=((PROFILE, None),), objective="match", steps=12, batch_size=8, selection_chips=2)
-    trained = train(model, clips, clips, plan)
-    assert trained.validation[-1]["concordance"] > 0
+    trained = train(Problem(model, clips, clips), plan)
+    assert trained.validation[-1].score > 0
     document = evaluate(trained.model, (Condition(PROFILE, None),), clips, chips=3, threads=1).document
     assert document["profiles"][0]["accuracy"] is None
     assert document["profiles"][0]["fidelity"]["cosine"]["mean"] > 0.8

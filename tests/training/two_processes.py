@@ -30,6 +30,7 @@ from harden.registry import METHODS
 from harden.streams import numpy_generator
 from harden.training.loop import train
 from harden.training.plan import TrainingPlan
+from harden.training.problem import Problem
 
 STEPS = 2
 OPTIONS: dict[str, dict[str, Any]] = {"nft_irs": {"hidden": 8, "heads": 2}, "consistency": {"count": 2}}
@@ -136,9 +137,10 @@ def run(folder: Path) -> None:
     tensors, records = {}, {}
     for name, fields in runs().items():
         with short_of_memory(name):
-            trained = train(model(), images(60), images(30), plan(**fields))
+            trained = train(Problem(model(), images(60), images(30)), plan(**fields))
         tensors |= {f"{name}/{key}": value.contiguous() for key, value in trained.weights.items()}
-        records[name] = {"history": trained.history, "validation": trained.validation}
+        records[name] = {"history": trained.history}
+        records[name]["validation"] = [selection.document() for selection in trained.validation]
         records[name]["memory"] = trained.levers.get("memory")
     save_file(tensors, folder / f"rank-{distributed.rank()}.safetensors")
     (folder / f"rank-{distributed.rank()}.json").write_text(json.dumps(records))

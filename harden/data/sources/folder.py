@@ -11,7 +11,7 @@ from harden.data.sources import arrow, parquet
 from harden.data.sources.base import Examples, Request, digest_file, digest_files
 from harden.errors import DataError
 
-ACCEPTS = "a folder with one sub-folder of images a class"
+ACCEPTS = "a folder with one sub-folder of images per class"
 ENDINGS = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 SPLITS = frozenset({"train", "training", "test", "testing", "val", "valid", "validation"})
 

@@ -58,7 +58,7 @@ def _function(source: str) -> Any:
     finally:
         sys.path.remove("")
     if not callable(function):
-        raise DataError("is no function", where=source, fix="Name a function without arguments")
+        raise DataError("is not a function", where=source, fix="Name a function without arguments")
     return function
 
 

@@ -65,7 +65,7 @@ def instance_norm(node: Node, x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
 
 @operator("GroupNormalization", since=18, learned=(1, 2))
 def group_norm_by_group(node: Node, x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
-    """Normalise groups of channels; one scale and bias a group (opset 18)."""
+    """Normalise groups of channels; one scale and bias per group (opset 18)."""
     groups = node.get("num_groups")
     repeat = x.shape[1] // groups
     normal = _group_norm(x, groups, node.get("epsilon", 1e-5))
@@ -74,7 +74,7 @@ def group_norm_by_group(node: Node, x: Tensor, scale: Tensor, bias: Tensor) -> T
 
 @operator("GroupNormalization", since=21, learned=(1, 2))
 def group_norm(node: Node, x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
-    """Normalise groups of channels; one scale and bias a channel (opset 21)."""
+    """Normalise groups of channels; one scale and bias per channel (opset 21)."""
     normal = _group_norm(x, node.get("num_groups"), node.get("epsilon", 1e-5))
     return normal * _per_channel(scale, x) + _per_channel(bias, x)
 

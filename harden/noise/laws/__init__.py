@@ -1,1 +1,1 @@
-"""Noise laws, one a file; the file's name is the law's name in a profile."""
+"""Noise laws, one per file; the file's name is the law's name in a profile."""

@@ -21,7 +21,7 @@ from harden.noise.laws.base import Cells, Moment, NoiseLaw
 
 
 class Law(NoiseLaw):
-    """Independent bit errors; as many uniform numbers a cell as it has bits."""
+    """Independent bit errors; as many uniform numbers per cell as it has bits."""
 
     needs_ends: ClassVar[bool] = True
 

@@ -23,7 +23,7 @@ class Law(NoiseLaw):
     direction: Literal["random", "grow", "shrink", "up", "down"] = Field("random", description="the signs")
 
     def deviation(self, now: Tensor, cells: Cells, moment: Moment) -> Tensor | None:
-        """± b · R; one uniform number a cell decides a random sign."""
+        """± b · R; one uniform number per cell decides a random sign."""
         strength = self.bound * moment.severity
         if strength == 0:
             return None

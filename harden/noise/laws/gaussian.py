@@ -1,4 +1,4 @@
-"""Gaussian noise of one strength: Δ = σ · R · ξ with ξ ~ N(0, 1), one draw a cell.
+"""Gaussian noise of one strength: Δ = σ · R · ξ with ξ ~ N(0, 1), one draw per cell.
 
 R is the reference: the full scale of the cell's tensor, column or tile, or with ``relative_to = "weight"`` the cell's
 own value, which is device mismatch (Büchel, Faber, Muir, ICLR 2022, equation 1).

@@ -24,7 +24,7 @@ class Law(NoiseLaw):
         rate = min(self.rate * moment.severity, 1.0)
         if rate == 0:
             return None
-        # Two numbers a cell: whether, and at which end; so the end does not change with the rate.
+        # Two numbers per cell: whether, and at which end; so the end does not change with the rate.
         stuck = moment.uniform(now) < rate
         low = moment.uniform(now) < self.low_share
         high_end = filled(now, cells.full)

@@ -43,7 +43,7 @@ def bars(name: str, items: Sequence[Bar], *, alt: str, caption: str) -> Figure:
 
 
 def ranges(name: str, items: Sequence[Range], *, measure: str, alt: str, caption: str) -> Figure:
-    """Draw one line a network and condition on one scale; a cut axis says so."""
+    """Draw one line per network and condition on one scale; a cut axis says so."""
     drawings = [_ranges(name, items, measure, alt, width) for width in (WIDE, NARROW)]
     return Figure(name, drawings[0], alt, caption, narrow=drawings[1], width=WIDE)
 

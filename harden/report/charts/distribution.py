@@ -1,4 +1,4 @@
-"""Histogram and strip of chips, one row a network, all on one scale."""
+"""Histogram and strip of chips, one row per network, all on one scale."""
 
 from __future__ import annotations
 

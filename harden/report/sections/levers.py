@@ -56,8 +56,8 @@ def build(document: Document) -> Section:
         )
     if rows:
         caption = (
-            "Points: what validation chips gained at the place where the lever was applied. They are the chips that "
-            "decided, so they flatter; an empty cell was not measured this way."
+            "Points: what validation chips gained when the lever was applied. The same chips made the "
+            "choice, so their figures flatter; an empty cell was not measured this way."
         )
         gained = any(row[-1] for row in rows)
         table = Table(["lever", "state", "what it did", "points"], rows, "lllr", caption=caption)
@@ -253,13 +253,13 @@ def _second(value: Mapping[str, Any]) -> list[str]:
     begin = "channels rescaled, then " if value.get("rescaled") else ""
     recovered = value.get("recovered")
     first = (
-        f"the first training brought back {percent(recovered)} of what noise takes"
+        f"the first training recovered {percent(recovered)} of the accuracy that noise costs"
         if recovered
         else "no step of the first training was better than the network as given"
     )
     text = (
         f"{first}; {begin}"
-        f"{plural(int(value['steps']), 'gentle step')}: validation chips {percent(value['before'])} to "
+        f"{plural(int(value['steps']), 'small step')}: validation chips {percent(value['before'])} to "
         f"{percent(value['after'])}"
     )
     gain = points(value["after"] - value["before"]) if value["kept"] else ""

@@ -53,7 +53,7 @@ def statements(reading: Reading) -> list[str]:
 def _sample(reading: Reading) -> list[str]:
     data = reading.data
     if not known(data.get("examples")):
-        return ["Without labelled data nothing is known of the accuracy."] if reading.kind == "fit" else []
+        return ["Without labelled data nothing is known about the accuracy."] if reading.kind == "fit" else []
     source = clean(str(data.get("source") or "the test data")).replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
     text = (
         f"Accuracy was measured on {plural(int(data['examples']), 'example')} of {source}, a sample. Data of another "

@@ -83,7 +83,7 @@ def _facts(reading: Reading) -> list[tuple[str, str]]:
         if known(runtime.get("images_per_second")):
             clean_rate = runtime.get("clean_images_per_second")
             against = f" ({clean_rate:,.0f} without noise)" if known(clean_rate) else ""
-            facts.append(("examples a second", f"{runtime['images_per_second']:,.0f}{against}"))
+            facts.append(("examples per second", f"{runtime['images_per_second']:,.0f}{against}"))
     return facts
 
 

@@ -1,4 +1,4 @@
-"""How much another training run would change: one row a seed."""
+"""How much another training run would change: one row per seed."""
 
 from __future__ import annotations
 

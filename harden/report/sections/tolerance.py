@@ -66,7 +66,7 @@ def _table(trials: list[Trials], measure: str) -> Block:
     chips = trials[-1].chips
     least = tolerance_trials(min(_NAMES.values()))
     if chips < least:
-        return Paragraph(f"So few chips ({chips}) promise nothing: the weakest bound needs {least} (--chips).")
+        return Paragraph(f"{chips} chips are too few for any bound: the weakest needs {least} (--chips).")
     for name, coverage in _NAMES.items():
         rank = tolerance_rank(chips, coverage)
         basis = f"{ordinal(rank)} of {chips:,}" if rank else f"needs {tolerance_trials(coverage)} chips"

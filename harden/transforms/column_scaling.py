@@ -10,7 +10,7 @@ with the batch norm's mean times s and its variance times s² (its epsilon corre
 in front of a batch norm decides the effective learning rate. The chip then has the noise of a mapping with a scale for
 every column, without one.
 
-Source: the scaling is that of :mod:`harden.levers.rescale`; a digital scale for every column is IBM's reference
+Source: the scaling is that of :mod:`harden.transforms.rescale`; a digital scale for every column is IBM's reference
 (aihwkit, StandardHWATrainingPreset); to hold it during training through the batch norms is ours.
 """
 
@@ -22,10 +22,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harden.levers._channels import Channels
-from harden.levers._walk import find_channels
-from harden.levers.clip import clip_channels
-from harden.levers.rescale import apply, bounded, free_outputs
+from harden.transforms._channels import Channels
+from harden.transforms._walk import find_channels
+from harden.transforms.clip import clip_channels
+from harden.transforms.rescale import apply, bounded, free_outputs
 
 
 def wanted(switch: str, profiles: Iterable[Any]) -> bool:

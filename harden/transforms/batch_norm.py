@@ -1,8 +1,8 @@
 """Batch norms re-estimated under noise.
 
-The running statistics of a batch norm were gathered on other weights than a chip has. ``population`` replaces them by
-their averages over examples and noisy draws, baked into the file. ``per_chip`` does the same for one chip's weights: a
-field calibration, which needs examples on the device, and is reported apart from everything else.
+The running statistics of a batch norm were gathered on other weights than a chip has. ``reestimate`` replaces them by
+their averages over examples and noisy draws, to be kept in the file. With one chip's weights for the draw they are that
+chip's own: a field calibration (:mod:`harden.analyses.field_calibration`), which needs examples on the device.
 
 Source: Joshi et al., Nat. Commun. 11, 2473 (2020) (AdaBS); Tsai et al., arXiv 2007.03230.
 """
@@ -68,14 +68,3 @@ def _moved(
         buffer.fill_(start)
     net(*inputs, weights=weights, update_statistics=True)
     return {name: buffer.clone() for name, buffer in buffers.items()}
-
-
-def per_chip(net: Any, batches: Sequence[Inputs], chip: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """One chip with its own batch norms: its weights and its re-estimated statistics, to be passed as ``weights``.
-
-    Args:
-        net: The network.
-        batches: Calibration inputs, as they would be measured on the device.
-        chip: The chip's weights by key.
-    """
-    return {**chip, **reestimate(net, batches, lambda _: chip)}

@@ -110,7 +110,7 @@ def _refuse_others(module: Any, weights: Mapping[str, AnalogWeight]) -> None:
     other = [f"{use.op} '{use.node}'" for use in weights.values() if use.op not in _NODES or use.node not in main]
     if other:
         raise UnsupportedError(
-            f"converters cannot stand around {len(other)} nodes (recurrent ones, or inside If, Loop or Scan): "
+            f"converters cannot be placed around {len(other)} nodes (recurrent ones, or inside If, Loop or Scan): "
             + ", ".join(other[:5]),
             fix="Leave them off the crossbars with --digital, or leave dac_bits, adc_bits and output_noise out",
         )

@@ -7,9 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harden.levers.clip import Clip, clip_, resolve
 from harden.noise.profile import Profile
 from harden.streams import generator
+from harden.transforms.clip import Clip, clip_, resolve
 
 
 def normal(*shape):

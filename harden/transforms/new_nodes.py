@@ -1,7 +1,7 @@
 """Rescaling that may add a ``Mul`` per channel, where no batch norm takes an output channel's scale back.
 
-Behind every layer on a crossbar without a batch norm stands a ``Mul`` by ones; :mod:`harden.levers.rescale` then finds
-a free scale for each output channel, and the digital ``Mul`` undoes it. One that stays at ones is left out.
+Behind every layer on a crossbar without a batch norm stands a ``Mul`` by ones; :mod:`harden.transforms.rescale` then
+finds a free scale for each output channel, and the digital ``Mul`` undoes it. One that stays at ones is left out.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from harden.graph.insertion import Insertion, insert
-from harden.levers.rescale import rescale
+from harden.transforms.rescale import rescale
 
 _TYPES = (torch.float32, torch.float64, torch.float16)
 
@@ -28,7 +28,7 @@ def rescale_model(model: Any, inputs: tuple[Tensor, ...], digital: Sequence[str]
         digital: Globs of tensors or nodes that are off the crossbars; they get no node.
 
     Returns:
-        The model, and the record of :func:`harden.levers.rescale.rescale` with ``new_nodes``, how many there are.
+        The model, and the record of :func:`harden.transforms.rescale.rescale` with ``new_nodes``, how many there are.
     """
     places = output_scales(model.module().eval(), inputs, digital)
     grown = insert(model, places)

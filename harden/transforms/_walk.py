@@ -1,4 +1,4 @@
-"""Walk a graph once and number the channels of all its values; see :mod:`harden.levers._channels`."""
+"""Walk a graph once and number the channels of all its values; see :mod:`harden.transforms._channels`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harden.levers._channels import FIXED, Channels, Layer, Norm
+from harden.transforms._channels import FIXED, Channels, Layer, Norm
 
 _MOVING = {
     "Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Slice", "Split", "Concat", "Gather", "Expand",

@@ -8,7 +8,7 @@ squared error of its layer's outputs is worked out on calibration inputs:
 
 with the deviations of a few draws for the expectation, and the k of the smallest J taken. Column by column, s is the
 column's own deviation, and so is the largest weight that noise follows: what holds on a chip with a scale for every
-column, and after rescaling (:mod:`harden.levers.rescale`).
+column, and after rescaling (:mod:`harden.transforms.rescale`).
 
 Source: the idea of Lammie et al., ISCAS 2024, arXiv 2401.09859 (ranges from data, after training); the criterion is
 ours.
@@ -23,9 +23,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from harden.levers._channels import Layer
-from harden.levers._walk import find_channels
-from harden.levers.clip import clip_channels
+from harden.transforms._channels import Layer
+from harden.transforms._walk import find_channels
+from harden.transforms.clip import clip_channels
 
 GRID = (1.0, 1.25, 1.5, 1.75, 2.0, 2.25, 2.5, 2.75, 3.0, 3.5, 4.0, 5.0, math.inf)
 

@@ -28,7 +28,7 @@ def seconds(value: object) -> object:
     match = re.fullmatch(r"\s*([0-9.]+(?:e[+-]?[0-9]+)?)\s*([a-z]*)\s*", value)
     unit = _SECONDS.get(match[2] or "s") if match else None
     if match is None or unit is None:
-        raise ValueError(f"'{value}' is no duration; write a number and one of {', '.join(_SECONDS)}, such as 30d")
+        raise ValueError(f"'{value}' is not a duration; write a number and one of {', '.join(_SECONDS)}, such as 30d")
     return float(match[1]) * unit
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from harden.levers.clip import Clip, clippable
-from harden.levers.range_search import GRID, search_limits, search_ranges
 from harden.noise.profile import Profile
 from harden.streams import generator
+from harden.transforms.clip import Clip, clippable
+from harden.transforms.range_search import GRID, search_limits, search_ranges
 
 
 def images():

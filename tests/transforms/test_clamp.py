@@ -12,11 +12,11 @@ from harden.data.dataset import Dataset
 from harden.data.embedded import content
 from harden.errors import UnsupportedError
 from harden.graph.file import Model
-from harden.levers.clamp import activation_bounds, clamp_activations
 from harden.noise.profile import Profile
 from harden.runtime.canary import canary
 from harden.runtime.parity import parity
 from harden.streams import generator
+from harden.transforms.clamp import activation_bounds, clamp_activations
 
 
 def images(count=40):

@@ -1,6 +1,6 @@
 """Rescale channels so that noise relative to a tensor's largest weight harms less; the network computes the same.
 
-Every channel that :mod:`harden.levers._walk` finds may be scaled where it is made and divided where it is read: an
+Every channel that :mod:`harden.transforms._walk` finds may be scaled where it is made and divided where it is read: an
 output channel in front of a batch norm (w by s, mean by s, variance by s², with the batch norm's epsilon corrected),
 channels across ReLU-like layers, a LayerNorm's output into the linear layer behind it, an attention head's values into
 the projection. What is minimised is the noise relative to the signal, summed over layers:
@@ -26,8 +26,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harden.levers._channels import FIXED, Channels, Layer
-from harden.levers._walk import find_channels
+from harden.transforms._channels import FIXED, Channels, Layer
+from harden.transforms._walk import find_channels
 
 _STEPS = 300
 _PATIENCE = 20  # steps without a gain of _SETTLED end the search

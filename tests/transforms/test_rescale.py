@@ -9,10 +9,10 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from harden.graph.file import Model
-from harden.levers._walk import find_channels
-from harden.levers.rescale import apply, bounded, rescale
 from harden.noise.profile import Profile
 from harden.streams import generator, numpy_generator
+from harden.transforms._walk import find_channels
+from harden.transforms.rescale import apply, bounded, rescale
 
 
 def build(nodes, tensors, shape, output="y"):

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from harden.errors import UnsupportedError
 from harden.graph.file import Model
-from harden.levers import ranges
+from harden.transforms import ranges
 
 
 def scaled(op="Gemm"):

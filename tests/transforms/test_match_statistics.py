@@ -8,8 +8,8 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from harden.graph.file import Model
-from harden.levers.match_statistics import match_statistics
 from harden.streams import generator, numpy_generator
+from harden.transforms.match_statistics import match_statistics
 
 
 def model_of(nodes, tensors, output, width):
