@@ -27,9 +27,10 @@ import onnxruntime  # noqa: F401
 import torch
 
 import harden
+from harden.analyses import severity
 from harden.cli import main
 from harden.evaluation import run
-from harden.pipeline import budget, protection, severity
+from harden.pipeline import budget, protection
 from harden.training import snapshots
 
 PILOTED_STEPS = 30
@@ -47,7 +48,7 @@ def make_runs_short() -> None:
     run._COMMIT_EVERY, run._COMMIT_EVERY_S = 3, 0.1
     budget.fitting = lambda *_: PILOTED_STEPS
     protection.protect = functools.partial(protection.protect, passes=4, check=1, check_chips=2)
-    severity._SCALES = (0.0, 1.0)
+    severity.SCALES = (0.0, 1.0)
 
 
 def count_writes(kill_at: int | None, folder: Path) -> None:
