@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from harden import pacing
 from harden.data.dataset import Dataset
 from harden.evaluation.evaluate import evaluate
 from harden.evaluation.plan import Condition
@@ -185,7 +186,8 @@ def _trials(prepared: Prepared) -> dict[str, float | None]:
     setup_s, image_s = _pace(prepared.model, prepared.conditions[:1], test, prepared.threads, prepared.digital)
     chips = len(prepared.conditions) * settings.chips
     each = setup_s + chips * len(test) * image_s
-    curve = len(severity.SCALES) * min(settings.chips, severity.CHIPS) * min(len(test), severity.EXAMPLES) * image_s
+    scales = len(pacing.current().severity_scales)
+    curve = scales * min(settings.chips, severity.CHIPS) * min(len(test), severity.EXAMPLES) * image_s
     columns = sum(one.profile.scales_with_range for one in prepared.conditions)
     baseline = columns * (setup_s + min(settings.chips, column.CHIPS) * len(test) * image_s)
     labelled = test.labels is not None

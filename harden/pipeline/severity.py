@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from harden import streams
+from harden import pacing, streams
 from harden.data.dataset import Dataset
 from harden.evaluation.evaluate import evaluate
 from harden.evaluation.plan import Condition
 from harden.graph.file import Model
 from harden.progress import Notify
 
-SCALES = (0.0, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 CHIPS = 20
 EXAMPLES = 300
 
@@ -49,8 +48,8 @@ def severity_curve(
         over chips at each strength), ``chips``, ``examples``, ``profile``.
     """
     few = data.sample(EXAMPLES, streams.numpy_generator(seed, "severity"))
-    count = min(chips, CHIPS)
-    conditions = [Condition(condition.profile.scaled(scale), condition.at_s) for scale in SCALES]
+    count, scales = min(chips, CHIPS), pacing.current().severity_scales
+    conditions = [Condition(condition.profile.scaled(scale), condition.at_s) for scale in scales]
     curves = {}
     for stage, model in (("before", original), ("after", hardened)):
         document = evaluate(
@@ -69,7 +68,7 @@ def severity_curve(
         curves[f"{stage}_band"] = [[one["p05"], one["p95"]] for one in found]
     return {
         "profile": condition.profile.name,
-        "scale": list(SCALES),
+        "scale": list(scales),
         **curves,
         "chips": count,
         "examples": len(few),
