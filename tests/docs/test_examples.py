@@ -31,7 +31,7 @@ def commands(page):
     return found
 
 
-NUMBER = re.compile(r"\d+(?:\.\d+)?")
+NUMBER = re.compile(r"(?:\+-|[+-])?\d+(?:\.\d+)?")  # with its sign: a change of almost nothing has either
 
 
 def matches(promised, printed):
@@ -41,7 +41,8 @@ def matches(promised, printed):
     if found is None:
         return False
     pairs = zip(NUMBER.findall(promised), found.groups(), strict=True)
-    return all(abs(float(a) - float(b)) <= 2 + 0.1 * abs(float(a)) for a, b in pairs)
+    values = ((float(a.removeprefix("+-")), float(b.removeprefix("+-"))) for a, b in pairs)
+    return all(abs(a - b) <= 2 + 0.1 * abs(a) for a, b in values)
 
 
 def _line(promised):
@@ -63,6 +64,8 @@ def test_the_matcher_can_fail():
     assert matches("a\n…\nb", "a\nx\ny\nb")
     assert matches("mean 92.9%", "mean  91.5%")
     assert not matches("mean 92.9%", "mean 61.5%")
+    assert matches("clean -0.2 points", "clean   +-0.0 points")
+    assert not matches("clean -3.2 points", "clean   +3.2 points")
     assert not matches("a\nb", "a\nc")
 
 
