@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from harden import pacing
-from harden.engines import Engine, LocalEngine
+from harden.engines import LocalEngine
 from harden.errors import HardenError
 from harden.evaluation.bench import Bench
-from harden.evaluation.chip_sums import Sums, spread, sums_path
+from harden.evaluation.chip_sums import Sums, summed_images, sums_path
 from harden.evaluation.layout import Layout, choose_layout, clean_rate
 from harden.evaluation.log import TrialLog
 from harden.evaluation.plan import Plan
 from harden.evaluation.scores import ChipScores, ClassScorer
 from harden.evaluation.trials import Trial, TrialRunner, draw_chip
+from harden.evaluation.where import Where
 from harden.memory import out_of_memory
 from harden.noise.rms import rms_noise
 from harden.store import sync
@@ -33,10 +34,8 @@ class Run:
     Args:
         bench: The model and its data.
         plan: Conditions and chips.
-        trials: The log on disk; None for none.
-        cores: How many threads may be busy at a time.
-        layout: Sessions and threads; None measures.
-        engine: Where trials run; None for the threads of this process.
+        where: The threads, layout and engine of the trials.
+        trial_log: The log on disk; None for none.
 
     Attributes:
         log: The trials, finished ones of earlier processes included.
@@ -44,36 +43,29 @@ class Run:
         fewer: Workers that were left where memory did not suffice for more; 0 where it did.
     """
 
-    def __init__(
-        self,
-        bench: Bench,
-        plan: Plan,
-        trials: Path | None,
-        cores: int,
-        layout: Layout | None,
-        engine: Engine | None = None,
-    ) -> None:
-        self.bench, self.plan, self.cores = bench, plan, cores
-        self._engine = engine
-        self.log = TrialLog(trials, plan)
+    def __init__(self, bench: Bench, plan: Plan, where: Where, trial_log: Path | None) -> None:
+        self.bench, self.plan, self.cores = bench, plan, where.cores
+        self._engine = where.engine
+        self.log = TrialLog(trial_log, plan)
         self.fewer = 0
         self._pacing, self._committed = pacing.current(), time.monotonic()
         self.sums = None
         self._identity = plan.digest(**bench.identity)
-        self._path = None if trials is None else sums_path(trials)
+        self._path = None if trial_log is None else sums_path(trial_log)
+        self._scorer = bench.scorer
         earlier = None
         if isinstance(bench.scorer, ClassScorer):
             classes = bench.classes
-            images = spread(bench.feed.examples, classes, len(plan.conditions), _SUMMED_NUMBERS)
-            bench.scorer = bench.scorer.over(images)
+            images = summed_images(bench.feed.examples, classes, len(plan.conditions), _SUMMED_NUMBERS)
+            self._scorer = bench.scorer.over(images)
             count = bench.feed.examples if images is None else len(images)
             self.sums = Sums(len(plan.conditions), count, bench.feed.examples, classes)
             earlier = self.sums.load(self._path, self._identity) if self._path is not None else None
         self._batches = bench.feed.some_batches()
-        if engine is not None:
-            self._layout: Layout | None = Layout(engine.workers, 1)
+        if where.engine is not None:
+            self._layout: Layout | None = Layout(where.engine.workers, 1)
         else:
-            self._layout = layout or (Layout.parse(earlier) if earlier else None)
+            self._layout = where.layout or (Layout.parse(earlier) if earlier else None)
         self._clean_rates: list[float] = []
         self._rough_rate: float | None = None  # of the clean model on all cores, images per second
         self._images, self._seconds = 0, 0.0
@@ -104,7 +96,7 @@ class Run:
             self.bench.around,
             self.bench.weights,
             self.bench.feed,
-            self.bench.scorer,
+            self._scorer,
             self.plan,
             threads=layout.threads,
             running=layout.workers,
