@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import graphs
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import toys
 from onnx import TensorProto, external_data_helper, helper
 
 from harden.graph.file import Model
@@ -18,7 +18,7 @@ from harden.graph.head import find_head, with_head
 from harden.graph.insertion import Insertion, insert
 
 node = helper.make_node
-X = graphs.numbers(4, 3, 6, 6)
+X = toys.numbers(4, 3, 6, 6)
 
 
 def proto() -> onnx.ModelProto:
@@ -33,9 +33,9 @@ def proto() -> onnx.ModelProto:
         node("Flatten", ["h4"], ["h5"], "f"),
         node("Gemm", ["h5", "w", "v"], ["y"], "g", transB=1),
     ]
-    tensors = {name: np.abs(graphs.numbers(8, seed=i)) for i, name in enumerate(norm)}
-    tensors |= {"a": graphs.numbers(8, 3, 3, 3), "w": graphs.numbers(5, 6), "v": graphs.numbers(5, seed=8)}
-    return graphs.model(nodes, {"x": ["n", 3, 6, 6]}, ["y"], tensors | {"c": graphs.numbers(6, 8, 3, 3, seed=9)})
+    tensors = {name: np.abs(toys.numbers(8, seed=i)) for i, name in enumerate(norm)}
+    tensors |= {"a": toys.numbers(8, 3, 3, 3), "w": toys.numbers(5, 6), "v": toys.numbers(5, seed=8)}
+    return toys.proto(nodes, {"x": ["n", 3, 6, 6]}, ["y"], tensors | {"c": toys.numbers(6, 8, 3, 3, seed=9)})
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_a_changed_graph_keeps_its_numbers_in_the_other_file(
         folder.mkdir(exist_ok=True)
         path = changed.save(folder / "changed.onnx")
         assert {"a", "c", "w", "v"} <= outside(path)
-        assert graphs.agrees(run(path), run(stored))
+        assert toys.agrees(run(path), run(stored))
         assert Model.load(path).sha256 == changed.sha256
 
 
@@ -87,7 +87,7 @@ def test_a_head_of_another_size_leaves_its_neighbours_in_the_file_alone(
     classes: int, stored: Path, tmp_path: Path
 ) -> None:
     model = Model.load(stored)
-    weight, bias = graphs.numbers(classes, 6, seed=3), graphs.numbers(classes, seed=4)
+    weight, bias = toys.numbers(classes, 6, seed=3), toys.numbers(classes, seed=4)
     path = with_head(model, find_head(model), weight, bias).save(tmp_path / "out" / "new.onnx")
     assert {"a", "c", "w", "v"} <= outside(path)
     tensors = {name: array for name, array in Model.load(path).tensors().items() if name not in ("w", "v")}
@@ -95,7 +95,7 @@ def test_a_head_of_another_size_leaves_its_neighbours_in_the_file_alone(
         if name in tensors:
             assert np.array_equal(tensors[name], array), name
     plain = with_head(Model.from_proto(proto()), find_head(model), weight, bias)
-    assert graphs.agrees(run(path), run(plain.save(tmp_path / "plain.onnx")))
+    assert toys.agrees(run(path), run(plain.save(tmp_path / "plain.onnx")))
 
 
 def test_tensors_that_share_their_bytes_part_when_their_numbers_do(stored: Path, tmp_path: Path) -> None:
