@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from onnx import GraphProto, ModelProto, TensorProto
+from onnx import GraphProto, numpy_helper
 
 from harden.errors import HardenError
+from harden.graph.editor import copied
 from harden.graph.file import Model
-from harden.graph.storage import constant_place
+from harden.graph.storage import constant_tensors
 
 _BATCH = "batch"
 
@@ -49,10 +50,9 @@ def open_batch(model: Model, seed: int = 0) -> Model | None:
     if any(not all(isinstance(s, int) for s in spec.shape[1:]) for spec in model.inputs):
         return None
     for reshapes in (False, True):
-        proto = ModelProto()
-        proto.CopyFrom(model.proto)
+        proto = copied(model.proto)
         _open(proto.graph, size, reshapes)
-        candidate = Model(proto, model.source)
+        candidate = model.replaced(proto)
         if _agrees(model, candidate, size, seed):
             return candidate
     return None
@@ -67,13 +67,7 @@ def _open(graph: GraphProto, size: int, reshapes: bool) -> None:
             dims[0].dim_param = _BATCH
     if not reshapes:
         return
-    tensors: dict[str, TensorProto] = {tensor.name: tensor for tensor in graph.initializer}
-    for node in graph.node:
-        place = constant_place(node) if node.op_type == "Constant" and node.output else None
-        if isinstance(place, TensorProto):
-            tensors[node.output[0]] = place
-    from onnx import numpy_helper
-
+    tensors = constant_tensors(graph)
     for node in graph.node:
         if node.op_type != "Reshape" or len(node.input) < 2 or node.input[1] not in tensors:
             continue

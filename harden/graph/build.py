@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import onnx
@@ -10,10 +11,21 @@ from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProt
 
 from harden.errors import ModelError
 from harden.graph import schema
+from harden.graph.labels import CALL, Address, labels
 from harden.graph.ops import NEWEST, OWN, lookup
 from harden.graph.program import Body, Node, Program, walk
 from harden.graph.quantized import mark_carried
-from harden.graph.storage import DEEPEST, Scope, Slot, constant_place, function_key, node_label, slots
+from harden.graph.storage import (
+    Scope,
+    Slot,
+    called,
+    function_scope,
+    local_functions,
+    node_label,
+    normal_domain,
+    slots,
+    stores,
+)
 from harden.graph.tensors import sparse_places, to_numpy, to_torch
 
 _SHOWN = 5
@@ -30,15 +42,35 @@ def build(proto: ModelProto) -> Program:
 
 
 class _Names:
-    """The values that are visible in one graph."""
+    """The values that are visible in one graph; what a local function makes is named after the calling node, too."""
 
-    def __init__(self, parent: _Names | None = None) -> None:
+    def __init__(self, parent: _Names | None = None, prefix: str = "") -> None:
         self.parent = parent
+        self.prefix = parent.prefix if parent else prefix
         self.own: dict[str, int] = {}
 
     def find(self, name: str) -> int | None:
-        found = self.own.get(name)
-        return found if found is not None or self.parent is None else self.parent.find(name)
+        value = self.own.get(name)
+        return value if value is not None or self.parent is None else self.parent.find(name)
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """Where nodes are being read: what they see, and what they go by.
+
+    Attributes:
+        address: Of the graph or function that they are in.
+        scope: The same, as slots have it.
+        names: The values that they see.
+        opsets: Opset version by domain.
+        attributes: What the caller of a local function sets, for attributes that refer to it.
+    """
+
+    address: Address
+    scope: Scope
+    names: _Names
+    opsets: Mapping[str, int]
+    attributes: Mapping[str, AttributeProto]
 
 
 class _Builder:
@@ -46,10 +78,10 @@ class _Builder:
         self.proto = proto
         self.names = [""]
         self.opsets = {normal_domain(item.domain): item.version for item in proto.opset_import}
-        self.functions = {function_key(f.domain, f.name, f.overload): f for f in proto.functions}
+        self.functions = local_functions(proto)
         self.slots: dict[tuple[Scope, str], Slot] = {}
         self.stored: dict[int, Slot] = {}
-        self.labels: dict[str, int] = {}
+        self.labels: dict[Address, str] = {}
         self.problems: list[str] = []
         for slot in slots(proto):
             if (slot.scope, slot.local) in self.slots:
@@ -64,11 +96,12 @@ class _Builder:
         ]
         if odd:
             raise ModelError(f"the file asks for opsets that do not exist: {', '.join(odd)}")
-        names = _Names()
+        self.labels = labels(self.proto)
         graph = self.proto.graph
-        inputs, nodes = self._open_graph(graph, (), names)
-        nodes += self._nodes(graph.node, (), names, self.opsets, {}, 0)
-        outputs = tuple(self._read(item.name, names, "graph output") for item in graph.output)
+        scene = _Scene((), (), _Names(), self.opsets, {})
+        inputs, nodes = self._open_graph(graph, scene)
+        nodes += self._nodes(graph.node, scene)
+        outputs = tuple(self._read(item.name, scene.names, "graph output") for item in graph.output)
         if not outputs:
             self.problems.append("the graph has no outputs")
         if self.problems:
@@ -93,163 +126,104 @@ class _Builder:
             return 0
         if name in names.own:
             self.problems.append(f"{what} '{name}' is defined twice")
-        names.own[name] = self._new(name)
+        names.own[name] = self._new(names.prefix + name)
         return names.own[name]
 
     def _read(self, name: str, names: _Names, what: str) -> int:
         if not name:
             return 0
-        found = names.find(name)
-        if found is None:
+        value = names.find(name)
+        if value is None:
             self.problems.append(f"{what} reads '{name}', which nothing before it makes (a cycle, or a missing input)")
             return 0
-        return found
+        return value
 
-    def _open_graph(self, graph: GraphProto, scope: Scope, names: _Names) -> tuple[tuple[int, ...], list[Node]]:
+    def _open_graph(self, graph: GraphProto, scene: _Scene) -> tuple[tuple[int, ...], list[Node]]:
         """Define a graph's inputs and initializers; sparse ones need a node to be what the graph reads."""
         held = {tensor.name for tensor in graph.initializer} | {s.values.name for s in graph.sparse_initializer}
-        inputs = tuple(self._define(item.name, names, "input") for item in graph.input if item.name not in held)
+        inputs = tuple(self._define(item.name, scene.names, "input") for item in graph.input if item.name not in held)
         for tensor in graph.initializer:
-            self.stored[self._define(tensor.name, names, "initializer")] = self.slots[scope, tensor.name]
+            self.stored[self._define(tensor.name, scene.names, "initializer")] = self.slots[scene.scope, tensor.name]
         nodes = []
         for sparse in graph.sparse_initializer:
             name = sparse.values.name
             values = self._new(name)
-            self.stored[values] = self.slots[scope, name]
-            dense = self._define(name, names, "initializer")
+            self.stored[values] = self.slots[scene.scope, name]
+            dense = self._define(name, scene.names, "initializer")
             attributes = {"shape": list(sparse.dims), "places": sparse_places(sparse)}
             densify = lookup(OWN, "Densify", NEWEST)
-            nodes.append(
-                Node("Densify", OWN, 1, self._label(f"Densify_{name}"), (values,), (dense,), attributes, densify)
-            )
+            label = self.labels[(*scene.address, name)]
+            nodes.append(Node("Densify", OWN, 1, label, (values,), (dense,), attributes, densify))
         return inputs, nodes
 
-    def _nodes(
-        self,
-        protos: Iterable[NodeProto],
-        scope: Scope,
-        names: _Names,
-        opsets: dict[str, int],
-        given: dict[str, AttributeProto],
-        depth: int,
-        prefix: str = "",
-    ) -> list[Node]:
-        found: list[Node] = []
+    def _nodes(self, protos: Iterable[NodeProto], scene: _Scene) -> list[Node]:
+        nodes: list[Node] = []
         for index, proto in enumerate(protos):
-            label = prefix + node_label(proto, index)
-            function = self._function(proto)
+            function = called(proto, self.functions)
             if function is not None:
-                found += self._call(proto, function, label, names, given, depth)
-            elif _is_constant(proto) or self._is_fill(proto, scope):
-                self.stored[self._define(proto.output[0], names, "value")] = self.slots[scope, proto.output[0]]
+                nodes += self._call(proto, index, function, scene)
+            elif stores(proto, scene.scope, self.slots):
+                slot = self.slots[scene.scope, proto.output[0]]
+                self.stored[self._define(proto.output[0], scene.names, "value")] = slot
             else:
-                found.append(self._node(proto, index, label, scope, names, opsets, given, depth))
-        return found
+                nodes.append(self._node(proto, index, scene))
+        return nodes
 
-    def _node(
-        self,
-        proto: NodeProto,
-        index: int,
-        label: str,
-        scope: Scope,
-        names: _Names,
-        opsets: dict[str, int],
-        given: dict[str, AttributeProto],
-        depth: int,
-    ) -> Node:
+    def _node(self, proto: NodeProto, index: int, scene: _Scene) -> Node:
         domain = normal_domain(proto.domain)
-        version = opsets.get(domain, 0 if domain == "" else 1)
+        version = scene.opsets.get(domain, 0 if domain == "" else 1)
+        label = self.labels[(*scene.address, index)]
         self.problems += schema.problems(proto, version, domain, label)
-        inputs = tuple(self._read(name, names, f"{proto.op_type} '{label}'") for name in proto.input)
-        node = Node(proto.op_type, domain, version, self._label(label), inputs, ())
-        for attribute in _resolved(proto.attribute, given):
+        inputs = tuple(self._read(name, scene.names, f"{proto.op_type} '{label}'") for name in proto.input)
+        node = Node(proto.op_type, domain, version, label, inputs, ())
+        for attribute in resolved(proto.attribute, scene.attributes):
             if attribute.type == AttributeProto.GRAPH:
-                inner = (*scope, node_label(proto, index), attribute.name)
-                node.bodies[attribute.name] = self._body(attribute.g, inner, names, opsets, given, depth + 1, label)
+                inner = (*scene.scope, node_label(proto, index), attribute.name)
+                address = (*scene.address, index, attribute.name)
+                body = replace(scene, address=address, scope=inner, names=_Names(scene.names))
+                node.bodies[attribute.name] = self._body(attribute.g, body, label)
             else:
                 node.attributes[attribute.name] = _value(attribute, label)
-        node.outputs = tuple(self._define(name, names, "value") for name in proto.output)
+        node.outputs = tuple(self._define(name, scene.names, "value") for name in proto.output)
         node.operator = lookup(domain, proto.op_type, version)
         return node
 
-    def _body(
-        self,
-        graph: GraphProto,
-        scope: Scope,
-        outer: _Names,
-        opsets: dict[str, int],
-        given: dict[str, AttributeProto],
-        depth: int,
-        label: str,
-    ) -> Body:
-        names = _Names(outer)
-        inputs, nodes = self._open_graph(graph, scope, names)
-        nodes += self._nodes(graph.node, scope, names, opsets, given, depth, f"{label}/{scope[-1]}/")
-        outputs = tuple(self._read(item.name, names, f"'{label}'") for item in graph.output)
+    def _body(self, graph: GraphProto, scene: _Scene, label: str) -> Body:
+        inputs, nodes = self._open_graph(graph, scene)
+        nodes += self._nodes(graph.node, scene)
+        outputs = tuple(self._read(item.name, scene.names, f"'{label}'") for item in graph.output)
         return Body(nodes, inputs, outputs)
 
-    def _is_fill(self, proto: NodeProto, scope: Scope) -> bool:
-        return proto.op_type == "ConstantOfShape" and (scope, (proto.output or [""])[0]) in self.slots
-
-    def _function(self, proto: NodeProto) -> FunctionProto | None:
-        overload = proto.overload if hasattr(proto, "overload") else ""
-        return self.functions.get(function_key(proto.domain, proto.op_type, overload)) if self.functions else None
-
-    def _call(
-        self,
-        proto: NodeProto,
-        function: FunctionProto,
-        label: str,
-        names: _Names,
-        given: dict[str, AttributeProto],
-        depth: int,
-    ) -> list[Node]:
+    def _call(self, proto: NodeProto, index: int, function: FunctionProto, scene: _Scene) -> list[Node]:
         """The nodes of a local function, reading the caller's values and writing the caller's outputs."""
-        if depth >= DEEPEST:
-            raise ModelError(f"local functions call each other more than {DEEPEST} deep", where=label)
-        inner = _Names()
+        label = scene.names.prefix + node_label(proto, index)
+        what, inner = f"'{label}'", _Names(prefix=f"{label}/")
         for position, name in enumerate(function.input):
-            inner.own[name] = (
-                self._read(proto.input[position], names, f"'{label}'") if position < len(proto.input) else 0
-            )
+            passed = proto.input[position] if position < len(proto.input) else ""
+            inner.own[name] = self._read(passed, scene.names, what)
         attributes = {item.name: item for item in function.attribute_proto}
-        attributes.update({item.name: item for item in _resolved(proto.attribute, given)})
+        attributes.update({item.name: item for item in resolved(proto.attribute, scene.attributes)})
         opsets = {**self.opsets, **{normal_domain(item.domain): item.version for item in function.opset_import}}
-        scope = (function_key(function.domain, function.name, function.overload),)
-        nodes = self._nodes(function.node, scope, inner, opsets, attributes, depth + 1, f"{label}/")
+        body = _Scene((*scene.address, index, CALL), function_scope(function), inner, opsets, attributes)
+        nodes = self._nodes(function.node, body)
         for name, result in zip(proto.output, function.output, strict=False):
             if name:
-                names.own[name] = self._read(result, inner, f"'{label}'")
+                scene.names.own[name] = self._read(result, inner, what)
         return nodes
 
-    def _label(self, label: str) -> str:
-        seen = self.labels.get(label, 0)
-        self.labels[label] = seen + 1
-        return label if not seen else self._label(f"{label}#{seen + 1}")
 
-
-def _is_constant(proto: NodeProto) -> bool:
-    plain = proto.op_type == "Constant" and normal_domain(proto.domain) == "" and len(proto.output) == 1
-    return plain and constant_place(proto) is not None
-
-
-def normal_domain(domain: str) -> str:
-    """The domain's name; ONNX's own is the empty string."""
-    return "" if domain == "ai.onnx" else domain
-
-
-def _resolved(attributes: Sequence[AttributeProto], given: dict[str, AttributeProto]) -> list[AttributeProto]:
+def resolved(attributes: Sequence[AttributeProto], callers: Mapping[str, AttributeProto]) -> list[AttributeProto]:
     """A node's attributes; those that refer to the calling node's are taken from there, or left out."""
-    found = []
+    settled = []
     for attribute in attributes:
         if not attribute.ref_attr_name:
-            found.append(attribute)
-        elif attribute.ref_attr_name in given:
+            settled.append(attribute)
+        elif attribute.ref_attr_name in callers:
             copy = AttributeProto()
-            copy.CopyFrom(given[attribute.ref_attr_name])
+            copy.CopyFrom(callers[attribute.ref_attr_name])
             copy.name = attribute.name
-            found.append(copy)
-    return found
+            settled.append(copy)
+    return settled
 
 
 def _value(attribute: AttributeProto, where: str) -> Any:

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from onnx import ModelProto, TensorProto
 
 from harden.errors import ModelError, WriteError
+from harden.graph.editor import copied
 from harden.graph.storage import slots
 from harden.graph.tensors import byte_size, problem_of
 from harden.store import replacing
@@ -95,8 +96,7 @@ def write_external(proto: ModelProto, places: Mapping[str, Place], path: Path) -
     Returns:
         The bytes to write to ``path``.
     """
-    copy = ModelProto()
-    copy.CopyFrom(proto)
+    copy = copied(proto)
     tensors = {slot.name: slot.place for slot in slots(copy) if slot.name in places}
     for location in dict.fromkeys(places[name].location for name in tensors):
         names = [name for name in tensors if places[name].location == location]

@@ -14,10 +14,11 @@ from onnx import ModelProto, TensorProto
 
 from harden.data.preprocess import METADATA_KEY, Preprocess
 from harden.errors import ModelError
-from harden.graph.build import build, normal_domain
+from harden.graph.build import build
+from harden.graph.editor import copied
 from harden.graph.external import Place, spread, write_external
 from harden.graph.loading import LARGEST_FILE, check, read
-from harden.graph.storage import slots
+from harden.graph.storage import normal_domain, slots
 from harden.graph.tensors import FLOATS, numpy_type
 from harden.graph.writeback import replaced
 
@@ -82,9 +83,7 @@ class Model:
             ModelError: It is malformed.
         """
         check(proto, source)
-        copy = ModelProto()
-        copy.CopyFrom(proto)
-        return cls(copy, source)
+        return cls(copied(proto), source)
 
     @property
     def opset(self) -> int:
@@ -239,22 +238,25 @@ class Model:
             ModelError: A name is unknown, or a shape differs; all of them are named.
         """
         proto = replaced(self.proto, values, self._quantizations)
-        return self if proto is None else Model(proto, self.source, places=self._places)
+        return self if proto is None else self.replaced(proto)
+
+    def replaced(self, proto: ModelProto) -> Model:
+        """Another graph in the place of this one: from the same source, its tensors kept in the same files."""
+        return Model(proto, self.source, places=self._places)
 
     def with_metadata(self, items: Mapping[str, str]) -> Model:
         """The same model with metadata added or replaced; other keys stay as they are."""
         metadata = self.metadata
         if all(metadata.get(key) == value for key, value in items.items()):
             return self
-        proto = ModelProto()
-        proto.CopyFrom(self.proto)
+        proto = copied(self.proto)
         for key, value in items.items():
             entry = next((item for item in proto.metadata_props if item.key == key), None)
             if entry is None:
                 entry = proto.metadata_props.add()
                 entry.key = key
             entry.value = value
-        return Model(proto, self.source, places=self._places)
+        return self.replaced(proto)
 
     def tensors(self) -> dict[str, np.ndarray]:
         """Every floating-point tensor of the file by name."""

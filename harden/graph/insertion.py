@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
-from onnx import ModelProto, helper, numpy_helper
+from onnx import helper
 
-from harden.graph.storage import node_label
-
-if TYPE_CHECKING:
-    from harden.graph.file import Model
+from harden.graph.editor import Editor
+from harden.graph.file import Model
 
 
 @dataclass(frozen=True)
@@ -43,32 +40,19 @@ def insert(model: Model, insertions: Iterable[Insertion]) -> Model:
         model: The model; it stays as it is.
         insertions: At most one for each value; values that no node of the main graph makes are left alone.
     """
-    from harden.graph.file import Model
-
     wanted = {item.value: item for item in insertions}
     if not wanted:
         return model
-    proto = ModelProto()
-    proto.CopyFrom(model.proto)
-    nodes = []
-    for index, node in enumerate(proto.graph.node):
-        node.name = node_label(node, index)
-        nodes.append(node)
-        for place, name in enumerate(node.output):
-            item = wanted.get(name)
-            if item is None:
-                continue
-            node.output[place] = f"{name}.harden.raw"
-            operands = ["" if array is None else item.operand(i) for i, array in enumerate(item.operands)]
-            made = helper.make_node(item.op, [node.output[place], *operands], [name], name=f"{name}.harden.{item.op}")
-            nodes.append(made)
-            arrays = ((i, array) for i, array in enumerate(item.operands) if array is not None)
-            proto.graph.initializer.extend(numpy_helper.from_array(a, item.operand(i)) for i, a in arrays)
-    copies = []
-    for node in nodes:
-        copy = type(node)()
-        copy.CopyFrom(node)
-        copies.append(copy)
-    del proto.graph.node[:]
-    proto.graph.node.extend(copies)
-    return Model(proto, model.source)
+    editor = Editor(model.proto)
+    editor.name_nodes()
+    for value in [name for node in editor.graph.node for name in node.output if name in wanted]:
+        item, raw = wanted[value], editor.fresh_name(f"{value}.harden.raw")
+        operands = [""] * len(item.operands)
+        for position, array in enumerate(item.operands):
+            if array is not None:
+                operands[position] = editor.add_constant(item.operand(position), array)
+        node = editor.rename_output(value, raw)
+        if node is not None:
+            made = helper.make_node(item.op, [raw, *operands], [value], name=f"{value}.harden.{item.op}")
+            editor.insert_after(node, [made])
+    return model.replaced(editor.proto)

@@ -6,12 +6,12 @@ The same walk finds the same tensors in a copy of the file, which is how tuned n
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import onnx
-from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto
+from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto
 
 from harden.errors import ModelError
 from harden.graph.ops import NEWEST, lookup
@@ -131,6 +131,16 @@ def constant_place(node: NodeProto) -> TensorProto | AttributeProto | None:
     return attribute if attribute.type in numbers else None
 
 
+def constant_tensors(graph: GraphProto) -> dict[str, TensorProto]:
+    """The tensors of a graph's initializers and Constant nodes, by the name that nodes read them by."""
+    tensors = {tensor.name: tensor for tensor in graph.initializer}
+    for node in graph.node:
+        message = constant_place(node) if node.op_type == "Constant" and node.output else None
+        if isinstance(message, TensorProto):
+            tensors[node.output[0]] = message
+    return tensors
+
+
 def slots(proto: ModelProto) -> list[Slot]:
     """Every tensor that the file holds, in file order, with a name that is unique in the file.
 
@@ -139,16 +149,48 @@ def slots(proto: ModelProto) -> list[Slot]:
     """
     found = [*_of_graph(proto.graph, (), 0)]
     for function in proto.functions:
-        scope = (function_key(function.domain, function.name, function.overload),)
-        found += _of_nodes(function.node, scope, 0)
+        found += _of_nodes(function.node, function_scope(function), 0)
     counts = Counter(slot.local for slot in found)
     for slot in found:
         slot.name = slot.local if counts[slot.local] == 1 or not slot.scope else "/".join((*slot.scope, slot.local))
     return found
 
 
-def function_key(domain: str, name: str, overload: str) -> str:
+def stores(node: NodeProto, scope: Scope, filled: Container[tuple[Scope, str]]) -> bool:
+    """Whether a node only holds a tensor: a Constant, or a ConstantOfShape that makes a weight.
+
+    Args:
+        node: The node.
+        scope: The graph or function it is in.
+        filled: Scope and name of each slot of the kind ``"fill"``.
+    """
+    if node.op_type == "ConstantOfShape":
+        return bool(node.output) and (scope, node.output[0]) in filled
+    plain = node.op_type == "Constant" and normal_domain(node.domain) == "" and len(node.output) == 1
+    return plain and constant_place(node) is not None
+
+
+def normal_domain(domain: str) -> str:
+    """The domain's name; ONNX's own is the empty string."""
+    return "" if domain == "ai.onnx" else domain
+
+
+def local_functions(proto: ModelProto) -> dict[str, FunctionProto]:
+    """A file's local functions by key."""
+    return {_function_key(item.domain, item.name, item.overload): item for item in proto.functions}
+
+
+def called(node: NodeProto, functions: Mapping[str, FunctionProto]) -> FunctionProto | None:
+    """The local function that a node calls, if it calls one."""
+    return functions.get(_function_key(node.domain, node.op_type, node.overload)) if functions else None
+
+
+def function_scope(function: FunctionProto) -> Scope:
     """The scope of a local function's body."""
+    return (_function_key(function.domain, function.name, function.overload),)
+
+
+def _function_key(domain: str, name: str, overload: str) -> str:
     return ":".join(part for part in (domain, name, overload) if part)
 
 
@@ -170,11 +212,7 @@ def _fills(graph: GraphProto, scope: Scope) -> Iterator[Slot]:
     }
     if not makers:
         return
-    known = {tensor.name: tensor for tensor in graph.initializer}
-    for node in graph.node:
-        place = constant_place(node) if node.op_type == "Constant" and node.output else None
-        if isinstance(place, TensorProto):
-            known[node.output[0]] = place
+    constants = constant_tensors(graph)
     learned = {
         name
         for node in graph.node
@@ -183,7 +221,7 @@ def _fills(graph: GraphProto, scope: Scope) -> Iterator[Slot]:
         if position in operator.learned and name in makers
     }
     for name in sorted(learned):
-        source = known.get(makers[name].input[0]) if makers[name].input else None
+        source = constants.get(makers[name].input[0]) if makers[name].input else None
         if source is not None and problem_of(source) is None:
             shape = tuple(int(size) for size in to_numpy(source).reshape(-1))
             if all(size >= 0 for size in shape) and elements(shape) <= LARGEST:

@@ -9,6 +9,7 @@ import torch
 from onnx import ModelProto
 
 from harden.errors import ModelError
+from harden.graph.editor import copied
 from harden.graph.quantized import Quantization
 from harden.graph.storage import Slot, slots
 from harden.graph.tensors import from_torch, numpy_type
@@ -51,8 +52,7 @@ def replaced(
             changed[name] = new
     if not changed:
         return None
-    copy = ModelProto()
-    copy.CopyFrom(proto)
+    copy = copied(proto)
     for slot in slots(copy):
         if slot.name in changed:
             slot.write(changed[slot.name])

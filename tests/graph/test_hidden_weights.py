@@ -96,7 +96,7 @@ def test_saving_over_the_source_keeps_a_sound_model(tmp_path):
         ({"location": ""}, "not a path inside"),
         ({"offset": "-1"}, "bytes at -1"),
         ({"offset": "100000000000"}, "the file has"),
-        ({"offset": "x"}, "no number"),
+        ({"offset": "x"}, "not a number"),
         ({"length": "8"}, "8 bytes at 0, its shape and type need 2400"),
     ],
 )
