@@ -36,6 +36,7 @@ from harden.evaluation.bench import Bench, open_bench
 from harden.evaluation.layout import Layout, available_cores, choose_layout
 from harden.evaluation.plan import Condition, Plan, Task
 from harden.evaluation.trials import TrialRunner, draw_chip
+from harden.evaluation.where import Where
 from harden.graph.file import Model
 from harden.noise.profile import Profile
 from harden.runtime.sessions import Session
@@ -201,7 +202,7 @@ def bench_model(path: str | Path, source: str | Path, options: argparse.Namespac
     cores = available_cores()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        bench = open_bench(model, data, Path(folder))
+        bench = open_bench(model, data, Path(folder), Where())
         layout, _ = choose_layout(bench.copy, bench.feed.some_batches(), cores, 1.0)
         slots = [bench.copy.clean_session(threads=layout.threads) for _ in range(layout.workers)]
         ways = {"clean session": clean(bench, layout, slots), "harden": ours(bench, condition, layout)}

@@ -14,11 +14,11 @@ import numpy as np
 import torch
 
 from harden.errors import UnsupportedError
-from harden.evaluation.bench import Bench
-from harden.evaluation.chips import bench_of, score
+from harden.evaluation.bench import Bench, bench_of, score
 from harden.evaluation.layout import available_cores
 from harden.evaluation.plan import Condition
 from harden.evaluation.trials import draw_chip
+from harden.evaluation.where import Where
 from harden.runtime.copy import RuntimeCopy
 from harden.statistics.difference import paired_difference
 from harden.statistics.intervals import describe
@@ -83,7 +83,7 @@ def per_chip(
     ]
     cores = threads or available_cores()
     before, after = [], []
-    with bench_of(model, data.subset(rest), digital=digital) as bench:
+    with bench_of(model, data.subset(rest), Where(digital=digital)) as bench:
         for index in range(chips):
             chip = draw_chip(condition, bench.weights, seed=seed, index=index)
             before.append(score(bench, chip, condition.profile, threads=cores).values["accuracy"])

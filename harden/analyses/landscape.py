@@ -9,8 +9,9 @@ import numpy as np
 import torch
 
 from harden.errors import SettingsError
-from harden.evaluation.chips import Weights, bench_of, score_each
+from harden.evaluation.bench import Weights, bench_of, score_each
 from harden.evaluation.plan import Condition
+from harden.evaluation.where import Where
 
 if TYPE_CHECKING:
     from harden.data.dataset import Dataset
@@ -56,7 +57,7 @@ def landscape(
     a = np.asarray(alphas, dtype=np.float64)
     if len(a) < 2 or (np.diff(a) <= 0).any() or repeats < 1:
         raise SettingsError("a landscape needs at least two rising positions and one direction", where="alphas")
-    with bench_of(model, data, digital=digital) as bench:
+    with bench_of(model, data, Where(digital=digital)) as bench:
         clean = {k: w.tensor.detach() for k, w in bench.weights.items()}
 
         def at(direction: int, position: float) -> Callable[[], Weights]:

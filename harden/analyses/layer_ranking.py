@@ -9,10 +9,10 @@ import torch
 
 from harden.analyses.gradients import loss_and_gradients
 from harden.analyses.sensitivity import accuracies, layer_row
-from harden.evaluation.bench import Bench
-from harden.evaluation.chips import bench_of
+from harden.evaluation.bench import Bench, bench_of
 from harden.evaluation.plan import Condition
 from harden.evaluation.trials import draw_chip
+from harden.evaluation.where import Where
 from harden.streams import numpy_generator
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def rank_layers(
     Source: mismatch contribution analysis of circuit design; the direction is Stein's identity for the gradient of a
     Gaussian expectation. Ours otherwise.
     """
-    with bench_of(model, data, digital=digital) as bench:
+    with bench_of(model, data, Where(digital=digital)) as bench:
         means, variance = _mean_gradients(model, bench, condition, data, passes, images, seed)
         contribution = {k: float((means[0][k] * means[1][k] * variance[k]).sum().clamp_min(0)) for k in variance}
         total = sum(contribution.values()) or 1.0

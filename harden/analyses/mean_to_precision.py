@@ -22,11 +22,11 @@ from scipy import stats
 
 from harden.engines import Engine, LocalEngine
 from harden.errors import SettingsError
-from harden.evaluation.bench import Bench
-from harden.evaluation.chips import bench_of
+from harden.evaluation.bench import Bench, bench_of
 from harden.evaluation.layout import available_cores
 from harden.evaluation.plan import Condition
 from harden.evaluation.trials import draw_chip
+from harden.evaluation.where import Where
 from harden.streams import numpy_generator
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def mean_accuracy_until(
     """
     confidence, half = parse_until(until)
     cores = threads or available_cores()
-    with bench_of(model, data, digital=digital) as bench:
+    with bench_of(model, data, Where(digital=digital)) as bench:
         sampler = _Sampler(bench, condition, seed)
         pilot = sampler.pilot()
         size, share = min(images or pilot["images"], len(data)), pilot["control"]

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 
 from harden.errors import ProfileError, SettingsError
-from harden.evaluation.bench import Bench
-from harden.evaluation.chips import bench_of, score
+from harden.evaluation.bench import Bench, bench_of, score
 from harden.evaluation.layout import available_cores
 from harden.evaluation.plan import Condition
+from harden.evaluation.where import Where
 from harden.streams import numpy_generator
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def rare_failures(
         raise SettingsError(
             f"subset simulation needs at least {LEAST_CHIPS} chips, {LEAST_RUNS} runs and a threshold in (0, 1)"
         )
-    with bench_of(model, data, digital=digital) as bench:
+    with bench_of(model, data, Where(digital=digital)) as bench:
         _require_gaussian(bench, condition, seed)
         tails = [_run(bench, condition, threshold, chips, seed, number) for number in range(runs)]
     found = [t.probability for t in tails]

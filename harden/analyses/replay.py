@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harden.errors import DataError, InputError, ModelError, ProfileError
-from harden.evaluation.chips import bench_of, score
+from harden.evaluation.bench import bench_of, score
 from harden.evaluation.layout import available_cores
 from harden.evaluation.plan import Condition
 from harden.evaluation.record import Evaluation
 from harden.evaluation.trials import draw_chip
+from harden.evaluation.where import Where
 from harden.noise.profile import Profile
 from harden.parsing import parse_json, read_text
 from harden.runtime.rewrite import split_uses
@@ -125,7 +126,7 @@ def replay(record: Mapping[str, Any], model: Model, data: Dataset, profile: Prof
             fix="Use the same data and --limit",
         )
     condition = _condition(record, profile)
-    with bench_of(model, data, digital=tuple(record.get("digital", ()))) as bench:
+    with bench_of(model, data, Where(digital=tuple(record.get("digital", ())))) as bench:
         chip = draw_chip(condition, bench.weights, seed=record["seed"], index=record["chip"])
         path = ("chip", record["chip"])
         scores = score(bench, chip, condition.profile, threads=available_cores(), seed=record["seed"], path=path)

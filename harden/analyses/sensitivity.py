@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from harden.evaluation.bench import Bench
-from harden.evaluation.chips import bench_of, score_each
+from harden.evaluation.bench import Bench, bench_of, score_each
 from harden.evaluation.plan import Condition
 from harden.evaluation.trials import draw_chip
+from harden.evaluation.where import Where
 from harden.statistics.difference import paired_difference
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def sensitivity(
         ``sensitivity``: for each key ``drop`` (accuracy lost by noise in it alone) and ``gain`` (accuracy regained by
         keeping it alone clean), each with its interval over chips; ``clean`` and ``noisy``: the two ends.
     """
-    with bench_of(model, data, digital=digital) as bench:
+    with bench_of(model, data, Where(digital=digital)) as bench:
         noisy = accuracies(bench, condition, chips, seed, lambda chip: chip, threads)
         rows = [layer_row(bench, condition, chips, seed, key, noisy, threads) for key in (keys or tuple(bench.weights))]
         return {"sensitivity": rows, "clean": bench.clean["accuracy"], "noisy": float(noisy.mean()), "chips": chips}

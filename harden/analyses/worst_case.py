@@ -10,10 +10,10 @@ import torch
 
 from harden.analyses.gradients import loss_and_gradients
 from harden.errors import SettingsError, VerificationError
-from harden.evaluation.bench import Bench
-from harden.evaluation.chips import bench_of, score
+from harden.evaluation.bench import Bench, bench_of, score
 from harden.evaluation.layout import available_cores
 from harden.evaluation.plan import Condition
+from harden.evaluation.where import Where
 from harden.runtime.parity import run_torch
 from harden.streams import generator, numpy_generator
 
@@ -70,7 +70,7 @@ def worst_case(
     """
     if not widths or min(widths) <= 0 or steps < 1 or restarts < 1:
         raise SettingsError("the worst case needs positive widths, and at least one step and one start")
-    with bench_of(model, data, digital=digital) as bench:
+    with bench_of(model, data, Where(digital=digital)) as bench:
         module = model.module().eval()
         module.around = bench.around.hook(condition.profile, seed=seed)
         box = _box(bench, condition, seed)

@@ -1,9 +1,9 @@
-"""A model on the test bench: copied for ONNX Runtime, checked, its clean outputs scored."""
+"""A model on the test bench: copied for ONNX Runtime, checked, its clean outputs scored; and scores of single chips."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,23 +11,29 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from harden.engines import LocalEngine
 from harden.errors import DataError, ModelError
 from harden.evaluation.custom import Metric
 from harden.evaluation.fidelity import FidelityScorer
 from harden.evaluation.input_feed import Feed
 from harden.evaluation.layout import available_cores
 from harden.evaluation.outputs import Kind, kind_of_output
-from harden.evaluation.periphery import Surround
-from harden.evaluation.scores import ClassScorer, Reference
+from harden.evaluation.periphery import ANALYSIS, Surround
+from harden.evaluation.scores import ChipScores, ClassScorer, Reference
+from harden.evaluation.where import Where
 from harden.graph.analog import AnalogWeight
+from harden.noise.profile import Profile
 from harden.runtime.canary import Canary, check_noise
 from harden.runtime.copy import RuntimeCopy
 from harden.runtime.sessions import choose_device
 from harden.statistics.reliability import reliability
+from harden.store import scratch
 
 if TYPE_CHECKING:
     from harden.data.dataset import Dataset
     from harden.graph.file import Model
+
+Weights = Mapping[str, torch.Tensor]
 
 _CHECKED_IMAGES = 4
 _CLEAN = ("accuracy", "loss", "confidence", "ece", "top5", "balanced_accuracy", "f1", "auroc", "metrics")
@@ -65,43 +71,43 @@ class Bench:
 
 
 def open_bench(
-    model: Model,
-    data: Dataset,
-    folder: Path,
-    *,
-    batch_size: int | None = None,
-    digital: tuple[str, ...] = (),
-    custom: Mapping[str, Metric] | None = None,
-    device: str = "cpu",
+    model: Model, data: Dataset, folder: Path, where: Where, metrics: Mapping[str, Metric] | None = None
 ) -> Bench:
     """Copy a model for ONNX Runtime, check that noise arrives, and score the clean network.
+
+    Args:
+        model: The model.
+        data: The examples.
+        folder: Gets the copy, and what sessions need of it; must outlive the bench.
+        where: The device, the batch size, and which weights are not on a crossbar.
+        metrics: More metrics, by name.
 
     Raises:
         ModelError: No weight is on a crossbar.
     """
-    weights = model.analog_weights(digital)
+    weights = model.analog_weights(where.digital)
     if not weights:
         raise ModelError(
             "no weight of the model is on a crossbar, so there is nothing to perturb",
             where=model.source,
-            fix="Check --digital" if digital else "Run harden inspect on it",
+            fix="Check --digital" if where.digital else "Run harden inspect on it",
         )
-    feed = Feed(model, data, batch_size)
-    copy = RuntimeCopy.build(model, folder, digital)
-    copy.device = choose_device(device)
+    feed = Feed(model, data, where.batch_size)
+    copy = RuntimeCopy.build(model, folder, where.digital)
+    copy.device = choose_device(where.device)
     head = feed.head(_CHECKED_IMAGES)
     copy.check(*head)
-    found = check_noise(copy, model.module(), head)
-    scorer, clean, classes = _score_clean(model, data, feed, copy, folder, dict(custom or {}))
+    canary = check_noise(copy, model.module(), head)
+    scorer, clean, classes = _score_clean(model, data, feed, copy, folder, dict(metrics or {}))
     identity = {
         "model": model.sha256,
         "data": data.sha256,
         "examples": len(data),
-        "metrics": sorted(custom or {}),
+        "metrics": sorted(metrics or {}),
         **({} if copy.device == "cpu" else {"device": copy.device}),
     }
     around = Surround(model, copy, weights, feed)
-    return Bench(copy, weights, feed, scorer, clean, found, identity, classes, around)
+    return Bench(copy, weights, feed, scorer, clean, canary, identity, classes, around)
 
 
 def _score_clean(
@@ -135,3 +141,54 @@ def single_threaded_torch() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+@contextlib.contextmanager
+def bench_of(model: Model, data: Dataset, where: Where) -> Iterator[Bench]:
+    """A bench for classifying, in a folder of its own that is gone afterwards.
+
+    Raises:
+        DataError: The data has no labels.
+    """
+    with scratch() as folder, single_threaded_torch():
+        bench = open_bench(model, data, folder, where)
+        _ = bench.classifier  # refuses unlabelled data before anything runs
+        yield bench
+
+
+def score(
+    bench: Bench,
+    weights: Weights,
+    profile: Profile,
+    *,
+    threads: int = 1,
+    seed: int = 0,
+    path: tuple[str | int, ...] = ANALYSIS,
+) -> ChipScores:
+    """One chip in ONNX Runtime; weights that are not given are the model's own.
+
+    The profile says what stands around the crossbars; ``seed`` and ``path`` name the stream of its output noise.
+    """
+    session = bench.around.session(profile, weights, threads=threads, seed=seed, path=path)
+    tally = bench.classifier.tally()
+    for batch, count in bench.feed:
+        tally.add([output[:count] for output in session.run(*batch)])
+    return tally.result()
+
+
+def score_each(
+    bench: Bench,
+    chips: Iterable[Callable[[], Weights]],
+    profile: Profile,
+    *,
+    threads: int | None = None,
+    seed: int = 0,
+) -> list[dict[str, Any]]:
+    """Scores of many chips, side by side, in their order; each is drawn only when its turn has come."""
+
+    def one(numbered: tuple[int, Callable[[], Weights]]) -> dict[str, Any]:
+        return score(bench, numbered[1](), profile, seed=seed, path=("chip", numbered[0])).values
+
+    engine = LocalEngine(threads or available_cores())
+    with contextlib.closing(engine.run(one, enumerate(chips))) as results:
+        return list(results)

@@ -93,7 +93,7 @@ def sums_path(trials: Path) -> Path:
     return trials.with_name(f"probabilities{rest if rest != stem else '.' + stem}.safetensors")
 
 
-def spread(examples: int, classes: int, conditions: int, budget: int) -> np.ndarray | None:
+def summed_images(examples: int, classes: int, conditions: int, budget: int) -> np.ndarray | None:
     """Indices of the images whose probabilities are summed: all (None), or evenly spread ones that fit the budget.
 
     Args:

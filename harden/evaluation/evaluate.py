@@ -1,4 +1,4 @@
-"""Plan, trials, metrics, summary: how accurate are the chips that this file will run on?
+"""How accurate are the chips that this file will run on? The front for Python; a :class:`Judge` does the work.
 
 Everything comes from the file in ONNX Runtime, one session per chip, after the canary has shown that noise reaches
 every analog tensor.
@@ -6,30 +6,22 @@ every analog tensor.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from harden.data.dataset import Dataset, check_data
 from harden.engines import Engine, opened
-from harden.errors import HardenError
-from harden.evaluation.batch_size import BatchSize
-from harden.evaluation.bench import open_bench, single_threaded_torch
 from harden.evaluation.custom import Metric, load_metrics
-from harden.evaluation.layout import Layout, available_cores
-from harden.evaluation.plan import Condition, Plan, as_conditions, check_numbers
-from harden.evaluation.record import SCHEMA, Evaluation
-from harden.evaluation.run import Run
-from harden.evaluation.summary import summarise
-from harden.graph.analog import AnalogWeight
-from harden.graph.inspection import weights_table
-from harden.memory import out_of_memory
+from harden.evaluation.judge import Judge
+from harden.evaluation.layout import Layout
+from harden.evaluation.plan import Condition, as_conditions, check_numbers
+from harden.evaluation.record import Evaluation
+from harden.evaluation.where import Where
 from harden.noise.profile import Profile
-from harden.statistics.requirements import Requirement, check_meetable
-from harden.store import scratch
+from harden.progress import silent
+from harden.statistics.requirements import Requirement
 
 if TYPE_CHECKING:
     from harden.graph.file import Model
@@ -91,96 +83,17 @@ def evaluate(
     """
     check_data(data)
     check_numbers(chips, threshold, batch_size, threads)
-    demands = [Requirement.parse(text) for text in requirements]
-    check_meetable(demands, chips)
-    custom = dict(metrics) if isinstance(metrics, Mapping) else load_metrics(metrics)
-    conditions = as_conditions(profile)
-    began = time.perf_counter()
-    size = BatchSize(model, data, batch_size, trials)
-
-    def opened_run(place: Engine | None, folder: Path) -> Run:
-        bench = open_bench(model, data, folder, batch_size=size.images, digital=digital, custom=custom, device=device)
-        plan = Plan(conditions, chips, seed, bench.feed.batch, digital)
-        return Run(bench, plan, trials, threads or available_cores(), layout, place)
-
+    judge = Judge(
+        data=data,
+        conditions=as_conditions(profile),
+        chips=chips,
+        seed=seed,
+        where=Where(threads, None, device, batch_size, digital, layout),
+        threshold=threshold,
+        requirements=tuple(Requirement.parse(text) for text in requirements),
+        metrics=dict(metrics) if isinstance(metrics, Mapping) else load_metrics(metrics),
+        notify=silent if progress is None else lambda _, done, total: progress(done, total),
+    )
+    judge.check()
     with opened(engine, workers) as place:
-        while True:
-            try:
-                with scratch() as folder, single_threaded_torch():
-                    run = opened_run(place, folder)
-                    run.finish(progress)
-                    document = _document(model, data, run, threshold=threshold, demands=demands)
-                break
-            except (HardenError, RuntimeError, MemoryError) as error:
-                if place is not None or not out_of_memory(error):
-                    raise
-            size.halve()
-    document["runtime"] = {"seconds": time.perf_counter() - began, **run.speed()}
-    if size.halved or run.fewer:
-        document["runtime"]["memory"] = _said(run, size)
-    return Evaluation(document)
-
-
-def _said(run: Run, size: BatchSize) -> str:
-    workers = f"{run.fewer} worker{'s' if run.fewer > 1 else ''}" if run.fewer else ""
-    batch = f"batches of {run.bench.feed.batch}" if size.halved else ""
-    return f"ran short: {' and '.join(part for part in (workers, batch) if part)} instead"
-
-
-def _document(
-    model: Model, data: Dataset, run: Run, *, threshold: float | None, demands: Sequence[Requirement]
-) -> dict[str, Any]:
-    bench, plan = run.bench, run.plan
-    conditions, digital = plan.conditions, plan.digital
-    entries = [
-        summarise(
-            condition,
-            run.log.of(index),
-            clean=bench.clean,
-            threshold=threshold,
-            requirements=demands,
-            hits=None if run.sums is None else run.sums.hits[index],
-            mean_p=None if run.sums is None else run.sums.mean_probabilities(index, plan.chips),
-            labels=data.labels,
-            bins=None if run.sums is None else run.sums.bins[index],
-        )
-        for index, condition in enumerate(conditions)
-    ]
-    for entry, condition in zip(entries, conditions, strict=True):
-        if condition.profile.periphery.on:
-            entry["periphery"] = bench.around.record(condition.profile.periphery)
-    return {
-        "schema": SCHEMA,
-        "model": _model_part(model, bench.weights),
-        "data": _data_part(data),
-        "seed": plan.seed,
-        "clean": bench.clean,
-        "profiles": entries,
-        "perturbed": run.perturbed(),
-        "not_perturbed": [
-            {"name": row["name"], "reason": row["digital_reason"]}
-            for row in weights_table(model, digital)
-            if not row["analog"]
-        ],
-        "canary": {"tensors": bench.canary.tensors, "inert": list(bench.canary.inert)},
-    }
-
-
-def _data_part(data: Dataset) -> dict[str, Any]:
-    part: dict[str, Any] = {"source": str(data.source), "examples": len(data), "sha256": data.sha256}
-    if data.labels is not None:
-        commonest = float(np.bincount(data.labels).max() / len(data))
-        names = list(data.class_names) if data.class_names else None
-        part["classes"] = {"count": data.classes, "commonest": commonest, "names": names}
-    return part
-
-
-def _model_part(model: Model, weights: Mapping[str, AnalogWeight]) -> dict[str, Any]:
-    return {
-        "path": str(model.source),
-        "sha256": model.sha256,
-        "opset": model.opset,
-        "parameters": model.parameters,
-        "analog_parameters": sum(w.tensor.numel() for w in weights.values()),
-        "batch_norm": model.batch_norm,
-    }
+        return replace(judge, where=replace(judge.where, engine=place)).of(model, trial_log=trials)

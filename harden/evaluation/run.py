@@ -9,21 +9,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from harden.engines import Engine, LocalEngine
+from harden import pacing
+from harden.engines import LocalEngine
 from harden.errors import HardenError
 from harden.evaluation.bench import Bench
-from harden.evaluation.chip_sums import Sums, spread, sums_path
+from harden.evaluation.chip_sums import Sums, summed_images, sums_path
 from harden.evaluation.layout import Layout, choose_layout, clean_rate
 from harden.evaluation.log import TrialLog
 from harden.evaluation.plan import Plan
 from harden.evaluation.scores import ChipScores, ClassScorer
 from harden.evaluation.trials import Trial, TrialRunner, draw_chip
+from harden.evaluation.where import Where
 from harden.memory import out_of_memory
 from harden.noise.rms import rms_noise
 from harden.store import sync
 
-_COMMIT_EVERY = 16  # trials between two writes of the sums over chips, at most
-_COMMIT_EVERY_S = 4.0  # seconds between them, about: a kill costs no more, and the trials that were under way
 _SUMMED_NUMBERS = 2**22  # int64 probabilities kept for the metrics over chips
 _PROBE_SHARE, _PROBE_SECONDS = 0.03, 1.5  # of the expected time of the trials, and at most
 
@@ -34,10 +34,8 @@ class Run:
     Args:
         bench: The model and its data.
         plan: Conditions and chips.
-        trials: The log on disk; None for none.
-        cores: How many threads may be busy at a time.
-        layout: Sessions and threads; None measures.
-        engine: Where trials run; None for the threads of this process.
+        where: The threads, layout and engine of the trials.
+        trial_log: The log on disk; None for none.
 
     Attributes:
         log: The trials, finished ones of earlier processes included.
@@ -45,37 +43,31 @@ class Run:
         fewer: Workers that were left where memory did not suffice for more; 0 where it did.
     """
 
-    def __init__(
-        self,
-        bench: Bench,
-        plan: Plan,
-        trials: Path | None,
-        cores: int,
-        layout: Layout | None,
-        engine: Engine | None = None,
-    ) -> None:
-        self.bench, self.plan, self.cores = bench, plan, cores
-        self._engine = engine
-        self.log = TrialLog(trials, plan)
+    def __init__(self, bench: Bench, plan: Plan, where: Where, trial_log: Path | None) -> None:
+        self.bench, self.plan, self.cores = bench, plan, where.cores
+        self._engine = where.engine
+        self.log = TrialLog(trial_log, plan)
         self.fewer = 0
-        self._committed = time.monotonic()
+        self._pacing, self._committed = pacing.current(), time.monotonic()
         self.sums = None
         self._identity = plan.digest(**bench.identity)
-        self._path = None if trials is None else sums_path(trials)
+        self._path = None if trial_log is None else sums_path(trial_log)
+        self._scorer = bench.scorer
         earlier = None
         if isinstance(bench.scorer, ClassScorer):
             classes = bench.classes
-            images = spread(bench.feed.examples, classes, len(plan.conditions), _SUMMED_NUMBERS)
-            bench.scorer = bench.scorer.over(images)
+            images = summed_images(bench.feed.examples, classes, len(plan.conditions), _SUMMED_NUMBERS)
+            self._scorer = bench.scorer.over(images)
             count = bench.feed.examples if images is None else len(images)
             self.sums = Sums(len(plan.conditions), count, bench.feed.examples, classes)
             earlier = self.sums.load(self._path, self._identity) if self._path is not None else None
         self._batches = bench.feed.some_batches()
-        if engine is not None:
-            self._layout: Layout | None = Layout(engine.workers, 1)
+        if where.engine is not None:
+            self._layout: Layout | None = Layout(where.engine.workers, 1)
         else:
-            self._layout = layout or (Layout.parse(earlier) if earlier else None)
+            self._layout = where.layout or (Layout.parse(earlier) if earlier else None)
         self._clean_rates: list[float] = []
+        self._rough_rate: float | None = None  # of the clean model on all cores, images per second
         self._images, self._seconds = 0, 0.0
 
     def finish(self, progress: Callable[[int, int], None] | None = None) -> None:
@@ -104,7 +96,7 @@ class Run:
             self.bench.around,
             self.bench.weights,
             self.bench.feed,
-            self.bench.scorer,
+            self._scorer,
             self.plan,
             threads=layout.threads,
             running=layout.workers,
@@ -163,7 +155,7 @@ class Run:
         if self.sums is not None and isinstance(trial.scores, ChipScores) and number >= self.sums.done:
             self.sums.add(trial.task.condition, trial.scores)
             waited = time.monotonic() - self._committed
-            if self.sums.done % _COMMIT_EVERY == 0 or waited >= _COMMIT_EVERY_S:
+            if self.sums.done % self._pacing.commit_trials == 0 or waited >= self._pacing.commit_s:
                 self._commit()
 
     def _commit(self) -> None:
@@ -185,9 +177,9 @@ class Run:
 
     def _measuring(self, trials: int) -> float:
         """Seconds to spend on one measurement, from a first rough rate."""
-        if not hasattr(self, "_rough"):
-            self._rough = clean_rate(self.bench.copy, self._batches, Layout(1, self.cores), 0.0)
-        expected = trials * self.bench.feed.examples / self._rough
+        if self._rough_rate is None:
+            self._rough_rate = clean_rate(self.bench.copy, self._batches, Layout(1, self.cores), 0.0)
+        expected = trials * self.bench.feed.examples / self._rough_rate
         return min(_PROBE_SECONDS, _PROBE_SHARE * expected)
 
 

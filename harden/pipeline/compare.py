@@ -10,7 +10,6 @@ from harden.data.dataset import Dataset
 from harden.engines import Engine, opened
 from harden.errors import SettingsError
 from harden.evaluation.compare import compare as compare_documents
-from harden.evaluation.evaluate import evaluate
 from harden.evaluation.plan import Condition
 from harden.evaluation.record import Evaluation
 from harden.graph.file import Model
@@ -26,6 +25,7 @@ from harden.pipeline.inputs import (
     open_model,
     thread_count,
 )
+from harden.pipeline.judging import judge_of, where_of
 from harden.progress import Notify, silent
 from harden.report.files import write_report
 from harden.runfolder import RunFolder
@@ -84,23 +84,9 @@ def _evaluated(
     notify: Notify,
     engine: Engine | None,
 ) -> dict[str, Evaluation]:
-    documents = {}
+    documents, where = {}, where_of(settings, engine)
     for name, (model, data) in models.items():
-        documents[name] = evaluate(
-            model,
-            conditions,
-            data,
-            chips=settings.chips,
-            seed=settings.seed,
-            threshold=settings.threshold,
-            requirements=settings.require,
-            threads=thread_count(settings),
-            batch_size=settings.batch_size,
-            digital=settings.digital,
-            engine=engine,
-            device=settings.device,
-            progress=lambda done, total, name=name: notify(name, done, total),
-        )
+        documents[name] = judge_of(settings, data, conditions, where, notify).of(model, stage=name)
     return documents
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from harden.errors import SettingsError
-from harden.evaluation.evaluate import evaluate
 from harden.pipeline.hardening import Hardened, training_plan
 from harden.pipeline.prepare import Prepared
 from harden.progress import Notify
@@ -84,7 +83,8 @@ def train_and_judge(
     Returns:
         ``accuracy`` (over chips), ``accuracies``, ``clean``, ``steps``, ``selected_step``, ``seconds``.
     """
-    if prepared.problem is None or prepared.test is None:
+    judge = prepared.judge(notify)
+    if prepared.problem is None or judge is None:
         raise SettingsError(f"{stage} needs data to train, select and report on")
     trained = prepared.trainer(
         prepared.problem,
@@ -92,23 +92,12 @@ def train_and_judge(
         Listener(on_progress=lambda at, total, _: notify(stage, at, total)),
         folder / f"checkpoint.{name}.safetensors",
     )
-    found = evaluate(
-        trained.model,
-        prepared.conditions[:1],
-        prepared.test,
-        chips=prepared.settings.chips,
-        seed=prepared.settings.seed,
-        threads=prepared.threads,
-        digital=prepared.digital,
-        engine=prepared.engine,
-        device=prepared.settings.device,
-        trials=folder / f"trials.{name}.jsonl",
-        progress=lambda at, total: notify(f"chips, {stage}", at, total),
-    ).document
+    log = folder / f"trials.{name}.jsonl"
+    document = judge.on(judge.condition).of(trained.model, trial_log=log, stage=f"chips, {stage}").document
     return {
-        "accuracy": found["profiles"][0]["accuracy"],
-        "accuracies": found["profiles"][0]["accuracies"],
-        "clean": found["clean"]["accuracy"],
+        "accuracy": document["profiles"][0]["accuracy"],
+        "accuracies": document["profiles"][0]["accuracies"],
+        "clean": document["clean"]["accuracy"],
         "steps": len(trained.history),
         "selected_step": trained.selected_step,
         "seconds": trained.seconds,

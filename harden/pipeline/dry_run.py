@@ -10,19 +10,20 @@ from typing import Any
 
 import numpy as np
 
+from harden import pacing
+from harden.analyses import column_baseline, severity
 from harden.data.dataset import Dataset
-from harden.evaluation.evaluate import evaluate
+from harden.evaluation.judge import Judge
 from harden.evaluation.plan import Condition
 from harden.graph.file import Model
 from harden.memory import peak_memory_bytes
-from harden.pipeline import column, severity
 from harden.pipeline.ablation import levers_in_use
 from harden.pipeline.budget import Pace, measure_pace
 from harden.pipeline.compare import open_models
 from harden.pipeline.evaluate import prepare_evaluation
 from harden.pipeline.fit import run_folder
 from harden.pipeline.hardening import training_plan
-from harden.pipeline.inputs import thread_count
+from harden.pipeline.judging import judge_of, where_of
 from harden.pipeline.prepare import Prepared, prepare
 from harden.progress import Notify, silent, stage
 from harden.report.words import clean, duration
@@ -127,9 +128,10 @@ def _fit(settings: FitSettings, notify: Notify) -> dict[str, Any]:
         else:
             steps = max(0, int((settings.budget - pace.other_s) / pace.step_s))
     seconds: dict[str, float | None] = {"training": training}
-    if prepared.test is not None:
+    judge = prepared.judge()
+    if judge is not None:
         with stage(notify, "timing a few chips"):
-            seconds |= _trials(prepared)
+            seconds |= _trials(judge, prepared.model)
         if settings.controls and training is not None:
             seconds["controls"] = 2 * (training + _one_condition(seconds, prepared))
         if settings.ablation and training is not None and plan is not None:
@@ -178,17 +180,16 @@ def _quick_pace(plan: TrainingPlan, problem: Problem) -> tuple[Pace, int]:
     return pace, memory_bytes
 
 
-def _trials(prepared: Prepared) -> dict[str, float | None]:
+def _trials(judge: Judge, model: Model) -> dict[str, float | None]:
     """Seconds of everything in a fit that runs chips."""
-    test, settings = prepared.test, prepared.settings
-    assert test is not None
-    setup_s, image_s = _pace(prepared.model, prepared.conditions[:1], test, prepared.threads, prepared.digital)
-    chips = len(prepared.conditions) * settings.chips
-    each = setup_s + chips * len(test) * image_s
-    curve = len(severity.SCALES) * min(settings.chips, severity.CHIPS) * min(len(test), severity.EXAMPLES) * image_s
-    columns = sum(one.profile.scales_with_range for one in prepared.conditions)
-    baseline = columns * (setup_s + min(settings.chips, column.CHIPS) * len(test) * image_s)
-    labelled = test.labels is not None
+    setup_s, image_s = _pace(judge, model)
+    examples = len(judge.data)
+    each = setup_s + len(judge.conditions) * judge.chips * examples * image_s
+    scales = len(pacing.current().severity_scales)
+    curve = scales * min(judge.chips, severity.CHIPS) * min(examples, severity.EXAMPLES) * image_s
+    columns = sum(condition.profile.scales_with_range for condition in judge.conditions)
+    baseline = columns * (setup_s + min(judge.chips, column_baseline.CHIPS) * examples * image_s)
+    labelled = judge.data.labels is not None
     return {
         "chips before": each,
         "column baseline": baseline,
@@ -199,21 +200,25 @@ def _trials(prepared: Prepared) -> dict[str, float | None]:
 
 def _chips(settings: Settings, notify: Notify) -> dict[str, Any]:
     """Of ``harden eval`` and ``harden compare``: every model on every condition."""
-    threads = thread_count(settings)
     if isinstance(settings, CompareSettings):
         opened, conditions = open_models(settings, notify)
     else:
         assert isinstance(settings, EvalSettings)
         model, data, conditions = prepare_evaluation(settings, notify)
         opened = {Path(settings.model).name: (model, data)}
+    where = where_of(settings)
     seconds: dict[str, float | None] = {}
     for name, (model, data) in opened.items():
         with stage(notify, "timing a few chips"):
-            setup_s, image_s = _pace(model, conditions[:1], data, threads, settings.digital)
+            setup_s, image_s = _pace(judge_of(settings, data, conditions, where, silent), model)
         seconds[f"chips of {name}"] = setup_s + len(conditions) * settings.chips * len(data) * image_s
     data = next(iter(opened.values()))[1]
     return {
-        "resolved": {"noise": [_condition(one) for one in conditions], "chips": settings.chips, "threads": threads},
+        "resolved": {
+            "noise": [_condition(condition) for condition in conditions],
+            "chips": settings.chips,
+            "threads": where.cores,
+        },
         "models": [_model(model, settings.digital) for model, _ in opened.values()],
         "data": {"test": _data(data)},
         "seconds": seconds,
@@ -221,14 +226,13 @@ def _chips(settings: Settings, notify: Notify) -> dict[str, Any]:
     }
 
 
-def _pace(
-    model: Model, conditions: Sequence[Condition], data: Dataset, threads: int, digital: tuple[str, ...]
-) -> tuple[float, float]:
-    """Seconds of set-up (copy, canary, clean outputs), and seconds per image of a chip."""
-    count = max(_FEWEST, min(_EXAMPLES, _VALUES // math.prod(data.input_shape)))
-    few = data.subset(np.arange(min(len(data), count)))
-    chips = max(_CHIPS, threads)
-    runtime = evaluate(model, conditions, few, chips=chips, threads=threads, digital=digital).document["runtime"]
+def _pace(judge: Judge, model: Model) -> tuple[float, float]:
+    """Seconds of set-up (copy, canary, clean outputs), and seconds per image of a chip, timed on this machine."""
+    count = max(_FEWEST, min(_EXAMPLES, _VALUES // math.prod(judge.data.input_shape)))
+    few = judge.data.subset(np.arange(min(len(judge.data), count)))
+    chips = max(_CHIPS, judge.where.cores)
+    pilot = replace(judge.here().on(judge.condition), data=few, chips=chips, notify=silent)
+    runtime = pilot.of(model).document["runtime"]
     image_s = 1 / runtime["images_per_second"]
     return max(0.0, runtime["seconds"] - chips * len(few) * image_s), image_s
 

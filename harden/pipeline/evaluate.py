@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from harden.analyses import replay as replaying
+from harden.analyses.column_baseline import add_column_baseline
 from harden.analyses.sweeps import parse_sweep, sweep
+from harden.analyses.table import analyse
 from harden.data.dataset import Dataset
-from harden.engines import Engine, opened
+from harden.engines import opened
 from harden.errors import SettingsError
 from harden.evaluation.copies import check_copies, parse_copies
-from harden.evaluation.evaluate import evaluate as run_trials
+from harden.evaluation.judge import Judge
 from harden.evaluation.plan import Condition
 from harden.graph.file import Model
 from harden.noise.profile import Profile
-from harden.pipeline.analyses import analyse
 from harden.pipeline.checks import check_settings
-from harden.pipeline.column import add_column_baseline
 from harden.pipeline.command import command_line
 from harden.pipeline.environment import environment
-from harden.pipeline.inputs import check_digital, drawn_on, model_of, open_conditions, open_data, thread_count
+from harden.pipeline.inputs import check_digital, drawn_on, model_of, open_conditions, open_data
+from harden.pipeline.judging import judge_of, where_of
 from harden.pipeline.missing import require
 from harden.pipeline.until import evaluate_until
 from harden.progress import Notify, silent
@@ -47,12 +47,18 @@ def evaluate(settings: EvalSettings, notify: Notify = silent) -> dict[str, Any]:
     """
     model, data, conditions = prepare_evaluation(settings, notify)
     with opened(settings.engine, settings.workers) as engine:
-        return _evaluated(settings, model, data, conditions, notify, engine)
+        judge = judge_of(settings, data, conditions, where_of(settings, engine), notify)
+        return evaluate_until(judge, model, settings.until) if settings.until else _evaluated(settings, judge, model)
 
 
 def prepare_evaluation(settings: EvalSettings, notify: Notify = silent) -> tuple[Model, Dataset, tuple[Condition, ...]]:
     """Open and check what ``harden eval`` works on; nothing is written."""
     check_settings(settings, "profile", "data")
+    if settings.until and (settings.require or settings.threshold is not None or settings.out):
+        raise SettingsError(
+            "--until measures the mean only, so it cannot be combined with --require, --threshold or --out",
+            fix="Leave --until out to have every image on every chip",
+        )
     conditions = _conditions(settings)
     model = model_of(settings, notify=notify)
     if settings.copies:
@@ -62,25 +68,16 @@ def prepare_evaluation(settings: EvalSettings, notify: Notify = silent) -> tuple
     return model, data, conditions
 
 
-def _evaluated(
-    settings: EvalSettings,
-    model: Model,
-    data: Dataset,
-    conditions: Sequence[Condition],
-    notify: Notify,
-    engine: Engine | None,
-) -> dict[str, Any]:
-    if settings.until:
-        return evaluate_until(settings, model, data, conditions, thread_count(settings), notify, engine)
+def _evaluated(settings: EvalSettings, judge: Judge, model: Model) -> dict[str, Any]:
     if settings.out is None:
-        return _document(settings, model, data, conditions, None, notify, engine)
-    resolved = {"model_sha256": model.sha256, "data_sha256": data.sha256, "threads": thread_count(settings)}
-    resolved["profiles"] = sorted({condition.profile.digest for condition in conditions})
+        return _document(settings, judge, model)
+    resolved = {"model_sha256": model.sha256, "data_sha256": judge.data.sha256, "threads": judge.where.cores}
+    resolved["profiles"] = sorted({condition.profile.digest for condition in judge.conditions})
     with RunFolder(settings.out, to_toml(settings, resolved)) as folder:
         finished = read_record(folder.path)
         if finished is not None:
             return finished
-        document = _document(settings, model, data, conditions, folder / "trials.jsonl", notify, engine)
+        document = _document(settings, judge, model, folder / "trials.jsonl")
         _keep_worst(settings, document, model, folder.path)
         write_report(folder.path, document)
     return document
@@ -117,50 +114,16 @@ def _conditions(settings: EvalSettings) -> tuple[Condition, ...]:
     return tuple(replace(one, copies=copies) for one in swept)
 
 
-def _document(
-    settings: EvalSettings,
-    model: Model,
-    data: Dataset,
-    conditions: Sequence[Condition],
-    trials: Path | None,
-    notify: Notify,
-    engine: Engine | None,
-) -> dict[str, Any]:
-    threads = thread_count(settings)
-    document = run_trials(
-        model,
-        conditions,
-        data,
-        chips=settings.chips,
-        seed=settings.seed,
-        threshold=settings.threshold,
-        requirements=settings.require,
-        threads=threads,
-        batch_size=settings.batch_size,
-        digital=settings.digital,
-        trials=trials,
-        metrics=settings.metric,
-        engine=engine,
-        device=settings.device,
-        progress=lambda done, total: notify("chips", done, total),
-    ).document
+def _document(settings: EvalSettings, judge: Judge, model: Model, trial_log: Path | None = None) -> dict[str, Any]:
+    document = judge.of(model, trial_log=trial_log).document
     if settings.column_baseline:
-        add_column_baseline(
-            document,
-            model,
-            conditions,
-            data,
-            seed=settings.seed,
-            threads=threads,
-            digital=settings.digital,
-            trials=trials,
-        )
+        add_column_baseline(judge, model, document, trial_log)
     return {
         **document,
-        **analyse(settings, model, conditions[0], data, threads, notify),
+        **analyse(judge, model, settings.also, settings.at),
         "settings": settings.model_dump(mode="json", exclude_none=True, exclude={"out"}),
         "command": command_line("eval", settings),
-        "environment": environment(threads),
+        "environment": environment(judge.where.cores),
     }
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from harden import distributed, methods
-from harden.data.dataset import Dataset
+from harden.analyses.column_baseline import add_column_baseline
+from harden.analyses.severity import severity_curve
 from harden.data.overlap import shared_examples
-from harden.evaluation.evaluate import evaluate
+from harden.evaluation.judge import Judge
 from harden.graph.file import Model
 from harden.pipeline.ablation import run_ablation
-from harden.pipeline.column import add_column_baseline
 from harden.pipeline.command import command_line
 from harden.pipeline.controls import run_controls
 from harden.pipeline.environment import environment
@@ -23,7 +23,6 @@ from harden.pipeline.placement import placed
 from harden.pipeline.prepare import Prepared, prepare
 from harden.pipeline.protection import with_protection
 from harden.pipeline.seeds import repeated
-from harden.pipeline.severity import severity_curve
 from harden.progress import Notify, silent
 from harden.report.files import read_record, write_report
 from harden.runfolder import RunFolder, refuse_another_run
@@ -84,76 +83,46 @@ def run_folder(settings: FitSettings) -> Path:
 
 
 def _run(prepared: Prepared, folder: Path, notify: Notify) -> dict[str, Any]:
-    before = _measure(prepared, prepared.model, folder / "trials.before.jsonl", notify, "before")
-    if before is not None and prepared.test is not None:
-        add_column_baseline(
-            before,
-            prepared.model,
-            prepared.conditions,
-            prepared.test,
-            seed=prepared.settings.seed,
-            threads=prepared.threads,
-            digital=prepared.digital,
-            chips=prepared.settings.chips,
-            trials=folder / "trials.jsonl",
-            notify=notify,
-        )
+    judge, before, after = prepared.judge(notify), None, None
+    if judge is not None:
+        log = folder / "trials.before.jsonl"
+        before = judge.of(prepared.model, trial_log=log, stage="chips before").document
+        add_column_baseline(judge, prepared.model, before, folder / "trials.jsonl")
     prepared, protection = with_protection(prepared, folder, notify)
+    judge = prepared.judge(notify)
     done = harden_model(prepared, folder, notify)
     hardened, training = done.model, done.training
     if protection is not None:
         training["levers"]["protect"] = protection
-    after = _measure(prepared, hardened, folder / "trials.jsonl", notify, "after")
-    if after is not None:
+    if judge is not None:
+        after = judge.of(hardened, trial_log=folder / "trials.jsonl", stage="chips after").document
         after["model"]["path"] = "model.onnx"  # in this folder, wherever it lies
     controls = run_controls(prepared, folder, notify, done) if prepared.settings.controls else None
     ablation = run_ablation(prepared, folder, notify, done) if prepared.settings.ablation else None
-    analyses = _analyses(prepared, hardened, folder, notify)
     return {
         **_document(prepared, folder, before, after, training),
-        **analyses,
+        **_analyses(judge, prepared.model, hardened, folder),
         "controls": controls,
         "ablation": ablation,
     }
 
 
-def _measure(prepared: Prepared, model: Model, trials: Path, notify: Notify, stage: str) -> dict[str, Any] | None:
-    """The chips of one model, or None where there is nothing to report on."""
-    if prepared.test is None:
-        return None
-    settings = prepared.settings
-    return evaluate(
-        model,
-        prepared.conditions,
-        prepared.test,
-        chips=settings.chips,
-        seed=settings.seed,
-        threshold=settings.threshold,
-        requirements=settings.require,
-        threads=prepared.threads,
-        digital=prepared.digital,
-        trials=trials,
-        engine=prepared.engine,
-        device=settings.device,
-        progress=lambda done, total: notify(f"chips {stage}", done, total),
-    ).document
-
-
-def _analyses(prepared: Prepared, hardened: Model, folder: Path, notify: Notify) -> dict[str, Any]:
+def _analyses(judge: Judge | None, original: Model, hardened: Model, folder: Path) -> dict[str, Any]:
     """Beside the chips: a quick severity curve and a ranking of layers, under the first condition."""
-    test: Dataset | None = prepared.test
-    if test is None or test.labels is None:
+    if judge is None or judge.data.labels is None:
         return {"severity": None}
-    condition = prepared.conditions[0]
-    common: dict[str, Any] = {
-        "folder": folder,
-        "seed": prepared.settings.seed,
-        "threads": prepared.threads,
-        "digital": prepared.digital,
-        "notify": notify,
-    }
-    severity = severity_curve(prepared.model, hardened, condition, test, chips=prepared.settings.chips, **common)
-    return {"severity": severity, **layer_ranking(hardened, condition, test, **common)}
+    severity = severity_curve(judge, original, hardened, folder)
+    ranking = layer_ranking(
+        hardened,
+        judge.condition,
+        judge.data,
+        folder=folder,
+        seed=judge.seed,
+        threads=judge.where.cores,
+        digital=judge.where.digital,
+        notify=judge.notify,
+    )
+    return {"severity": severity, **ranking}
 
 
 def _document(

@@ -12,7 +12,9 @@ from harden.data.dataset import Dataset
 from harden.data.preprocess import METADATA_KEY, Preprocess
 from harden.engines import Engine
 from harden.evaluation.input_feed import Feed
+from harden.evaluation.judge import Judge
 from harden.evaluation.plan import Condition
+from harden.evaluation.where import Where
 from harden.graph.file import Model
 from harden.graph.folding import fold_batch_norms
 from harden.pipeline.checks import check_settings
@@ -28,6 +30,7 @@ from harden.pipeline.inputs import (
     thread_count,
     trained_on,
 )
+from harden.pipeline.judging import judge_of
 from harden.pipeline.new_head import with_new_head
 from harden.progress import Notify, silent
 from harden.runtime.examples import find_inputs
@@ -101,6 +104,14 @@ class Prepared:
             **({"device": self.device} if self.device != "cpu" else {}),
             **({"processes": self.processes} if self.processes > 1 else {}),
         }
+
+    def judge(self, notify: Notify = silent) -> Judge | None:
+        """What measures the model before and after hardening; None where nothing is reported."""
+        if self.test is None:
+            return None
+        # --batch-size is the training's.
+        where = Where(self.threads, self.engine, self.settings.device, digital=self.digital)
+        return judge_of(self.settings, self.test, self.conditions, where, notify)
 
     def examples(self, count: int) -> tuple[np.ndarray, ...]:
         """Real inputs where there is data, else random ones that the model accepts."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from harden import pacing
 from harden.errors import SettingsError
 from harden.pipeline.prepare import Prepared
 from harden.progress import Notify, stage
@@ -43,15 +44,19 @@ def with_protection(prepared: Prepared, folder: Path, notify: Notify) -> tuple[P
             raise SettingsError("--protect needs --data to rank the layers by")
         judged = prepared.validation.sample(_MOST, numpy_generator(prepared.settings.seed, "protect"))
         with stage(notify, "ranking layers"):
-            names, found = protect(
+            pace = pacing.current()
+            names, choice = protect(
                 prepared.model,
                 prepared.noise[0],
                 judged,
                 budget_of(wanted),
                 digital=prepared.digital,
+                passes=pace.protection_passes,
+                check=pace.protection_checks,
+                check_chips=pace.protection_chips,
                 seed=prepared.settings.seed,
                 threads=prepared.threads,
             )
-        chosen = {"names": list(names), **found}
+        chosen = {"names": list(names), **choice}
         write_atomic(record, json.dumps(chosen, indent=1) + "\n")
     return replace(prepared, digital=(*prepared.digital, *chosen["names"])), chosen

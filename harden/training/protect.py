@@ -9,9 +9,10 @@ from typing import Any
 from harden.analyses.layer_ranking import rank_layers
 from harden.analyses.sensitivity import accuracies
 from harden.errors import SettingsError
-from harden.evaluation.chips import bench_of
+from harden.evaluation.bench import bench_of
 from harden.evaluation.plan import Condition
 from harden.evaluation.pseudo_labels import answered
+from harden.evaluation.where import Where
 
 
 def budget_of(text: str) -> float:
@@ -112,7 +113,7 @@ def _bought(
     """Mean accuracy of chips as they are, and of the same chips with the chosen layers clean; None for no layers."""
     if not chosen:
         return None, None
-    with bench_of(model, data, digital=tuple(digital)) as bench:
+    with bench_of(model, data, Where(digital=tuple(digital))) as bench:
         noisy = accuracies(bench, condition, chips, seed, lambda chip: chip, threads)
         spared = accuracies(
             bench, condition, chips, seed, lambda chip: {k: w for k, w in chip.items() if k not in chosen}, threads

@@ -15,6 +15,7 @@ import signal
 from collections import Counter
 
 import pytest
+from documents import without_times
 from forked import AVAILABLE, Zygote
 
 from harden.data.embedded import FILES, content
@@ -30,7 +31,6 @@ EVAL = [
     "eval", "digits_cnn.onnx", "--data", "test.npz", "--profile", "gaussian:sigma=0.2", "--profile", "rram1", "-q",
     "--chips", "6", "--limit", "100", "--threads", "1", "--column-baseline", "--also", "stress", "--out", "run",
 ]  # fmt: skip
-TIMES = ("seconds", "runtime")
 # What a run has done, by the last of these files that is there.
 PHASES = {
     "settings.toml": "start", "trials.before.jsonl": "chips before", "trials.column-0.jsonl": "column baseline",
@@ -62,12 +62,6 @@ def fresh(folder):
     for name in FILES:
         (folder / name).write_bytes(content(name))
     return folder
-
-
-def without_times(document):
-    if isinstance(document, dict):
-        return {k: without_times(v) for k, v in document.items() if k not in TIMES}
-    return [without_times(one) for one in document] if isinstance(document, list) else document
 
 
 def result(run):
@@ -118,6 +112,9 @@ def kill_many(zygote, folder, arguments, kills, chain):
 @pytest.mark.parametrize(("arguments", "kills"), [(FIT, 4), (EVAL, 3)], ids=["fit", "eval"])
 def test_a_few_kills(zygote, tmp_path, arguments, kills):
     assert kill_many(zygote, tmp_path, arguments, kills, chain=kills).total() == kills
+    if arguments is FIT:  # what the runs here leave out of a real one is left out
+        document = json.loads((tmp_path / "unbroken" / "run" / "report.json").read_text())
+        assert document["severity"]["scale"] == [0.0, 1.0]
 
 
 def test_ctrl_c_ends_a_training_with_the_command_that_resumes_it(zygote, tmp_path):

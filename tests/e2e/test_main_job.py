@@ -9,17 +9,11 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from documents import without_times
 from forked import AVAILABLE
 from onnx import numpy_helper
 
 FIT = ("fit", "digits_cnn.onnx", "--out", "a", "--json")
-
-
-def without_times(document):
-    """The document without what may differ between equal runs: seconds and speeds."""
-    if isinstance(document, dict):
-        return {k: without_times(v) for k, v in document.items() if k not in ("seconds", "runtime")}
-    return [without_times(one) for one in document] if isinstance(document, list) else document
 
 
 def test_the_gain_is_large_and_on_the_same_chips(finished):

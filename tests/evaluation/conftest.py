@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+import toys
+from onnx import helper
 
 from harden.data.dataset import Dataset
 from harden.data.preprocess import Preprocess
-from harden.graph.file import Model
 from harden.streams import numpy_generator
 
 FEATURES = 12
@@ -20,14 +20,8 @@ def linear(weight, *, batch="batch", ending=None):
     nodes = [helper.make_node("Gemm", ["x", "w", "b"], ["z" if ending else "y"], name="fc", transB=1)]
     if ending:
         nodes.append(helper.make_node(ending, ["z"], ["y"], name="end"))
-    graph = helper.make_graph(
-        nodes,
-        "linear",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, weight.shape[1]])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [batch, classes])],
-        [numpy_helper.from_array(weight, "w"), numpy_helper.from_array(np.zeros(classes, np.float32), "b")],
-    )
-    return Model.from_proto(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8))
+    tensors = {"w": weight, "b": np.zeros(classes)}
+    return toys.model(nodes, {"x": [batch, weight.shape[1]]}, {"y": [batch, classes]}, tensors)
 
 
 def draw(classes, examples, noise=1.0):
@@ -65,34 +59,20 @@ def deep():
     """A convolution, batch norm and a Gemm on 8 x 8 images of ten classes."""
     rng = numpy_generator(0, "deep")
 
-    def tensor(name, *shape, scale=0.3):
-        return numpy_helper.from_array((rng.standard_normal(shape) * scale).astype(np.float32), name)
-
-    def full(name, value):
-        return numpy_helper.from_array(np.full(16, value, np.float32), name)
-
-    graph = helper.make_graph(
-        [
-            helper.make_node("Conv", ["x", "conv.weight"], ["h0"], name="conv", pads=[1, 1, 1, 1]),
-            helper.make_node("BatchNormalization", ["h0", "g", "b", "m", "v"], ["h1"], name="bn"),
-            helper.make_node("Relu", ["h1"], ["h2"], name="relu"),
-            helper.make_node("GlobalAveragePool", ["h2"], ["h3"], name="pool"),
-            helper.make_node("Flatten", ["h3"], ["h4"], name="flat"),
-            helper.make_node("Gemm", ["h4", "fc.weight"], ["y"], name="fc", transB=1),
-        ],
-        "deep",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 1, 8, 8])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 10])],
-        [
-            tensor("conv.weight", 16, 1, 3, 3),
-            tensor("fc.weight", 10, 16, scale=2.0),
-            full("g", 1.0),
-            full("b", 0.1),
-            full("m", 0.0),
-            full("v", 0.5),
-        ],
-    )
-    return Model.from_proto(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8))
+    nodes = [
+        helper.make_node("Conv", ["x", "conv.weight"], ["h0"], name="conv", pads=[1, 1, 1, 1]),
+        helper.make_node("BatchNormalization", ["h0", "g", "b", "m", "v"], ["h1"], name="bn"),
+        helper.make_node("Relu", ["h1"], ["h2"], name="relu"),
+        helper.make_node("GlobalAveragePool", ["h2"], ["h3"], name="pool"),
+        helper.make_node("Flatten", ["h3"], ["h4"], name="flat"),
+        helper.make_node("Gemm", ["h4", "fc.weight"], ["y"], name="fc", transB=1),
+    ]
+    tensors = {
+        "conv.weight": rng.standard_normal((16, 1, 3, 3)) * 0.3,
+        "fc.weight": rng.standard_normal((10, 16)) * 2.0,
+        **{name: np.full(16, value) for name, value in (("g", 1.0), ("b", 0.1), ("m", 0.0), ("v", 0.5))},
+    }
+    return toys.model(nodes, {"x": ["batch", 1, 8, 8]}, {"y": ["batch", 10]}, tensors)
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from documents import without_times
 from scipy import stats
 
 from harden.data.dataset import Dataset
@@ -22,10 +23,6 @@ from harden.store import read_lines
 
 Problem = tuple[Model, Dataset]
 NOISE = Profile.parse("gaussian:sigma=0.1")
-
-
-def without_times(document):
-    return {k: v for k, v in document.items() if k != "runtime"}
 
 
 def test_a_linear_classifier_has_the_accuracy_that_theory_gives(make_linear):

@@ -10,7 +10,7 @@ from safetensors.numpy import save
 from scipy.special import softmax
 
 from harden.errors import SettingsError
-from harden.evaluation.chip_sums import Sums, spread
+from harden.evaluation.chip_sums import Sums, summed_images
 from harden.evaluation.custom import load_metrics
 from harden.evaluation.scores import UNIT, ClassScorer, Reference
 from harden.statistics.metrics import auroc, confusion_scores, expected_kl
@@ -157,7 +157,7 @@ def test_sums_do_not_depend_on_the_order_of_chips():
 
 @given(st.integers(1, 5000), st.integers(1, 1000), st.integers(1, 20), st.integers(1, 10**6))
 def test_the_images_of_the_sums_fit_the_budget(examples, classes, conditions, budget):
-    chosen = spread(examples, classes, conditions, budget)
+    chosen = summed_images(examples, classes, conditions, budget)
 
     if chosen is None:
         assert examples * classes * conditions <= max(budget, classes * conditions)

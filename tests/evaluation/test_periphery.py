@@ -21,6 +21,7 @@ from harden.data.embedded import content
 from harden.evaluation.bench import open_bench
 from harden.evaluation.evaluate import evaluate
 from harden.evaluation.plan import Condition
+from harden.evaluation.where import Where
 from harden.graph.file import Model
 from harden.noise.profile import Profile
 from harden.runtime.parity import run_torch
@@ -88,7 +89,7 @@ def test_a_chip_is_the_same_alone_and_in_company_and_when_replayed(deep, digits)
 
 def test_torch_computes_the_same_chip(deep, digits, tmp_path):
     profile = Profile.parse(NOISY)
-    bench = open_bench(deep, digits, tmp_path)
+    bench = open_bench(deep, digits, tmp_path, Where())
     module = deep.module()
     chip = profile.chip(bench.weights, seed=3, index=1)
     module.around = bench.around.hook(profile, seed=3, path=("chip", 1))

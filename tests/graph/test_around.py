@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from graphs import model, numbers
 from onnx import helper
+from toys import numbers, proto
 
 from harden.graph.file import Model
 
@@ -16,7 +16,7 @@ def network():
         helper.make_node("Relu", ["h"], ["r"]),
         helper.make_node("Gemm", ["b", "r"], ["y"], name="second", transB=1),
     ]
-    return Model.from_proto(model(nodes, {"x": ["n", 3]}, ["y"], {"a": numbers(3, 4), "b": numbers(2, 4, seed=1)}))
+    return Model.from_proto(proto(nodes, {"x": ["n", 3]}, ["y"], {"a": numbers(3, 4), "b": numbers(2, 4, seed=1)}))
 
 
 def test_it_sees_what_enters_and_leaves_and_puts_its_own_in_place():

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import graphs
 import onnxruntime
 import pytest
 import timm
 import torch
+import toys
 from safetensors.torch import save_file
 from torch import nn
 
@@ -53,12 +53,12 @@ def test_a_timm_checkpoint_becomes_a_graph_with_its_names_and_preprocessing(chec
     weights = interpreted.export_weights()
     assert set(weights) == set(state)
     assert all(torch.equal(weights[name], tensor) for name, tensor in state.items())
-    x = torch.from_numpy(graphs.numbers(3, 3, 176, 176))
+    x = torch.from_numpy(toys.numbers(3, 3, 176, 176))
     with torch.no_grad():
         expected = module(x).numpy()
-        assert graphs.agrees(interpreted(x).numpy(), expected)
+        assert toys.agrees(interpreted(x).numpy(), expected)
     session = onnxruntime.InferenceSession(model.serialize())
-    assert graphs.agrees(session.run(None, {"input": x.numpy()})[0], expected)
+    assert toys.agrees(session.run(None, {"input": x.numpy()})[0], expected)
 
 
 def test_taps_are_block_outputs(checkpoint):
@@ -69,7 +69,7 @@ def test_taps_are_block_outputs(checkpoint):
     _, values = module(torch.zeros(1, 3, 64, 64), taps=[tap.name for tap in taps])
     assert [tuple(values[tap.name].shape) for tap in taps] == [tap.shape for tap in taps]
     # No path avoids a tap: with it cut off, no gradient reaches the input.
-    x = torch.from_numpy(graphs.numbers(1, 3, 64, 64)).requires_grad_()
+    x = torch.from_numpy(toys.numbers(1, 3, 64, 64)).requires_grad_()
     output, values = module(x, taps=[taps[1].name])
     (to_tap,) = torch.autograd.grad(output.sum(), values[taps[1].name], retain_graph=True)
     (direct,) = torch.autograd.grad(output.sum(), x, retain_graph=True)
@@ -129,18 +129,18 @@ def test_a_module_with_integer_and_several_inputs_and_outputs():
     module.eval()
     ours = model.module().eval()(tokens, scale)
     theirs = module(tokens, scale)
-    assert all(graphs.agrees(a.detach().numpy(), b.detach().numpy()) for a, b in zip(ours, theirs, strict=True))
+    assert all(toys.agrees(a.detach().numpy(), b.detach().numpy()) for a, b in zip(ours, theirs, strict=True))
     assert set(dict(model.module().named_parameters())) == {"table.weight", "out.weight", "out.bias"}
     assert list(model.analog_weights()) == ["out.weight"]
 
 
 def test_folding_on_export():
     module = scrambled(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU()))
-    x = torch.from_numpy(graphs.numbers(2, 3, 6, 6))
+    x = torch.from_numpy(toys.numbers(2, 3, 6, 6))
     kept, folded = from_torch(module, x), from_torch(module, x, fold_batch_norms=True)
     assert (kept.batch_norm, folded.batch_norm) == ("kept", "folded")
     outputs = [onnxruntime.InferenceSession(m.serialize()).run(None, {"input": x.numpy()})[0] for m in (kept, folded)]
-    assert all(graphs.agrees(output, module(x).detach().numpy()) for output in outputs)
+    assert all(toys.agrees(output, module(x).detach().numpy()) for output in outputs)
 
 
 @pytest.mark.slow
@@ -148,7 +148,7 @@ def test_folding_on_export():
 @pytest.mark.parametrize("name", ["resnet18", "mobilenetv3_small_100", "tf_efficientnet_lite0", "vit_tiny_patch16_224"])
 def test_timm_models_agree_with_onnx_runtime_and_train(name, exporter):
     module = scrambled(timm.create_model(name))
-    x = torch.from_numpy(graphs.numbers(2, 3, 224, 224))
+    x = torch.from_numpy(toys.numbers(2, 3, 224, 224))
     proto = export._export(getattr(export, exporter), module, (x,), ["input"], ["logits"], True)
     model = Model.from_proto(proto)
     interpreted = model.module().eval()
@@ -156,7 +156,7 @@ def test_timm_models_agree_with_onnx_runtime_and_train(name, exporter):
     three = torch.cat([x, x[:1]])
     output = interpreted(three)
     session = onnxruntime.InferenceSession(model.serialize())
-    assert graphs.agrees(output.detach().numpy(), session.run(None, {"input": three.numpy()})[0])
+    assert toys.agrees(output.detach().numpy(), session.run(None, {"input": three.numpy()})[0])
     output.square().sum().backward()
     assert all(parameter.grad is not None for parameter in interpreted.parameters())
     assert model.with_weights(interpreted.export_weights()) is model

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import graphs
 import numpy as np
 import onnx
 import pytest
+import toys
 from onnx import TensorProto, helper
 
 from harden.errors import ModelError
@@ -18,7 +18,7 @@ node = helper.make_node
 @pytest.fixture
 def proto():
     nodes = [node("Gemm", ["x", "w", "b"], ["h"], "layer", transB=1), node("Relu", ["h"], ["y"])]
-    return graphs.model(nodes, {"x": ["n", 3]}, ["y"], {"w": graphs.numbers(4, 3), "b": graphs.numbers(4)})
+    return toys.proto(nodes, {"x": ["n", 3]}, ["y"], {"w": toys.numbers(4, 3), "b": toys.numbers(4)})
 
 
 def test_what_is_no_model_is_refused_in_one_line(tmp_path, proto):
@@ -71,8 +71,8 @@ def test_only_touched_tensors_change(proto, as_field):
         w.float_data.extend(np.frombuffer(w.raw_data, np.float32).tolist())
         w.ClearField("raw_data")
     model = Model.from_proto(proto)
-    new = graphs.numbers(4, 3, seed=5)
-    tuned = model.with_weights({"w": new, "b": graphs.numbers(4)})
+    new = toys.numbers(4, 3, seed=5)
+    tuned = model.with_weights({"w": new, "b": toys.numbers(4)})
     np.testing.assert_array_equal(tuned.tensors()["w"], new)
     changed = onnx.ModelProto()
     changed.CopyFrom(tuned.proto)

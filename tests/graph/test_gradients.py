@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import conformance
-import graphs
 import numpy as np
 import onnx
 import pytest
 import torch
+import toys
 
 from harden.graph.file import Model
 from harden.graph.ops import MICROSOFT, operators
@@ -24,8 +24,8 @@ ELSEWHERE = {
     "SplitToSequence", "Optional", "OptionalGetElement",
 }  # fmt: skip
 INTEGERS = np.array([[0, 2], [1, 3]])
-MATRIX, OTHER, ROW = graphs.numbers(4, 6), graphs.numbers(6, 4, seed=1), graphs.numbers(6, seed=2)
-IMAGE = graphs.numbers(1, 2, 4, 4)
+MATRIX, OTHER, ROW = toys.numbers(4, 6), toys.numbers(6, 4, seed=1), toys.numbers(6, seed=2)
+IMAGE = toys.numbers(1, 2, 4, 4)
 # Operators without a node test that has gradients: op, domain, opset, inputs (integers are constants), attributes.
 OWN = [
     ("Gelu", MICROSOFT, 1, [MATRIX], {}),
@@ -127,7 +127,7 @@ def test_gradients_of_operators_without_node_tests(case):
     names = [f"x{i}" for i in range(len(arrays))]
     results = ["y", "i"] if op == "TopK" else ["y"]
     node = onnx.helper.make_node(op, names, results, domain=domain, **attributes)
-    proto = graphs.model([node], {}, ["y"], opset=opset)
+    proto = toys.proto([node], {}, ["y"], opset=opset)
     if domain:
         proto.opset_import.append(onnx.helper.make_opsetid(domain, 1))
     for name, array in zip(names, arrays, strict=True):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import graphs
 import ml_dtypes
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 import torch
+import toys
 from onnx import TensorProto, helper, numpy_helper
 
 from harden.errors import ModelError
@@ -41,7 +41,7 @@ def trained(model, *inputs):
         ours = module(*map(torch.from_numpy, inputs))
     ours = ours if isinstance(ours, tuple) else (ours,)
     theirs = run(tuned, **dict(zip(module.input_names, inputs, strict=True)))
-    assert all(graphs.agrees(a.float().numpy(), np.asarray(b, np.float32)) for a, b in zip(ours, theirs, strict=True))
+    assert all(toys.agrees(a.float().numpy(), np.asarray(b, np.float32)) for a, b in zip(ours, theirs, strict=True))
     return tuned
 
 
@@ -50,7 +50,7 @@ def trained(model, *inputs):
 
 def external_model(folder):
     nodes = [node("Gemm", ["x", "w", "b"], ["y"], "layer")]
-    proto = graphs.model(nodes, {"x": ["n", 30]}, ["y"], {"w": graphs.numbers(30, 20), "b": graphs.numbers(20)})
+    proto = toys.proto(nodes, {"x": ["n", 30]}, ["y"], {"w": toys.numbers(30, 20), "b": toys.numbers(20)})
     path = folder / "m.onnx"
     onnx.save(proto, path, save_as_external_data=True, location="weights.bin", size_threshold=100)
     return path
@@ -64,12 +64,12 @@ def test_external_data_is_read_trained_and_written_beside(tmp_path):
     copy = model.save(tmp_path / "b" / "copy.onnx")
     assert copy.read_bytes() == path.read_bytes()
     assert (tmp_path / "b" / "weights.bin").read_bytes() == (tmp_path / "a" / "weights.bin").read_bytes()
-    tuned = trained(model, graphs.numbers(2, 30))
+    tuned = trained(model, toys.numbers(2, 30))
     saved = tuned.save(tmp_path / "b" / "tuned.onnx")
-    x = graphs.numbers(3, 30)
-    assert graphs.agrees(onnxruntime.InferenceSession(saved).run(None, {"x": x})[0], run(tuned, x=x)[0])
+    x = toys.numbers(3, 30)
+    assert toys.agrees(onnxruntime.InferenceSession(saved).run(None, {"x": x})[0], run(tuned, x=x)[0])
     # The copy's own numbers were not touched by saving another model beside it.
-    assert graphs.agrees(onnxruntime.InferenceSession(copy).run(None, {"x": x})[0], run(model, x=x)[0])
+    assert toys.agrees(onnxruntime.InferenceSession(copy).run(None, {"x": x})[0], run(model, x=x)[0])
     assert Model.load(saved).sha256 == tuned.sha256
     for tensor in onnx.load(saved, load_external_data=False).graph.initializer:
         for entry in tensor.external_data:
@@ -78,7 +78,7 @@ def test_external_data_is_read_trained_and_written_beside(tmp_path):
 
 def test_saving_over_the_source_keeps_a_sound_model(tmp_path):
     path = external_model(tmp_path)
-    tuned = trained(Model.load(path), graphs.numbers(2, 30))
+    tuned = trained(Model.load(path), toys.numbers(2, 30))
     tuned.save(path)
     assert Model.load(path).sha256 == tuned.sha256
 
@@ -130,7 +130,7 @@ def test_tensors_that_claim_gigabytes_are_refused_before_anything_is_read(tmp_pa
 
 
 def test_a_model_beyond_two_gigabytes_is_split(tmp_path, monkeypatch):
-    proto = graphs.model([node("MatMul", ["x", "w"], ["y"])], {"x": ["n", 30]}, ["y"], {"w": graphs.numbers(30, 20)})
+    proto = toys.proto([node("MatMul", ["x", "w"], ["y"])], {"x": ["n", 30]}, ["y"], {"w": toys.numbers(30, 20)})
     model = Model.from_proto(proto)
     monkeypatch.setattr(file_module, "LARGEST_FILE", 1000)
     path = model.save(tmp_path / "large.onnx")
@@ -148,9 +148,9 @@ def test_a_model_beyond_two_gigabytes_is_split(tmp_path, monkeypatch):
 @pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float64])
 def test_half_and_double_precision_train_and_stay_what_they_are(dtype):
     kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
-    weight = graphs.numbers(6, 4).astype(dtype)
+    weight = toys.numbers(6, 4).astype(dtype)
     nodes = [node("Cast", ["x"], ["h"], to=kind), node("MatMul", ["h", "w"], ["p"]), node("Cast", ["p"], ["y"], to=1)]
-    model = Model.from_proto(graphs.model(nodes, {"x": ["n", 6]}, ["y"], {"w": weight}))
+    model = Model.from_proto(toys.proto(nodes, {"x": ["n", 6]}, ["y"], {"w": weight}))
     module = model.module()
     assert (
         module.analog_weights()["w"].tensor.dtype
@@ -159,7 +159,7 @@ def test_half_and_double_precision_train_and_stay_what_they_are(dtype):
         .dtype
     )
     assert model.with_weights(module.export_weights()) is model
-    x = graphs.numbers(3, 6)
+    x = toys.numbers(3, 6)
     module(torch.from_numpy(x)).square().sum().backward()
     with torch.no_grad():
         for parameter in module.parameters():
@@ -176,15 +176,15 @@ def test_half_and_double_precision_train_and_stay_what_they_are(dtype):
 
 def test_half_precision_batch_norms_move_their_statistics():
     names = ["scale", "bias", "mean", "var"]
-    tensors = {name: np.abs(graphs.numbers(3, seed=i)).astype(np.float16) for i, name in enumerate(names)}
+    tensors = {name: np.abs(toys.numbers(3, seed=i)).astype(np.float16) for i, name in enumerate(names)}
     nodes = [
         node("Cast", ["x"], ["h"], to=TensorProto.FLOAT16),
         node("BatchNormalization", ["h", *names], ["n"]),
         node("Cast", ["n"], ["y"], to=1),
     ]
-    model = Model.from_proto(graphs.model(nodes, {"x": ["n", 3, 4, 4]}, ["y"], tensors, opset=14))
+    model = Model.from_proto(toys.proto(nodes, {"x": ["n", 3, 4, 4]}, ["y"], tensors, opset=14))
     module = model.module().eval()
-    x = graphs.numbers(2, 3, 4, 4)
+    x = toys.numbers(2, 3, 4, 4)
     with torch.no_grad():
         np.testing.assert_allclose(module(torch.from_numpy(x)).numpy(), run(model, x=x)[0], rtol=5e-3, atol=5e-3)
     module.train()(torch.from_numpy(x), update_statistics=True)
@@ -198,7 +198,7 @@ def test_half_precision_batch_norms_move_their_statistics():
 
 
 def test_a_sparse_initializer_trains_its_values_and_stays_sparse():
-    proto = graphs.model([node("MatMul", ["x", "w"], ["y"], "product")], {"x": ["n", 4]}, ["y"])
+    proto = toys.proto([node("MatMul", ["x", "w"], ["y"], "product")], {"x": ["n", 4]}, ["y"])
     values = helper.make_tensor("w", TensorProto.FLOAT, [3], [1.0, -2.0, 0.5])
     places = helper.make_tensor("i", TensorProto.INT64, [3], [1, 6, 11])
     proto.graph.sparse_initializer.append(helper.make_sparse_tensor(values, places, [4, 3]))
@@ -208,14 +208,14 @@ def test_a_sparse_initializer_trains_its_values_and_stays_sparse():
     (weight,) = module.analog_weights().values()
     assert tuple(weight.tensor.shape) == (4, 3)
     assert weight.tensor.flatten().nonzero().flatten().tolist() == [1, 6, 11]
-    tuned = trained(model, graphs.numbers(2, 4))
+    tuned = trained(model, toys.numbers(2, 4))
     assert len(tuned.proto.graph.sparse_initializer) == 1
     pairs = helper.make_tensor("i", TensorProto.INT64, [3, 2], [0, 1, 2, 0, 3, 2])
     proto.graph.sparse_initializer[0].indices.CopyFrom(pairs)
-    x = graphs.numbers(2, 4)
+    x = toys.numbers(2, 4)
     with torch.no_grad():
         same = Model.from_proto(proto).module()(torch.from_numpy(x)).numpy()
-    assert graphs.agrees(same, run(model, x=x)[0])
+    assert toys.agrees(same, run(model, x=x)[0])
     proto.graph.sparse_initializer[0].indices.CopyFrom(helper.make_tensor("i", TensorProto.INT64, [3], [1, 6, 12]))
     with pytest.raises(ModelError, match="indices do not fit"):
         Model.from_proto(proto).module()
@@ -224,11 +224,11 @@ def test_a_sparse_initializer_trains_its_values_and_stays_sparse():
 def test_a_weight_made_by_constant_of_shape_trains_and_becomes_a_constant():
     fill = helper.make_tensor("v", TensorProto.FLOAT, [1], [0.5])
     nodes = [node("ConstantOfShape", ["s"], ["w"], value=fill), node("MatMul", ["x", "w"], ["y"], "product")]
-    model = Model.from_proto(graphs.model(nodes, {"x": ["n", 4]}, ["y"], {"s": np.array([4, 3])}))
+    model = Model.from_proto(toys.proto(nodes, {"x": ["n", 4]}, ["y"], {"s": np.array([4, 3])}))
     module = model.module()
     assert [name for name, _ in module.named_parameters()] == ["w"]
     assert model.with_weights(module.export_weights()) is model
-    tuned = trained(model, graphs.numbers(2, 4))
+    tuned = trained(model, toys.numbers(2, 4))
     assert [n.op_type for n in tuned.proto.graph.node] == ["Constant", "MatMul"]
     assert list(tuned.module().analog_weights()) == ["w"]
 
@@ -243,23 +243,23 @@ def branch(name, weight, inner="w"):
 
 
 def test_both_branches_of_an_if_hold_parameters_and_the_branch_taken_trains():
-    first, second = branch("t", graphs.numbers(3, 2)), branch("e", graphs.numbers(3, 2, seed=1))
+    first, second = branch("t", toys.numbers(3, 2)), branch("e", toys.numbers(3, 2, seed=1))
     nodes = [
         node("ReduceSum", ["x"], ["s"], keepdims=0),
         node("Greater", ["s", "zero"], ["c"]),
         node("If", ["c"], ["y"], "choice", then_branch=first, else_branch=second),
     ]
-    tensors = {"zero": np.float32(0), "shared": graphs.numbers(2, seed=2)}
-    model = Model.from_proto(graphs.model(nodes, {"x": ["n", 3]}, ["y"], tensors))
+    tensors = {"zero": np.float32(0), "shared": toys.numbers(2, seed=2)}
+    model = Model.from_proto(toys.proto(nodes, {"x": ["n", 3]}, ["y"], tensors))
     module = model.module()
     names = ["shared", "choice/then_branch/w", "choice/else_branch/w"]
     assert sorted(dict(module.named_parameters())) == sorted(names)
     keys = list(module.analog_weights())
     assert len(keys) == 2
     for sign, taken, other in ((1, names[1], names[2]), (-1, names[2], names[1])):
-        x = sign * np.abs(graphs.numbers(2, 3))
+        x = sign * np.abs(toys.numbers(2, 3))
         output = module(torch.from_numpy(x))
-        assert graphs.agrees(output.detach().numpy(), run(model, x=x)[0])
+        assert toys.agrees(output.detach().numpy(), run(model, x=x)[0])
         module.zero_grad()
         output.sum().backward()
         parameters = dict(module.named_parameters())
@@ -269,15 +269,15 @@ def test_both_branches_of_an_if_hold_parameters_and_the_branch_taken_trains():
         (key,) = (key for key in keys if key.startswith(taken))
         zero = torch.zeros(3, 2)
         torch.testing.assert_close(module(torch.from_numpy(x), weights={key: zero}), parameters["shared"].expand(2, 2))
-    new = {name: graphs.numbers(3, 2, seed=9) for name in names[1:]}
+    new = {name: toys.numbers(3, 2, seed=9) for name in names[1:]}
     tuned = model.with_weights(new)
-    x = np.abs(graphs.numbers(2, 3))
+    x = np.abs(toys.numbers(2, 3))
     expected = x @ new[names[1]] + tensors["shared"]
-    assert graphs.agrees(run(tuned, x=x)[0], expected)
+    assert toys.agrees(run(tuned, x=x)[0], expected)
 
 
 def test_weights_in_a_local_function_are_tied_over_its_calls():
-    weight = graphs.numbers(3, 3)
+    weight = toys.numbers(3, 3)
     body = [
         node("Constant", [], ["w"], value=numpy_helper.from_array(weight)),
         node("MatMul", ["a", "w"], ["h"], "product"),
@@ -291,12 +291,12 @@ def test_weights_in_a_local_function_are_tied_over_its_calls():
         helper.make_node("Layer", ["x"], ["m"], "first", domain="my", slope=0.5),
         helper.make_node("Layer", ["m"], ["y"], "second", domain="my", slope=0.25),
     ]
-    proto = graphs.model(calls, {"x": ["n", 3]}, ["y"])
+    proto = toys.proto(calls, {"x": ["n", 3]}, ["y"])
     proto.functions.append(function)
     proto.opset_import.append(helper.make_opsetid("my", 1))
     model = Model.from_proto(proto)
     module = model.module()
     assert len(list(module.parameters())) == 1
     assert list(module.analog_weights()) == ["w@first/product", "w@second/product"]
-    tuned = trained(model, graphs.numbers(2, 3))
+    tuned = trained(model, toys.numbers(2, 3))
     assert len(tuned.proto.functions) == 1

@@ -6,11 +6,11 @@ import contextlib
 import random
 from functools import cache
 
-import graphs
 import numpy as np
 import onnx
 import pytest
 import torch
+import toys
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
@@ -27,8 +27,8 @@ node = helper.make_node
 @cache
 def originals():
     """Real files in small: convolutions with batch norms, a recurrent layer, shape arithmetic, a branch, QDQ."""
-    bn = {f"bn{i}": np.abs(graphs.numbers(4, seed=i)) for i in range(4)}
-    convolution = graphs.model(
+    bn = {f"bn{i}": np.abs(toys.numbers(4, seed=i)) for i in range(4)}
+    convolution = toys.proto(
         [
             node("Conv", ["x", "w", "b"], ["c"], "conv", pads=[1, 1, 1, 1], strides=[2, 2]),
             node("BatchNormalization", ["c", *bn], ["n"], epsilon=1e-3),
@@ -42,10 +42,10 @@ def originals():
         ],
         {"x": ["n", 3, 8, 8]},
         ["y"],
-        {"w": graphs.numbers(4, 3, 3, 3), "b": graphs.numbers(4), **bn, "zero": np.array([0]),
-         "minus": np.array([-1]), "head": graphs.numbers(5, 16)},
+        {"w": toys.numbers(4, 3, 3, 3), "b": toys.numbers(4), **bn, "zero": np.array([0]),
+         "minus": np.array([-1]), "head": toys.numbers(5, 16)},
     )  # fmt: skip
-    recurrent = graphs.model(
+    recurrent = toys.proto(
         [
             node("LSTM", ["x", "w", "r", "b"], ["s", "h"], "cell", hidden_size=4, direction="bidirectional"),
             node("Constant", [], ["ends"], value=numpy_helper.from_array(np.array([2]))),
@@ -54,14 +54,14 @@ def originals():
         ],
         {"x": [3, 2, 5]},
         ["y", "h"],
-        {"w": graphs.numbers(2, 16, 5), "r": graphs.numbers(2, 16, 4), "b": graphs.numbers(2, 32)},
+        {"w": toys.numbers(2, 16, 5), "r": toys.numbers(2, 16, 4), "b": toys.numbers(2, 32)},
     )
     out = helper.make_tensor_value_info("o", TensorProto.FLOAT, None)
     then = helper.make_graph(
-        [node("MatMul", ["x", "v"], ["o"])], "t", [], [out], [numpy_helper.from_array(graphs.numbers(6, 2), "v")]
+        [node("MatMul", ["x", "v"], ["o"])], "t", [], [out], [numpy_helper.from_array(toys.numbers(6, 2), "v")]
     )
     other = helper.make_graph([node("Tile", ["k", "two"], ["o"])], "e", [], [out])
-    branch = graphs.model(
+    branch = toys.proto(
         [
             node("QuantizeLinear", ["w", "scale", "z"], ["q"]),
             node("DequantizeLinear", ["q", "scale", "z"], ["d"]),
@@ -73,8 +73,8 @@ def originals():
         ],
         {"x": [2, 6]},
         ["y"],
-        {"w": graphs.numbers(6, 6), "scale": np.float32(0.1), "z": np.int8(0), "limit": np.float32(0),
-         "k": graphs.numbers(1, 2), "two": np.array([2, 1])},
+        {"w": toys.numbers(6, 6), "scale": np.float32(0.1), "z": np.int8(0), "limit": np.float32(0),
+         "k": toys.numbers(1, 2), "two": np.array([2, 1])},
     )  # fmt: skip
     return tuple(proto.SerializeToString() for proto in (convolution, recurrent, branch))
 
@@ -166,7 +166,7 @@ def small(change):
 
 def test_nothing_is_allocated_because_a_constant_says_so(monkeypatch):
     def run(nodes, tensors):
-        Model.from_proto(graphs.model(nodes, {"x": [1]}, ["y"], tensors)).module()(torch.zeros(1))
+        Model.from_proto(toys.proto(nodes, {"x": [1]}, ["y"], tensors)).module()(torch.zeros(1))
 
     huge = np.array([2**20, 2**20])
     with pytest.raises(ModelError, match="beyond any sensible size"):
@@ -191,7 +191,7 @@ def test_graphs_nested_without_end_are_refused():
     deep = helper.make_graph([node("Identity", ["x"], ["y"])], "deepest", [], [out])
     for _ in range(25):
         deep = helper.make_graph([node("If", ["c"], ["y"], then_branch=deep)], "g", [], [out])
-    proto = graphs.model([node("If", ["c"], ["y"], then_branch=deep)], {"x": [1], "c": []}, ["y"])
+    proto = toys.proto([node("If", ["c"], ["y"], then_branch=deep)], {"x": [1], "c": []}, ["y"])
     with pytest.raises(ModelError, match="nested more than 16 deep"):
         Model.from_proto(proto)
 
@@ -199,7 +199,7 @@ def test_graphs_nested_without_end_are_refused():
 def test_a_function_that_calls_itself_is_refused():
     body = [helper.make_node("Self", ["a"], ["b"], domain="my")]
     function = helper.make_function("my", "Self", ["a"], ["b"], body, [helper.make_opsetid("my", 1)])
-    proto = graphs.model([helper.make_node("Self", ["x"], ["y"], domain="my")], {"x": [1]}, ["y"])
+    proto = toys.proto([helper.make_node("Self", ["x"], ["y"], domain="my")], {"x": [1]}, ["y"])
     proto.functions.append(function)
     proto.opset_import.append(helper.make_opsetid("my", 1))
     with pytest.raises(ModelError, match="call each other more than 16 deep"):

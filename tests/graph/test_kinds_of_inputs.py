@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import graphs
 import numpy as np
 import onnxruntime
 import pytest
 import torch
+import toys
 from onnx import TensorProto, helper
 
 from harden import methods
@@ -68,11 +68,11 @@ def channels_last():
         node("Softmax", ["m"], ["y"], axis=-1),
     ]
     tensors = {
-        "kernel": 0.3 * graphs.numbers(8, 3, 3, 3),
+        "kernel": 0.3 * toys.numbers(8, 3, 3, 3),
         "bias": np.zeros(8, np.float32),
-        "dense": 0.3 * graphs.numbers(8, 3, seed=1),
+        "dense": 0.3 * toys.numbers(8, 3, seed=1),
     }
-    return typed(graphs.model(nodes, {"x": ["n", 8, 8, 3]}, ["y"], tensors), y=["n", 3])
+    return typed(toys.proto(nodes, {"x": ["n", 8, 8, 3]}, ["y"], tensors), y=["n", 3])
 
 
 def colours(layout):
@@ -118,17 +118,17 @@ def made_for(batch, openable):
     tensors = {
         "split": np.array([batch, 6, 1]),
         "axis": np.array([2]),
-        "w": 0.4 * graphs.numbers(16, 6),
+        "w": 0.4 * toys.numbers(16, 6),
         "b": np.zeros(16, np.float32),
         "flat": np.array([batch, 16]),
-        "v": 0.3 * graphs.numbers(16, 3, seed=1),
+        "v": 0.3 * toys.numbers(16, 3, seed=1),
     }
     if not openable:
         nodes.append(node("Concat", ["f", "token"], ["k"], axis=1))
-        tensors |= {"token": np.ones((batch, 1), np.float32), "v": 0.3 * graphs.numbers(17, 3, seed=1)}
+        tensors |= {"token": np.ones((batch, 1), np.float32), "v": 0.3 * toys.numbers(17, 3, seed=1)}
         last = "k"
     nodes.append(node("MatMul", [last, "v"], ["y"], "last"))
-    return typed(graphs.model(nodes, {"x": [batch, 6]}, ["y"], tensors), y=[batch, 3])
+    return typed(toys.proto(nodes, {"x": [batch, 6]}, ["y"], tensors), y=[batch, 3])
 
 
 @pytest.mark.parametrize("batch", [1, 8])
@@ -166,11 +166,11 @@ def tokens(dtype):
         node("MatMul", ["r", "v"], ["y"], "last"),
     ]
     tensors = {
-        "table": graphs.numbers(40, 8),
-        "w": 0.4 * graphs.numbers(8, 16, seed=1),
-        "v": 0.4 * graphs.numbers(16, 3, seed=2),
+        "table": toys.numbers(40, 8),
+        "w": 0.4 * toys.numbers(8, 16, seed=1),
+        "v": 0.4 * toys.numbers(16, 3, seed=2),
     }
-    proto = graphs.model(nodes, {"x": ["n", 5]}, ["y"], tensors)
+    proto = toys.proto(nodes, {"x": ["n", 5]}, ["y"], tensors)
     proto.graph.input[0].type.tensor_type.elem_type = dtype
     return typed(proto, y=["n", 3])
 
@@ -191,10 +191,10 @@ def test_token_numbers_of_an_archive_train_a_model(dtype, tmp_path):
 def test_a_half_precision_model_trains_on_single_precision_data():
     nodes = [node("MatMul", ["x", "w"], ["h"], "first"), node("Relu", ["h"], ["r"]), node("MatMul", ["r", "v"], ["y"])]
     tensors = {
-        "w": (0.4 * graphs.numbers(6, 16)).astype(np.float16),
-        "v": (0.4 * graphs.numbers(16, 3, seed=1)).astype(np.float16),
+        "w": (0.4 * toys.numbers(6, 16)).astype(np.float16),
+        "v": (0.4 * toys.numbers(16, 3, seed=1)).astype(np.float16),
     }
-    proto = graphs.model(nodes, {"x": ["n", 6]}, ["y"], tensors, dtype=TensorProto.FLOAT16)
+    proto = toys.proto(nodes, {"x": ["n", 6]}, ["y"], tensors, dtype=TensorProto.FLOAT16)
     proto.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", TensorProto.FLOAT16, ["n", 3]))
     assert accuracy(trained(Model.from_proto(proto), clouds()).model, clouds()) > 0.9
 
@@ -202,8 +202,8 @@ def test_a_half_precision_model_trains_on_single_precision_data():
 def test_a_second_input_is_refused_by_name():
     nodes = [node("Add", ["x", "z"], ["s"]), node("MatMul", ["s", "w"], ["y"], "only")]
     shapes = {"x": ["n", 6], "z": ["n", 6]}
-    model = typed(graphs.model(nodes, shapes, ["y"], {"w": graphs.numbers(6, 3)}), y=["n", 3])
-    assert parity(model, (graphs.numbers(2, 6), graphs.numbers(2, 6, seed=1))).passed
+    model = typed(toys.proto(nodes, shapes, ["y"], {"w": toys.numbers(6, 3)}), y=["n", 3])
+    assert parity(model, (toys.numbers(2, 6), toys.numbers(2, 6, seed=1))).passed
     for use in (lambda: evaluate(model, NOISE, clouds(), chips=1, threads=1), lambda: trained(model, clouds())):
         with pytest.raises(HardenError, match=r"2 inputs \(x, z\)"):
             use()

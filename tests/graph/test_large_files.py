@@ -6,11 +6,11 @@ import resource
 import subprocess
 import sys
 
-import graphs
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import toys
 from onnx import TensorProto, helper
 
 from harden.graph.file import Model
@@ -37,7 +37,7 @@ model.with_weights({"head": head}).save(sys.argv[2])
 def write(path):
     """An embedding in a sparse file beside the model, with numbers in its first rows and its last, and a head."""
     nodes = [node("Gather", ["table", "x"], ["e"]), node("MatMul", ["e", "head"], ["y"])]
-    proto = graphs.model(nodes, {"x": ["n", 2]}, ["y"], {"head": graphs.numbers(WIDTH, 3)})
+    proto = toys.proto(nodes, {"x": ["n", 2]}, ["y"], {"head": toys.numbers(WIDTH, 3)})
     proto.graph.input[0].type.tensor_type.elem_type = TensorProto.INT64
     table = TensorProto(name="table", data_type=TensorProto.FLOAT, dims=[ROWS, WIDTH])
     table.data_location = TensorProto.EXTERNAL
@@ -45,9 +45,9 @@ def write(path):
         table.external_data.add(key=key, value=value)
     proto.graph.initializer.append(table)
     with (path.parent / "table.bin").open("wb") as file:
-        file.write(graphs.numbers(4, WIDTH).tobytes())
+        file.write(toys.numbers(4, WIDTH).tobytes())
         file.seek(BYTES - 4 * WIDTH)
-        file.write(graphs.numbers(1, WIDTH, seed=1).tobytes())
+        file.write(toys.numbers(1, WIDTH, seed=1).tobytes())
     path.write_bytes(proto.SerializeToString())
     return path
 
@@ -73,6 +73,6 @@ def test_a_model_over_two_gibibytes_is_trained_and_written_back_in_bounded_memor
     assert (before["head"] != after["head"]).any()
     x = np.array([[0, ROWS - 1]])
     (theirs,) = onnxruntime.InferenceSession(target).run(None, {"x": x})
-    rows = np.concatenate([graphs.numbers(4, WIDTH)[:1], graphs.numbers(1, WIDTH, seed=1)])
-    assert graphs.agrees(theirs[0], rows @ after["head"])
+    rows = np.concatenate([toys.numbers(4, WIDTH)[:1], toys.numbers(1, WIDTH, seed=1)])
+    assert toys.agrees(theirs[0], rows @ after["head"])
     assert Model.load(target).parameters == ROWS * WIDTH + 3 * WIDTH

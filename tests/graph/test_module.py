@@ -5,11 +5,11 @@ from __future__ import annotations
 import copy
 import pickle
 
-import graphs
 import numpy as np
 import onnxruntime
 import pytest
 import torch
+import toys
 from onnx import helper
 
 from harden.errors import ModelError, UnsupportedError
@@ -19,20 +19,20 @@ node = helper.make_node
 
 
 def load(*args, **options):
-    return Model.from_proto(graphs.model(*args, **options))
+    return Model.from_proto(toys.proto(*args, **options))
 
 
 def linear_chain():
     """x @ transpose(w) with w of the torch layout [out, in]."""
     nodes = [node("Transpose", ["w"], ["wt"], "turn"), node("MatMul", ["x", "wt"], ["y"], "product")]
-    return load(nodes, {"x": ["n", 3]}, ["y"], {"w": graphs.numbers(4, 3)})
+    return load(nodes, {"x": ["n", 3]}, ["y"], {"w": toys.numbers(4, 3)})
 
 
 def test_parameter_names_are_the_files_own_even_with_dots_and_reserved_words():
     names = ["blocks.0.weight", "training", "forward", "a/b:0", "blocks.0"]
     nodes = [node("Add", ["x", names[0]], ["h0"])]
     nodes += [node("Add", [f"h{i}", name], [f"h{i + 1}"]) for i, name in enumerate(names[1:])]
-    model = load(nodes, {"x": [3]}, ["h4"], {name: graphs.numbers(3, seed=i) for i, name in enumerate(names)})
+    model = load(nodes, {"x": [3]}, ["h4"], {name: toys.numbers(3, seed=i) for i, name in enumerate(names)})
     module = model.module()
     assert [name for name, _ in module.named_parameters()] == names
     state = copy.deepcopy(module.state_dict())
@@ -58,7 +58,7 @@ def test_a_weight_behind_a_transpose_keeps_its_name_and_shows_the_nodes_value():
 
 def test_a_shared_tensor_has_one_key_a_use_and_one_parameter():
     nodes = [node("MatMul", ["x", "w"], ["h"], "first"), node("MatMul", ["h", "w"], ["y"], "second")]
-    module = load(nodes, {"x": ["n", 3]}, ["y"], {"w": graphs.numbers(3, 3)}).module()
+    module = load(nodes, {"x": ["n", 3]}, ["y"], {"w": toys.numbers(3, 3)}).module()
     weights = module.analog_weights()
     assert list(weights) == ["w@first", "w@second"]
     assert [name for name, _ in module.named_parameters()] == ["w"]
@@ -84,7 +84,7 @@ def test_a_copy_has_weights_of_its_own_and_takes_others_in_their_place():
 
 def test_a_first_run_in_inference_mode_does_not_spoil_training():
     nodes = [node("Shape", ["x"], ["s"]), node("Cast", ["s"], ["f"], to=1), node("Mul", ["w", "f"], ["y"])]
-    module = load(nodes, {"x": [2, 2]}, ["y"], {"w": graphs.numbers(2)}).module()
+    module = load(nodes, {"x": [2, 2]}, ["y"], {"w": toys.numbers(2)}).module()
     with torch.inference_mode():
         module(torch.zeros(2, 2))
     module(torch.zeros(2, 2)).sum().backward()
@@ -98,13 +98,13 @@ def test_a_table_that_is_both_embedding_and_crossbar_gets_a_key_for_the_use():
         node("Transpose", ["w"], ["wt"], perm=[1, 0]),
         node("MatMul", ["e", "wt"], ["y"], "head"),
     ]
-    module = load(nodes, {"x": ["n"]}, ["y"], {"w": graphs.numbers(5, 3)}).module()
+    module = load(nodes, {"x": ["n"]}, ["y"], {"w": toys.numbers(5, 3)}).module()
     assert list(module.analog_weights()) == ["w@head"]
 
 
 def test_digital_globs_name_tensors_or_nodes():
     nodes = [node("MatMul", ["x", "a.w"], ["h"], "first"), node("MatMul", ["h", "b.w"], ["y"], "second")]
-    model = load(nodes, {"x": ["n", 3]}, ["y"], {"a.w": graphs.numbers(3, 3), "b.w": graphs.numbers(3, 3, seed=1)})
+    model = load(nodes, {"x": ["n", 3]}, ["y"], {"a.w": toys.numbers(3, 3), "b.w": toys.numbers(3, 3, seed=1)})
     assert list(model.analog_weights(["a.*"])) == ["b.w"]
     assert list(model.analog_weights(["sec*"])) == ["a.w"]
 
@@ -123,11 +123,11 @@ def test_digital_globs_name_tensors_or_nodes():
     ],
 )
 def test_the_output_axis_runs_over_the_nodes_outputs(op, weight, attributes, axis, x):
-    module = load([node(op, ["x", "w"], ["y"], **attributes)], {"x": x}, ["y"], {"w": graphs.numbers(*weight)}).module()
+    module = load([node(op, ["x", "w"], ["y"], **attributes)], {"x": x}, ["y"], {"w": toys.numbers(*weight)}).module()
     (found,) = module.analog_weights().values()
     assert (found.output_axis, found.groups) == (axis, attributes.get("group", 1))
     # Zeroing one slice along the output axis silences outputs; the others stay as they were.
-    inputs = torch.from_numpy(graphs.numbers(*x))
+    inputs = torch.from_numpy(toys.numbers(*x))
     changed = found.tensor.detach().clone()
     changed.select(axis, 0).zero_()
     before, after = module(inputs), module(inputs, weights={found.key: changed})
@@ -139,13 +139,13 @@ def test_the_output_axis_runs_over_the_nodes_outputs(op, weight, attributes, axi
 
 
 def test_a_left_operand_has_its_rows_as_outputs():
-    module = load([node("MatMul", ["w", "x"], ["y"], "n")], {"x": [3, 2]}, ["y"], {"w": graphs.numbers(4, 3)}).module()
+    module = load([node("MatMul", ["w", "x"], ["y"], "n")], {"x": [3, 2]}, ["y"], {"w": toys.numbers(4, 3)}).module()
     assert module.analog_weights()["w"].output_axis == 0
 
 
 def batch_norm(momentum=0.75):
     names = ["scale", "bias", "mean", "var"]
-    tensors = {name: np.abs(graphs.numbers(3, seed=i)) for i, name in enumerate(names)}
+    tensors = {name: np.abs(toys.numbers(3, seed=i)) for i, name in enumerate(names)}
     bn = node("BatchNormalization", ["x", *names], ["y"], momentum=momentum, epsilon=1e-3)
     return load([bn], {"x": ["n", 3, 4, 4]}, ["y"], tensors)
 
@@ -157,7 +157,7 @@ def test_batch_norm_trains_on_batch_statistics_and_moves_running_ones_only_when_
         dict(zip(["weight", "bias", "running_mean", "running_var"], module.export_weights().values(), strict=True)),
         strict=False,
     )
-    x = torch.from_numpy(graphs.numbers(5, 3, 4, 4))
+    x = torch.from_numpy(toys.numbers(5, 3, 4, 4))
     before = {name: tensor.clone() for name, tensor in module.export_weights().items()}
     module.train()
     expected = native(x)
@@ -224,7 +224,7 @@ def test_a_weight_that_cannot_be_trained_is_an_error():
 
 
 def test_weights_in_constant_nodes_are_parameters_and_go_back_there():
-    weight = graphs.numbers(3, 4)
+    weight = toys.numbers(3, 4)
     nodes = [
         node("Constant", [], ["w"], value=helper.make_tensor("", 1, [3, 4], weight.tobytes(), raw=True)),
         node("Identity", ["w"], ["same"]),
@@ -234,7 +234,7 @@ def test_weights_in_constant_nodes_are_parameters_and_go_back_there():
     module = model.module()
     assert [name for name, _ in module.named_parameters()] == ["w"]
     tuned = model.with_weights({"w": weight + 1})
-    x = graphs.numbers(2, 3)
+    x = toys.numbers(2, 3)
     session = onnxruntime.InferenceSession(tuned.serialize())
     np.testing.assert_allclose(session.run(None, {"x": x})[0], x @ (weight + 1), rtol=1e-5)
     assert tuned.with_weights({"w": weight}).serialize() == model.serialize()
@@ -242,7 +242,7 @@ def test_weights_in_constant_nodes_are_parameters_and_go_back_there():
 
 def test_single_numbers_in_arithmetic_are_constants_and_biases_of_size_one_are_not():
     nodes = [node("Conv", ["x", "w", "b"], ["h"]), node("Mul", ["h", "three"], ["y"])]
-    tensors = {"w": graphs.numbers(1, 2, 1), "b": graphs.numbers(1), "three": np.float32([3])}
+    tensors = {"w": toys.numbers(1, 2, 1), "b": toys.numbers(1), "three": np.float32([3])}
     module = load(nodes, {"x": ["n", 2, 5]}, ["y"], tensors).module()
     assert [name for name, _ in module.named_parameters()] == ["w", "b"]
 
@@ -260,7 +260,7 @@ def test_wrong_use_is_said_clearly():
 
 
 def test_nan_weights_are_refused():
-    weight = graphs.numbers(3, 3)
+    weight = toys.numbers(3, 3)
     weight[0, 0] = np.nan
     with pytest.raises(ModelError, match="NaN or infinity: w"):
         load([node("MatMul", ["x", "w"], ["y"])], {"x": ["n", 3]}, ["y"], {"w": weight}).module()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import graphs
 import numpy as np
 import onnxruntime
 import pytest
 import torch
+import toys
 from onnx import TensorProto, helper, numpy_helper
 
 from harden.errors import UnsupportedError
@@ -39,7 +39,7 @@ def qdq_layer(dtype=np.int8, per_channel=True):
         node("MaxPool", ["hq"], ["pq"], kernel_shape=[2, 2], strides=[2, 2]),
         node("DequantizeLinear", ["pq", "ys", "yz"], ["y"]),
     ]
-    return Model.from_proto(graphs.model(nodes, {"x": ["n", 2, 6, 6]}, ["y"], tensors))
+    return Model.from_proto(toys.proto(nodes, {"x": ["n", 2, 6, 6]}, ["y"], tensors))
 
 
 def runtime(model, x):
@@ -63,7 +63,7 @@ def test_weights_train_in_real_units_and_return_as_integers(dtype, per_channel):
     np.testing.assert_allclose(weight.tensor.detach().numpy(), real, rtol=1e-6)
     assert (weight.key, weight.output_axis) == ("w", 0)
 
-    x = graphs.numbers(2, 2, 6, 6)
+    x = toys.numbers(2, 2, 6, 6)
     with torch.no_grad():
         ours = module(torch.from_numpy(x)).numpy()
     # One step of the output's grid may differ where a sum lies on an edge.
@@ -90,7 +90,7 @@ def test_weights_train_in_real_units_and_return_as_integers(dtype, per_channel):
 
 def test_gradients_pass_straight_through_the_rounding_and_stop_where_it_saturates():
     nodes = [node("QuantizeLinear", ["x", "s", "z"], ["q"]), node("DequantizeLinear", ["q", "s", "z"], ["y"])]
-    model = Model.from_proto(graphs.model(nodes, {"x": [4]}, ["y"], {"s": np.float32(0.1), "z": np.int8(5)}))
+    model = Model.from_proto(toys.proto(nodes, {"x": [4]}, ["y"], {"s": np.float32(0.1), "z": np.int8(5)}))
     x = torch.tensor([0.26, -1.04, 100.0, -100.0], requires_grad=True)
     y = model.module()(x)
     torch.testing.assert_close(y, torch.tensor([0.3, -1.0, 12.2, -13.3]), atol=1e-5, rtol=0)
@@ -100,7 +100,7 @@ def test_gradients_pass_straight_through_the_rounding_and_stop_where_it_saturate
 
 def test_integers_that_leave_the_graph_are_integers():
     nodes = [node("QuantizeLinear", ["x", "s", "z"], ["y"])]
-    model = Model.from_proto(graphs.model(nodes, {"x": [2]}, ["y"], {"s": np.float32(0.1), "z": np.uint8(5)}))
+    model = Model.from_proto(toys.proto(nodes, {"x": [2]}, ["y"], {"s": np.float32(0.1), "z": np.uint8(5)}))
     assert model.module()(torch.tensor([0.26, -9.0])).tolist() == [8, 0]
     assert model.module()(torch.tensor([0.26, -9.0])).dtype == torch.uint8
 
@@ -108,7 +108,7 @@ def test_integers_that_leave_the_graph_are_integers():
 def test_four_bit_weights_stay_within_four_bits():
     weight = helper.make_tensor("w", TensorProto.INT4, [2, 3], [-8, -3, 0, 1, 5, 7])
     nodes = [node("DequantizeLinear", ["w", "s"], ["wr"]), node("MatMul", ["x", "wr"], ["y"])]
-    proto = graphs.model(nodes, {"x": ["n", 2]}, ["y"], {"s": np.float32(0.5)}, opset=21)
+    proto = toys.proto(nodes, {"x": ["n", 2]}, ["y"], {"s": np.float32(0.5)}, opset=21)
     proto.graph.initializer.append(weight)
     model = Model.from_proto(proto)
     module = model.module()
@@ -125,7 +125,7 @@ def test_a_weight_whose_scale_is_computed_is_refused():
     ]
     tensors = {"ls": np.float32(-3), "w": np.ones((2, 2), np.int8)}
     with pytest.raises(UnsupportedError, match="MatMul 'product'"):
-        Model.from_proto(graphs.model(nodes, {"x": ["n", 2]}, ["y"], tensors)).module()
+        Model.from_proto(toys.proto(nodes, {"x": ["n", 2]}, ["y"], tensors)).module()
 
 
 def test_layers_on_integers_are_named_and_the_way_out_is_told():
@@ -135,7 +135,7 @@ def test_layers_on_integers_are_named_and_the_way_out_is_told():
         node("Cast", ["i"], ["f"], to=TensorProto.FLOAT),
         node("Mul", ["f", "s"], ["y"]),
     ]
-    model = Model.from_proto(graphs.model(nodes, {"x": ["n", 2]}, ["y"], {"w": np.ones((2, 2), np.int8)}))
+    model = Model.from_proto(toys.proto(nodes, {"x": ["n", 2]}, ["y"], {"w": np.ones((2, 2), np.int8)}))
     rows = unsupported(model)
     assert [row["op"] for row in rows] == ["DynamicQuantizeLinear", "MatMulInteger"]
     assert all("only QDQ" in row["reason"] for row in rows)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import graphs
 import numpy as np
 import onnxruntime
 import pytest
 import torch
+import toys
 
 from harden.graph.file import Model
 
@@ -19,7 +19,7 @@ FILES = {
 
 def picture(shape, seed):
     """Bars of light and dark with a little noise: something a text detector answers to."""
-    noise = graphs.numbers(*shape, seed=seed)
+    noise = toys.numbers(*shape, seed=seed)
     if len(shape) != 4:
         return noise * 0.3
     columns = np.arange(shape[3])
@@ -45,7 +45,7 @@ def test_it_imports_agrees_trains_and_exports(name, shared_data, tmp_path):
     theirs = onnxruntime.InferenceSession(path).run(None, inputs)
     with torch.no_grad():
         clean = outputs()
-    assert all(graphs.agrees(a.numpy(), b) for a, b in zip(clean, theirs, strict=True))
+    assert all(toys.agrees(a.numpy(), b) for a, b in zip(clean, theirs, strict=True))
 
     # Train one step towards the file's own clean outputs, from weights that are a little off.
     stream = torch.Generator().manual_seed(0)
@@ -78,5 +78,5 @@ def test_it_imports_agrees_trains_and_exports(name, shared_data, tmp_path):
     with torch.no_grad():
         ours = outputs()
     theirs = onnxruntime.InferenceSession(path).run(None, inputs)
-    assert all(graphs.agrees(a.numpy(), b) for a, b in zip(ours, theirs, strict=True))
+    assert all(toys.agrees(a.numpy(), b) for a, b in zip(ours, theirs, strict=True))
     assert [n.op_type for n in tuned.proto.graph.node] == [n.op_type for n in model.proto.graph.node]

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import graphs
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 import torch
+import toys
 from onnx import helper
 
 from harden.graph.file import Model
 
-X = graphs.numbers(2, 3, 4, 5)
+X = toys.numbers(2, 3, 4, 5)
 I64 = np.int64
 # op, opset, inputs (the first is fed, the others are initializers), attributes, outputs
 CASES = [
@@ -60,10 +60,10 @@ CASES = [
     ("Resize", 10, [X, np.float32([1, 1, 2, 0.6])], {"mode": "linear"}, 1),
     ("Dropout", 7, [X], {"ratio": 0.5}, 1),
     ("Dropout", 11, [X], {"ratio": 0.5}, 1),
-    ("BatchNormalization", 7, [X, *np.abs(graphs.numbers(4, 3))], {"epsilon": 1e-3}, 1),
-    ("BatchNormalization", 9, [X, *np.abs(graphs.numbers(4, 3))], {"momentum": 0.5}, 1),
-    ("BatchNormalization", 15, [X, *np.abs(graphs.numbers(4, 3))], {}, 1),
-    ("GroupNormalization", 21, [graphs.numbers(2, 6, 4), *graphs.numbers(2, 6)], {"num_groups": 2}, 1),
+    ("BatchNormalization", 7, [X, *np.abs(toys.numbers(4, 3))], {"epsilon": 1e-3}, 1),
+    ("BatchNormalization", 9, [X, *np.abs(toys.numbers(4, 3))], {"momentum": 0.5}, 1),
+    ("BatchNormalization", 15, [X, *np.abs(toys.numbers(4, 3))], {}, 1),
+    ("GroupNormalization", 21, [toys.numbers(2, 6, 4), *toys.numbers(2, 6)], {"num_groups": 2}, 1),
     ("AveragePool", 7, [X], {"kernel_shape": [2, 2], "pads": [1, 0, 0, 1]}, 1),
     ("AveragePool", 10, [X], {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1}, 1),
     ("AveragePool", 19, [X], {"kernel_shape": [2, 2], "dilations": [2, 2]}, 1),
@@ -71,25 +71,25 @@ CASES = [
     ("MaxPool", 7, [X], {"kernel_shape": [3, 3], "strides": [2, 2], "auto_pad": "SAME_UPPER"}, 1),
     ("MaxPool", 12, [X], {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1, "pads": [1, 1, 0, 0]}, 1),
     ("MaxPool", 12, [X], {"kernel_shape": [2, 2], "dilations": [2, 1]}, 1),
-    ("Conv", 11, [X, graphs.numbers(6, 1, 3, 3)], {"group": 3, "auto_pad": "SAME_LOWER", "strides": [2, 2]}, 1),
-    ("Conv", 11, [X, graphs.numbers(6, 3, 3, 3)], {"pads": [0, 1, 2, 1], "dilations": [1, 2]}, 1),
-    ("ConvTranspose", 11, [X, graphs.numbers(3, 2, 3, 3)], {"strides": [2, 3], "output_padding": [1, 2]}, 1),
-    ("ConvTranspose", 11, [X, graphs.numbers(3, 2, 3, 3)], {"strides": [2, 2], "pads": [1, 0, 0, 1]}, 1),
-    ("ConvTranspose", 11, [X, graphs.numbers(3, 2, 3, 3)], {"strides": [2, 2], "output_shape": [8, 10]}, 1),
-    ("ConvTranspose", 11, [X, graphs.numbers(3, 2, 3, 3)], {"strides": [2, 2], "auto_pad": "SAME_UPPER"}, 1),
-    ("Gemm", 7, [X[0, 0], graphs.numbers(2, 5), graphs.numbers(4, 1)], {"transB": 1, "alpha": 0.5, "beta": 2.0}, 1),
-    ("Gemm", 13, [X[0, 0], graphs.numbers(4, 3)], {"transA": 1}, 1),
-    ("PRelu", 9, [X, graphs.numbers(3, 1, 1)], {}, 1),
-    ("InstanceNormalization", 6, [X, graphs.numbers(3), graphs.numbers(3)], {"epsilon": 1e-2}, 1),
-    ("LayerNormalization", 17, [X, graphs.numbers(4, 5), graphs.numbers(4, 5)], {"axis": 2}, 1),
+    ("Conv", 11, [X, toys.numbers(6, 1, 3, 3)], {"group": 3, "auto_pad": "SAME_LOWER", "strides": [2, 2]}, 1),
+    ("Conv", 11, [X, toys.numbers(6, 3, 3, 3)], {"pads": [0, 1, 2, 1], "dilations": [1, 2]}, 1),
+    ("ConvTranspose", 11, [X, toys.numbers(3, 2, 3, 3)], {"strides": [2, 3], "output_padding": [1, 2]}, 1),
+    ("ConvTranspose", 11, [X, toys.numbers(3, 2, 3, 3)], {"strides": [2, 2], "pads": [1, 0, 0, 1]}, 1),
+    ("ConvTranspose", 11, [X, toys.numbers(3, 2, 3, 3)], {"strides": [2, 2], "output_shape": [8, 10]}, 1),
+    ("ConvTranspose", 11, [X, toys.numbers(3, 2, 3, 3)], {"strides": [2, 2], "auto_pad": "SAME_UPPER"}, 1),
+    ("Gemm", 7, [X[0, 0], toys.numbers(2, 5), toys.numbers(4, 1)], {"transB": 1, "alpha": 0.5, "beta": 2.0}, 1),
+    ("Gemm", 13, [X[0, 0], toys.numbers(4, 3)], {"transA": 1}, 1),
+    ("PRelu", 9, [X, toys.numbers(3, 1, 1)], {}, 1),
+    ("InstanceNormalization", 6, [X, toys.numbers(3), toys.numbers(3)], {"epsilon": 1e-2}, 1),
+    ("LayerNormalization", 17, [X, toys.numbers(4, 5), toys.numbers(4, 5)], {"axis": 2}, 1),
     ("LRN", 13, [X], {"size": 3, "alpha": 0.1, "beta": 0.6, "bias": 2.0}, 1),
     ("Flatten", 9, [X], {"axis": 0}, 1),
     ("Flatten", 11, [X], {"axis": -1}, 1),
     ("Mod", 13, [X, np.float32([0.3])], {"fmod": 1}, 1),
     ("Gather", 11, [X, np.array([[0, -1]])], {"axis": 3}, 1),
-    ("DepthToSpace", 11, [graphs.numbers(1, 8, 2, 3)], {"blocksize": 2, "mode": "CRD"}, 1),
-    ("GridSample", 16, [X, graphs.numbers(2, 3, 3, 2)], {"mode": "bicubic", "padding_mode": "reflection"}, 1),
-    ("GridSample", 16, [X, graphs.numbers(2, 3, 3, 2)], {"mode": "nearest", "align_corners": 1}, 1),
+    ("DepthToSpace", 11, [toys.numbers(1, 8, 2, 3)], {"blocksize": 2, "mode": "CRD"}, 1),
+    ("GridSample", 16, [X, toys.numbers(2, 3, 3, 2)], {"mode": "bicubic", "padding_mode": "reflection"}, 1),
+    ("GridSample", 16, [X, toys.numbers(2, 3, 3, 2)], {"mode": "nearest", "align_corners": 1}, 1),
 ]  # fmt: skip
 MODES = [
     ("linear", {}), ("cubic", {}), ("cubic", {"exclude_outside": 1}), ("nearest", {"nearest_mode": "floor"}),
@@ -124,7 +124,7 @@ def test_agrees_with_onnx_runtime(case):
         pytest.skip("ONNX Runtime 1.23 cannot run it")
     names = [f"i{n}" for n in range(len(inputs))]
     results = [f"o{n}" for n in range(outputs)]
-    proto = graphs.model(
+    proto = toys.proto(
         [helper.make_node(op, names, results, **attributes)],
         {"i0": inputs[0].shape},
         results,
@@ -148,20 +148,20 @@ def test_recurrent_layers_agree_and_train(op, direction):
     both = 2 if direction == "bidirectional" else 1
     gates = {"LSTM": 4, "GRU": 3, "RNN": 1}[op]
     tensors = {
-        "w": graphs.numbers(both, gates * 6, 5),
-        "r": graphs.numbers(both, gates * 6, 6, seed=1),
-        "b": graphs.numbers(both, 2 * gates * 6, seed=2),
+        "w": toys.numbers(both, gates * 6, 5),
+        "r": toys.numbers(both, gates * 6, 6, seed=1),
+        "b": toys.numbers(both, 2 * gates * 6, seed=2),
         "lengths": np.int32([4, 2, 3]),
-        "h0": graphs.numbers(both, 3, 6, seed=3),
+        "h0": toys.numbers(both, 3, 6, seed=3),
     }
     extra = {"linear_before_reset": 1} if op == "GRU" else {}
     nodes = [helper.make_node(op, ["x", *tensors], ["y", "h"], "cell", hidden_size=6, direction=direction, **extra)]
-    model = Model.from_proto(graphs.model(nodes, {"x": [4, 3, 5]}, ["y", "h"], tensors))
-    x = graphs.numbers(4, 3, 5, seed=4)
+    model = Model.from_proto(toys.proto(nodes, {"x": [4, 3, 5]}, ["y", "h"], tensors))
+    x = toys.numbers(4, 3, 5, seed=4)
     module = model.module().eval()
     ours = module(torch.from_numpy(x))
     theirs = onnxruntime.InferenceSession(model.serialize()).run(None, {"x": x})
-    assert all(graphs.agrees(a.detach().numpy(), b) for a, b in zip(ours, theirs, strict=True))
+    assert all(toys.agrees(a.detach().numpy(), b) for a, b in zip(ours, theirs, strict=True))
     weights = module.analog_weights()
     assert [(key, weight.output_axis) for key, weight in weights.items()] == [("w", 1), ("r", 1)]
     ours[0].square().sum().backward()

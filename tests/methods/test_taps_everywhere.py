@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+import toys
+from onnx import helper
 
 from harden import methods
 from harden.data.embedded import content
@@ -91,12 +93,7 @@ def test_irs_takes_a_step_or_says_what_to_choose(graph, request):
 
 @pytest.mark.parametrize("name", ["nft_irs", "consistency"])
 def test_a_graph_without_places_says_what_to_name(name):
-    from onnx import TensorProto, helper, numpy_helper
-
     nodes = [helper.make_node("Gemm", ["x", "w"], ["y"], transB=1)]
-    weight = numpy_helper.from_array(torch.ones(3, 6).numpy(), "w")
-    ends = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["n", size]) for n, size in (("x", 6), ("y", 3))]
-    graph = helper.make_graph(nodes, "one", ends[:1], ends[1:], [weight])
-    model = Model.from_proto(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8))
+    model = toys.model(nodes, {"x": ["n", 6]}, {"y": ["n", 3]}, {"w": torch.ones(3, 6).numpy()})
     with pytest.raises(HardenError, match="-o taps="):
         prepared((model, (torch.ones(2, 6),)), name)

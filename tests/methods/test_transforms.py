@@ -7,10 +7,10 @@ import inspect
 import numpy as np
 import pytest
 import torch
-from onnx import TensorProto, helper, numpy_helper
+import toys
+from onnx import helper
 
 from harden import methods
-from harden.graph.file import Model
 from harden.noise.profile import Profile
 from harden.registry import METHODS
 from harden.streams import generator, numpy_generator
@@ -42,14 +42,7 @@ def task():
         helper.make_node("Relu", ["n"], ["r"], name="relu"),
         helper.make_node("Gemm", ["r", "b", "c"], ["y"], transB=1, name="last"),
     ]
-    graph = helper.make_graph(
-        nodes,
-        "task",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 6])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 3])],
-        [numpy_helper.from_array(np.asarray(v, np.float32), k) for k, v in tensors.items()],
-    )
-    model = Model.from_proto(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8))
+    model = toys.model(nodes, {"x": ["n", 6]}, {"y": ["n", 3]}, tensors)
     batches = [(torch.from_numpy(x[i : i + 64]),) for i in range(0, 384, 64)]
     return model, batches, torch.from_numpy(x), torch.from_numpy(labels)
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+import toys
+from onnx import helper, numpy_helper
 
 from harden.streams import numpy_generator
 
@@ -24,14 +25,8 @@ def vector(name, values):
 
 
 def proto(nodes, initializers, shape, outputs):
-    graph = helper.make_graph(
-        nodes,
-        "toy",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", outputs])],
-        initializers,
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    tensors = {tensor.name: numpy_helper.to_array(tensor) for tensor in initializers}
+    model = toys.proto(nodes, {"x": shape}, {"y": ["batch", outputs]}, tensors)
     onnx.checker.check_model(model)
     return model
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import toys
 from hypothesis import given
 from hypothesis import strategies as st
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
 
 from harden.errors import VerificationError
 from harden.graph.file import Model
@@ -53,15 +54,9 @@ def test_tiny_outputs_may_differ_by_an_absolute_floor(expected, got, passed):
 
 
 def test_the_sigmoid_of_onnx_runtime_passes_where_it_is_nearly_zero():
-    graph = helper.make_graph(
-        [helper.make_node("MatMul", ["x", "w"], ["h"]), helper.make_node("Sigmoid", ["h"], ["y"])],
-        "nothing seen",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 1])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 1])],
-        [numpy_helper.from_array(np.ones((1, 1), np.float32), "w")],
-    )
-    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    assert parity(Model.from_proto(proto), (np.linspace(-40, -13, 200, dtype=np.float32)[:, None],)).passed
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["h"]), helper.make_node("Sigmoid", ["h"], ["y"])]
+    model = toys.model(nodes, {"x": ["n", 1]}, {"y": ["n", 1]}, {"w": np.ones((1, 1))})
+    assert parity(model, (np.linspace(-40, -13, 200, dtype=np.float32)[:, None],)).passed
 
 
 @pytest.mark.parametrize(

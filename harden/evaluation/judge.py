@@ -1,0 +1,159 @@
+"""The judge: on which examples, under which noise, on how many chips and where models are measured.
+
+A judge is passed whole to everything that measures chips, so that the chips of a curve run on the device and the
+threads that the run's own chips run on, unless the code says otherwise (:meth:`Judge.here`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harden.data.dataset import Dataset, check_data
+from harden.errors import HardenError
+from harden.evaluation.batch_size import BatchSize
+from harden.evaluation.bench import Bench, bench_of, open_bench, single_threaded_torch
+from harden.evaluation.custom import Metric
+from harden.evaluation.document import document_of
+from harden.evaluation.plan import Condition, Plan, check_numbers
+from harden.evaluation.record import Evaluation
+from harden.evaluation.run import Run
+from harden.evaluation.where import Where
+from harden.memory import out_of_memory
+from harden.progress import Notify, silent
+from harden.statistics.requirements import Requirement, check_meetable
+from harden.store import scratch
+from harden.streams import numpy_generator
+
+if TYPE_CHECKING:
+    from harden.graph.file import Model
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Measures models on the same chips.
+
+    Attributes:
+        data: The examples. Without labels, chips are compared with the clean network instead (``fidelity``).
+        conditions: The noise, in the order of the report; at least one.
+        chips: Chips per condition; chip k has the same random numbers in every condition and for every model.
+        seed: Root of all random streams.
+        where: The threads, machines and device that chips run on.
+        threshold: Accuracy that a good chip reaches, for the yield.
+        requirements: Demands; judged in the document, not enforced here.
+        metrics: More metrics, by name.
+        notify: Called with stage, done and total.
+    """
+
+    data: Dataset
+    conditions: tuple[Condition, ...]
+    chips: int = 100
+    seed: int = 0
+    where: Where = field(default_factory=Where)
+    threshold: float | None = None
+    requirements: tuple[Requirement, ...] = ()
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
+    notify: Notify = silent
+
+    @property
+    def condition(self) -> Condition:
+        """The first condition: the one that analyses look at."""
+        return self.conditions[0]
+
+    def of(self, model: Model, *, trial_log: Path | None = None, stage: str = "chips") -> Evaluation:
+        """Measure a model.
+
+        Where memory does not suffice, batches half as large go on.
+
+        Args:
+            model: The model, as it would be saved.
+            trial_log: Log of trials; an evaluation that was interrupted goes on where its log ends.
+            stage: What progress calls it.
+
+        Returns:
+            The evaluation; ``document`` follows ``harden.eval/1``.
+
+        Raises:
+            SettingsError: Numbers that make no sense, a metric that fails.
+            UnmeetableError: A requirement that so few chips can never meet.
+            DataError: The model's output is not logits of the data's classes, or shapes differ.
+            CanaryError: Noise does not reach a tensor in ONNX Runtime.
+            RunFolderError: The log holds another run.
+            OutOfMemoryError: Memory does not suffice for one image at a time on one worker.
+        """
+        self.check()
+        began = time.perf_counter()
+        size = BatchSize(model, self.data, self.where.batch_size, trial_log)
+        while True:
+            try:
+                with scratch() as folder, single_threaded_torch():
+                    run = self._opened(model, folder, replace(self.where, batch_size=size.images), trial_log)
+                    run.finish(lambda done, total: self.notify(stage, done, total))
+                    document = document_of(model, self.data, run, self.threshold, self.requirements)
+                break
+            except (HardenError, RuntimeError, MemoryError) as error:
+                if self.where.engine is not None or not out_of_memory(error):
+                    raise
+            size.halve()
+        document["runtime"] = {"seconds": time.perf_counter() - began, **run.speed()}
+        if size.halved or run.fewer:
+            document["runtime"]["memory"] = _shrunk(run, size)
+        return Evaluation(document)
+
+    def on(self, *conditions: Condition) -> Judge:
+        """The same chips under other noise; threshold, demands and further metrics are of the run's own noise."""
+        return replace(self, conditions=conditions, threshold=None, requirements=(), metrics={})
+
+    def few(self, chips: int, examples: int | None = None, stream: str = "") -> Judge:
+        """The first few of the chips, on a random sample of the examples, and without demands, which need them all.
+
+        Args:
+            chips: How many chips, at most.
+            examples: How many examples, at most; None takes all.
+            stream: The name of the random stream that the sample comes from.
+        """
+        data = self.data
+        if examples is not None:
+            data = data.sample(examples, numpy_generator(self.seed, stream))
+        return replace(self.on(*self.conditions), data=data, chips=min(self.chips, chips))
+
+    def here(self) -> Judge:
+        """The same without the engine: for what runs where the command runs, however large the cluster is."""
+        return replace(self, where=replace(self.where, engine=None))
+
+    @contextlib.contextmanager
+    def bench(self, model: Model) -> Iterator[Bench]:
+        """A model on the bench, for analyses that score chips themselves.
+
+        Raises:
+            DataError: The data has no labels.
+        """
+        with bench_of(model, self.data, self.where) as bench:
+            yield bench
+
+    def check(self) -> None:
+        """Refuse data, numbers and demands that cannot be judged by.
+
+        Raises:
+            SettingsError: Numbers that make no sense.
+            UnmeetableError: A requirement that so few chips can never meet.
+            DataError: The data cannot be used.
+        """
+        check_data(self.data)
+        check_numbers(self.chips, self.threshold, self.where.batch_size, self.where.threads)
+        check_meetable(self.requirements, self.chips)
+
+    def _opened(self, model: Model, folder: Path, where: Where, trial_log: Path | None) -> Run:
+        bench = open_bench(model, self.data, folder, where, self.metrics)
+        plan = Plan(self.conditions, self.chips, self.seed, bench.feed.batch, where.digital)
+        return Run(bench, plan, where, trial_log)
+
+
+def _shrunk(run: Run, size: BatchSize) -> str:
+    workers = f"{run.fewer} worker{'s' if run.fewer > 1 else ''}" if run.fewer else ""
+    batch = f"batches of {run.bench.feed.batch}" if size.halved else ""
+    return f"ran short: {' and '.join(part for part in (workers, batch) if part)} instead"
