@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from harden import pacing
 from harden.errors import SettingsError
 from harden.evaluation.judge import Judge
 from harden.pipeline.prepare import Prepared
@@ -44,6 +45,14 @@ def _chosen(prepared: Prepared, wanted: str, notify: Notify) -> dict[str, Any]:
     seed = prepared.settings.seed
     examples = prepared.validation.sample(_MOST, numpy_generator(seed, "protect"))
     judge = Judge(examples, prepared.noise[:1], seed=seed, where=prepared.where).here()
+    pace = pacing.current()
     with stage(notify, "ranking layers"):
-        names, ranking = protect(judge, prepared.model, budget_of(wanted))
+        names, ranking = protect(
+            judge,
+            prepared.model,
+            budget_of(wanted),
+            passes=pace.protection_passes,
+            check=pace.protection_checks,
+            check_chips=pace.protection_chips,
+        )
     return {"names": list(names), **ranking}
