@@ -9,6 +9,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from harden import pacing
+
 sys.path.insert(0, str(Path(__file__).parent))
 # How long an example takes tells of the machine, not of the code.
 hypothesis.settings.register_profile("harden", deadline=None)
@@ -36,3 +38,11 @@ def command():
     zygote = forked.Zygote()
     yield zygote.run
     zygote.close()
+
+
+@pytest.fixture
+def pace():
+    """Sets the pacing for the rest of a test, by the fields that differ from the default."""
+    before = pacing.current()
+    yield lambda **values: pacing.use(pacing.Pacing(**values))
+    pacing.use(before)

@@ -9,7 +9,6 @@ store it more often.
 
 from __future__ import annotations
 
-import functools
 import importlib
 import io
 import json
@@ -27,13 +26,9 @@ import onnxruntime  # noqa: F401
 import torch
 
 import harden
-from harden.analyses import severity
+from harden import pacing
 from harden.cli import main
-from harden.evaluation import run
-from harden.pipeline import budget, protection
-from harden.training import snapshots
-
-PILOTED_STEPS = 30
+from harden.pacing import Pacing
 
 
 def import_all() -> None:
@@ -44,11 +39,19 @@ def import_all() -> None:
 
 def make_runs_short() -> None:
     """Less to do, intervals that a run of seconds reaches, and a pilot that always finds room for the same steps."""
-    snapshots.WRITE_EVERY_S, snapshots.PATIENCE = 0.1, 0.0
-    run._COMMIT_EVERY, run._COMMIT_EVERY_S = 3, 0.1
-    budget.fitting = lambda *_: PILOTED_STEPS
-    protection.protect = functools.partial(protection.protect, passes=4, check=1, check_chips=2)
-    severity.SCALES = (0.0, 1.0)
+    pacing.use(
+        Pacing(
+            checkpoint_s=0.1,
+            patience=0.0,
+            commit_trials=3,
+            commit_s=0.1,
+            budget_steps=30,
+            protection_passes=4,
+            protection_checks=1,
+            protection_chips=2,
+            severity_scales=(0.0, 1.0),
+        )
+    )
 
 
 def count_writes(kill_at: int | None, folder: Path) -> None:

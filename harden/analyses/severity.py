@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from harden import pacing
 from harden.evaluation.judge import Judge
 from harden.evaluation.plan import Condition
 from harden.graph.file import Model
 
-SCALES = (0.0, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 CHIPS = 20
 EXAMPLES = 300
 
@@ -27,8 +27,8 @@ def severity_curve(judge: Judge, original: Model, hardened: Model, folder: Path)
         ``scale`` (1 is the device, 0 no noise), ``before``, ``after`` (mean accuracies), ``before_band``,
         ``after_band`` (5th and 95th percentile over chips at each strength), ``chips``, ``examples``, ``profile``.
     """
-    condition = judge.condition
-    scaled = (Condition(condition.profile.scaled(scale), condition.at_s) for scale in SCALES)
+    condition, scales = judge.condition, pacing.current().severity_scales
+    scaled = (Condition(condition.profile.scaled(scale), condition.at_s) for scale in scales)
     few = judge.here().on(*scaled).few(CHIPS, EXAMPLES, "severity")
     curves = {}
     for stage, model in (("before", original), ("after", hardened)):
@@ -39,7 +39,7 @@ def severity_curve(judge: Judge, original: Model, hardened: Model, folder: Path)
         curves[f"{stage}_band"] = [[accuracy["p05"], accuracy["p95"]] for accuracy in accuracies]
     return {
         "profile": condition.profile.name,
-        "scale": list(SCALES),
+        "scale": list(scales),
         **curves,
         "chips": few.chips,
         "examples": len(few.data),

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from harden import pacing
 from harden.engines import LocalEngine
 from harden.errors import HardenError
 from harden.evaluation.bench import Bench
@@ -23,8 +24,6 @@ from harden.memory import out_of_memory
 from harden.noise.rms import rms_noise
 from harden.store import sync
 
-_COMMIT_EVERY = 16  # trials between two writes of the sums over chips, at most
-_COMMIT_EVERY_S = 4.0  # seconds between them, about: a kill costs no more, and the trials that were under way
 _SUMMED_NUMBERS = 2**22  # int64 probabilities kept for the metrics over chips
 _PROBE_SHARE, _PROBE_SECONDS = 0.03, 1.5  # of the expected time of the trials, and at most
 
@@ -49,7 +48,7 @@ class Run:
         self._engine = where.engine
         self.log = TrialLog(trial_log, plan)
         self.fewer = 0
-        self._committed = time.monotonic()
+        self._pacing, self._committed = pacing.current(), time.monotonic()
         self.sums = None
         self._identity = plan.digest(**bench.identity)
         self._path = None if trial_log is None else sums_path(trial_log)
@@ -68,7 +67,7 @@ class Run:
         else:
             self._layout = where.layout or (Layout.parse(earlier) if earlier else None)
         self._clean_rates: list[float] = []
-        self._rough_rate: float | None = None
+        self._rough_rate: float | None = None  # of the clean model on all cores, images per second
         self._images, self._seconds = 0, 0.0
 
     def finish(self, progress: Callable[[int, int], None] | None = None) -> None:
@@ -156,7 +155,7 @@ class Run:
         if self.sums is not None and isinstance(trial.scores, ChipScores) and number >= self.sums.done:
             self.sums.add(trial.task.condition, trial.scores)
             waited = time.monotonic() - self._committed
-            if self.sums.done % _COMMIT_EVERY == 0 or waited >= _COMMIT_EVERY_S:
+            if self.sums.done % self._pacing.commit_trials == 0 or waited >= self._pacing.commit_s:
                 self._commit()
 
     def _commit(self) -> None:

@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from harden import pacing
 from harden.errors import SettingsError
 from harden.store import read_record, write_atomic
 from harden.training.listener import Listener
@@ -17,7 +18,6 @@ from harden.training.plan import TrainingPlan
 from harden.training.problem import Problem
 from harden.training.trainer import Trainer
 
-_PILOT_STEPS = 8
 _PILOT_SELECTIONS = 2  # at the start and at the end
 
 
@@ -37,17 +37,16 @@ def steps_within(budget_s: float, plan: TrainingPlan, problem: Problem, record: 
     Raises:
         SettingsError: Not even the pilot's steps fit.
     """
-    known = read_record(record)
-    if known is not None:
-        return int(known["steps"])
-    pace = measure_pace(plan, problem, trainer)
+    earlier = read_record(record)
+    if earlier is not None:
+        return int(earlier["steps"])
+    pilot_steps, given = pacing.current().pilot_steps, pacing.current().budget_steps
+    pace = measure_pace(plan, problem, trainer, steps=pilot_steps)
     step_s, other_s = pace.step_s, pace.other_s
-    steps = fitting(budget_s, step_s, other_s)
-    if steps < _PILOT_STEPS:
-        needed = other_s + _PILOT_STEPS * step_s
-        raise SettingsError(
-            f"--budget {budget_s:g}s is too short", fix=f"{_PILOT_STEPS} steps need {needed:.0f} s here"
-        )
+    steps = fitting(budget_s, step_s, other_s) if given is None else given
+    if steps < pilot_steps:
+        needed = other_s + pilot_steps * step_s
+        raise SettingsError(f"--budget {budget_s:g}s is too short", fix=f"{pilot_steps} steps need {needed:.0f} s here")
     write_atomic(record, json.dumps({"steps": steps, "step_s": step_s, "other_s": other_s}) + "\n")
     return steps
 
@@ -75,7 +74,7 @@ class Pace:
     other_s: float
 
 
-def measure_pace(plan: TrainingPlan, problem: Problem, trainer: Trainer = train, steps: int = _PILOT_STEPS) -> Pace:
+def measure_pace(plan: TrainingPlan, problem: Problem, trainer: Trainer = train, *, steps: int) -> Pace:
     """Time a pilot of so many steps, at least 2, and two selections of a plan on its own model and data."""
     marks = [time.perf_counter()]
     listener = Listener(on_step=lambda _: marks.append(time.perf_counter()))

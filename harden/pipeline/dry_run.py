@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from harden import pacing
 from harden.analyses import column_baseline, severity
 from harden.data.dataset import Dataset
 from harden.evaluation.judge import Judge
@@ -184,7 +185,8 @@ def _trials(judge: Judge, model: Model) -> dict[str, float | None]:
     setup_s, image_s = _pace(judge, model)
     examples = len(judge.data)
     each = setup_s + len(judge.conditions) * judge.chips * examples * image_s
-    curve = len(severity.SCALES) * min(judge.chips, severity.CHIPS) * min(examples, severity.EXAMPLES) * image_s
+    scales = len(pacing.current().severity_scales)
+    curve = scales * min(judge.chips, severity.CHIPS) * min(examples, severity.EXAMPLES) * image_s
     columns = sum(condition.profile.scales_with_range for condition in judge.conditions)
     baseline = columns * (setup_s + min(judge.chips, column_baseline.CHIPS) * examples * image_s)
     labelled = judge.data.labels is not None

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from harden import distributed, methods
 from harden.errors import SettingsError
@@ -30,8 +31,10 @@ from harden.training.periphery import Surround
 from harden.training.plan import TrainingPlan
 from harden.training.precision import TrainingPrecision
 from harden.training.problem import Problem
+from harden.training.recovery import divide, exploded, roll_back
 from harden.training.selection import Selector
-from harden.training.snapshots import Progress
+from harden.training.snapshots import Snapshots
+from harden.training.state import RunState
 from harden.training.teachers import Targets, frozen_copy
 from harden.training.trained import Trained
 from harden.transforms import clip as clipping
@@ -108,7 +111,8 @@ class _Run:
         frozen = plan.frozen_share if statistics(self.net) else 0.0
         self.frozen_from = self.total - round(frozen * self.total)
         file = checkpoint if distributed.first() else None
-        self.progress = Progress(self.tensors, plan.digest, file, self.total)
+        self.state = RunState()
+        self.snapshots = Snapshots(self.state, self.tensors, plan.digest, file, self.total)
 
     def _clip(self) -> clipping.Clip | None:
         plan, found = self.plan, None
@@ -132,77 +136,74 @@ class _Run:
     def run(self, listener: Listener) -> Trained:
         """All steps, then the batch norms, then the selected weights."""
         started = time.perf_counter()
-        progress = self._start()
+        state = self.state
+        self._start()
         try:
-            self._steps(progress, listener)
+            self._steps(listener)
         except KeyboardInterrupt:
-            progress.keep()
+            self.snapshots.write(force=True)
             raise
-        progress.complete()
-        self.tensors.restore_network(progress.best)
+        self.snapshots.complete()
+        self.tensors.restore_network(state.best)
         self.objective.finish(self.net)
-        levers = self._levers(progress)
+        levers = self._levers()
         levers["batch_norm_reestimation"] = finish_batch_norms(self.net, self.batches, self.selector, self.plan)
         weights = {name: tensor.cpu() for name, tensor in self.net.export_weights().items()}
         return Trained(
             self.model.with_weights(weights),
             weights,
-            progress.history,
-            progress.validation,
-            progress.best_step,
+            state.history,
+            state.validation,
+            state.best_step,
             levers,
             time.perf_counter() - started,
             self.plan,
         )
 
-    def _steps(self, progress: Progress, listener: Listener) -> None:
-        while progress.step < self.total:
-            progress.snapshot_if_due()
-            record = self._attempt(progress)
+    def _steps(self, listener: Listener) -> None:
+        while self.state.step < self.total:
+            self.snapshots.take_if_due()
+            record = self._attempt()
             if record is None:
                 continue
             listener.on_step(record)
-            if progress.step in self._selections():
-                self._select(progress)
-            progress.report(listener.on_progress, self.total)
+            if self.state.step in self._selections():
+                self._select()
+            self.snapshots.report(listener.on_progress)
 
-    def _start(self) -> Progress:
-        progress = self.progress
+    def _start(self) -> None:
         snapshot = distributed.from_first(self._kept)
         if snapshot is not None:
-            progress.resume(snapshot)
-            for _ in range(progress.halvings):
+            self.snapshots.resume(snapshot)
+            for _ in range(self.state.halvings):
                 self.selector.divide()
-            return progress
-        self._select(progress)
+            return
+        self._select()
         self._project(0.0)
-        return progress
 
     def _kept(self) -> Snapshot | None:
         return None if self.file is None else latest(self.file, self.plan.digest)
 
-    def _attempt(self, progress: Progress) -> dict[str, Any] | None:
+    def _attempt(self) -> dict[str, Any] | None:
         """A step; None where the loss exploded, or memory did not suffice, and the run went back."""
         try:
             with distributed.short_together():
-                return self._step(progress)
+                return self._step()
         except (RuntimeError, MemoryError, OutOfMemoryError) as error:
             if not out_of_memory(error):
                 raise
         # Here, not in the handler: the error's traceback holds on to what the step had allocated.
         self.optimizer.zero_grad(set_to_none=True)
-        self._given = {}
-        progress.divide(self.batches.size, distributed.size())
+        divide(self.snapshots, self.batches.size, distributed.size())
         return None
 
-    def _step(self, progress: Progress) -> dict[str, Any] | None:
+    def _step(self) -> dict[str, Any] | None:
         """One optimizer step; None where the loss exploded and the run went back."""
-        step, plan = progress.step, self.plan
+        step, plan, state = self.state.step, self.plan, self.state
         if step == self.frozen_from and step > 0 and plan.batch_norm_reestimation != "off":
             settle_batch_norms(self.net, self.batches, self.around, plan)
         self.net.train(step < self.frozen_from)
         self.optimizer.zero_grad(set_to_none=True)
-        self._given: dict[str, Any] = {}
         turn = step % len(plan.profiles)
         self.around.use(turn, "train", turn, step, noise=self.noise.strength(step / self.total))
         with distributed.together(), self.precision.within():
@@ -212,16 +213,16 @@ class _Run:
             parts = distributed.averages({"loss": loss, **parts})
             loss = parts.pop("loss")
         norm = clip_gradient(self.parameters, plan.gradient_clip)
-        if not progress.fine(loss, norm):
-            progress.roll_back(loss, plan)
+        if exploded(loss, norm, state.history[0]["loss"] if state.history else loss):
+            roll_back(self.snapshots, loss, plan)
             return None
-        rate = plan.learning_rate * factor(step, self.total, plan.warmup) * progress.rate_scale
+        rate = plan.learning_rate * factor(step, self.total, plan.warmup) * state.rate_scale
         set_rate(self.optimizer, rate)
         self.optimizer.step()
         self._project((step + 1) / self.total)
         distributed.confirm()  # before the step counts
         record = {"step": step + 1, "loss": loss, "lr": rate, "gradient": norm, **parts}
-        progress.advance(record)
+        self.snapshots.advance(record)
         return record
 
     def _project(self, done: float) -> None:
@@ -234,30 +235,32 @@ class _Run:
     def _backward(self, batch: Batch, noise: StepNoise) -> tuple[float, dict[str, float]]:
         """Gradients of the objective, the teacher's features and the penalties; the loss and its parts."""
         share = self.features.task_share if self.features else 1.0
-        parts = list(pieces(batch, self.progress.parts))
-        told = [self._objective(piece, noise, share * weight) for piece, weight in parts]
-        for name, gradient in self._given.items():
+        parts = list(pieces(batch, self.state.parts))
+        named: dict[str, Tensor] = {}
+        losses = [self._objective(piece, noise, share * weight, named) for piece, weight in parts]
+        for name, gradient in named.items():
             self.parameters[name].grad = gradient
         if self.features:
-            for (piece, weight), one in zip(parts, told, strict=True):
-                taught = self.features.loss(piece, noise)
-                (weight * taught).backward()
-                one["teacher_features"] = float(taught.detach())
-                one["loss"] += one["teacher_features"]
-        found = told[0]
+            for (piece, weight), losses_of_piece in zip(parts, losses, strict=True):
+                feature_loss = self.features.loss(piece, noise)
+                (weight * feature_loss).backward()
+                losses_of_piece["teacher_features"] = float(feature_loss.detach())
+                losses_of_piece["loss"] += losses_of_piece["teacher_features"]
+        means = losses[0]
         if len(parts) > 1:
-            found = {key: sum(w * one[key] for one, (_, w) in zip(told, parts, strict=True)) for key in told[0]}
-        return found.pop("loss"), self._penalize(found)
+            weights = [weight for _, weight in parts]
+            means = {key: sum(w * each[key] for each, w in zip(losses, weights, strict=True)) for key in losses[0]}
+        return means.pop("loss"), self._penalize(means)
 
-    def _objective(self, batch: Batch, noise: StepNoise, share: float) -> dict[str, float]:
-        """Gradients of the objective on a part of the batch; gradients that it gives by name are summed up."""
+    def _objective(self, batch: Batch, noise: StepNoise, share: float, named: dict[str, Tensor]) -> dict[str, float]:
+        """Gradients of the objective on a part of the batch; those that it gives by name are added to ``named``."""
         result = self.objective.step(self.net, batch, noise)
         if result.gradients is None:
             (share * result.loss).backward()
         else:
             for name, gradient in result.gradients.items():
-                known = self._given.get(name)
-                self._given[name] = share * gradient if known is None else known + share * gradient
+                so_far = named.get(name)
+                named[name] = share * gradient if so_far is None else so_far + share * gradient
         task_share = self.features.task_share if self.features else 1.0
         return {"loss": task_share * float(result.loss.detach()), **result.parts}
 
@@ -274,7 +277,7 @@ class _Run:
             parts["penalty"] = float(extra.detach())
         return parts
 
-    def _select(self, progress: Progress) -> None:
+    def _select(self) -> None:
         while True:
             try:
                 with distributed.short_together():
@@ -283,8 +286,8 @@ class _Run:
             except (RuntimeError, MemoryError, OutOfMemoryError) as error:
                 if not out_of_memory(error) or not self.selector.divide():
                     raise
-                progress.halvings += 1
-        progress.selected(self.selector.measure, score)
+                self.state.halvings += 1
+        self.snapshots.selected(self.selector.measure, score)
 
     def _selections(self) -> set[int]:
         return {round(self.total * (i + 1) / self.plan.selections) for i in range(self.plan.selections)}
@@ -292,7 +295,7 @@ class _Run:
     def _analog(self) -> dict[str, Any]:
         return {**self.net.analog_weights(self.plan.digital), **self.objective.analog_weights()}
 
-    def _levers(self, progress: Progress) -> dict[str, Any]:
+    def _levers(self) -> dict[str, Any]:
         plan = self.plan
         return {
             "clip": self.clip.record if self.clip else None,
@@ -312,7 +315,7 @@ class _Run:
             "train_sigma_scale": plan.train_sigma_scale,
             "noise_ramp": plan.noise_ramp,
             "penalty": {"range": plan.range_penalty, "kurtosis": plan.kurtosis_penalty},
-            "rollbacks": progress.rollbacks,
-            **({"memory": progress.divisions} if progress.divisions else {}),
+            "rollbacks": self.state.rollbacks,
+            **({"memory": self.state.divisions} if self.state.divisions else {}),
             **({"periphery": self.around.record()} if self.around.on else {}),
         }

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from harden.cli import command_output, main
-from harden.evaluation import run as running
 
 EVAL = [
     "eval", "digits_cnn.onnx", "--data", "test.npz", "--chips", "4", "--limit", "40", "--threads", "1", "-q",
@@ -37,11 +36,11 @@ def trials(prepared):
     return (prepared / "run" / "trials.jsonl").read_bytes()
 
 
-def test_a_full_disk_is_told_and_the_same_command_goes_on(harden, prepared, monkeypatch):
+def test_a_full_disk_is_told_and_the_same_command_goes_on(harden, prepared, monkeypatch, pace):
     assert harden(*EVAL)[0] == 0
     whole = trials(prepared)
     shutil.rmtree(prepared / "run")
-    monkeypatch.setattr(running, "_COMMIT_EVERY", 2)
+    pace(commit_trials=2)
     real, left = os.fsync, [6]
 
     def full(handle):

@@ -112,6 +112,9 @@ def kill_many(zygote, folder, arguments, kills, chain):
 @pytest.mark.parametrize(("arguments", "kills"), [(FIT, 4), (EVAL, 3)], ids=["fit", "eval"])
 def test_a_few_kills(zygote, tmp_path, arguments, kills):
     assert kill_many(zygote, tmp_path, arguments, kills, chain=kills).total() == kills
+    if arguments is FIT:  # what the runs here leave out of a real one is left out
+        document = json.loads((tmp_path / "unbroken" / "run" / "report.json").read_text())
+        assert document["severity"]["scale"] == [0.0, 1.0]
 
 
 def test_ctrl_c_ends_a_training_with_the_command_that_resumes_it(zygote, tmp_path):

@@ -13,7 +13,8 @@ from harden.training.checkpoint import Snapshot, Tensors, latest, read, write
 from harden.training.listener import Listener
 from harden.training.loop import train
 from harden.training.problem import Problem
-from harden.training.snapshots import Progress
+from harden.training.snapshots import Snapshots
+from harden.training.state import RunState
 
 
 def snapshot(step=1):
@@ -101,21 +102,22 @@ def test_a_kill_never_costs_more_than_ten_seconds_or_a_twentieth_of_the_steps(to
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "write", store)
         patch.setattr(module, "time", clock)
-        run = Progress(Tensors(net, {}, torch.optim.SGD(net.parameters(), 0.1)), "plan", module.Path("x"), total)
+        tensors, state = Tensors(net, {}, torch.optim.SGD(net.parameters(), 0.1)), RunState()
+        run = Snapshots(state, tensors, "plan", module.Path("x"), total)
         clock.now += selection_s  # the selection before the first step
         run.selected("accuracy", 0.5)
         began = {}
         selections = {round(total * (i + 1) / 4) for i in range(4)}
-        while run.step < min(total, 400):
-            began[run.step] = clock.now
-            run.snapshot_if_due()
+        while state.step < min(total, 400):
+            began[state.step] = clock.now
+            run.take_if_due()
             clock.now += step_s
             at, step = stored[-1]
             # One step and one selection are not divided: what is lost beside them counts.
             lost = clock.now - at - step_s - write_s - (selection_s if step == 0 else 0.0)
-            assert lost <= 10.0 or run.step - step <= max(0.05 * total, 2), (lost, run.step, step)
+            assert lost <= 10.0 or state.step - step <= max(0.05 * total, 2), (lost, state.step, step)
             run.advance({"loss": 1.0})
-            if run.step in selections:
+            if state.step in selections:
                 clock.now += selection_s
                 run.selected("accuracy", 0.5)
 
@@ -160,10 +162,9 @@ def test_a_loss_that_is_not_finite_before_training_points_at_the_data(model, clo
         train(Problem(broken, clouds(), clouds(99, seed=1)), plan(batch_norm_reestimation="off", clip=None))
 
 
-def test_a_full_disk_ends_the_training_and_keeps_the_checkpoint(problem, plan, tmp_path, monkeypatch):
+def test_a_full_disk_ends_the_training_and_keeps_the_checkpoint(problem, plan, tmp_path, monkeypatch, pace):
     file = tmp_path / "checkpoint.safetensors"
-    monkeypatch.setattr(module, "WRITE_EVERY_S", 0.0)
-    monkeypatch.setattr(module, "PATIENCE", 0.0)
+    pace(checkpoint_s=0.0, patience=0.0)
     unbroken = train(problem, plan())
     real, calls = module.write, []
 

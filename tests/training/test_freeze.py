@@ -47,7 +47,7 @@ def test_statistics_are_those_under_noise_when_the_share_begins(model, clouds, p
     torch.testing.assert_close(trained.weights["mean"], last.weights["mean"], rtol=1e-4, atol=1e-5)
 
 
-def test_a_killed_run_ends_with_the_same_bits(model, clouds, plan, tmp_path):
+def test_a_killed_run_ends_with_the_same_bits(model, clouds, plan, tmp_path, pace):
     wanted = plan(steps=120, freeze_batch_norms=0.5)
     whole = train(Problem(model, clouds(), clouds(96, 1)), wanted)
 
@@ -58,16 +58,10 @@ def test_a_killed_run_ends_with_the_same_bits(model, clouds, plan, tmp_path):
         if step == 101:
             raise KilledError
 
-    from harden.training import snapshots
-
     file = tmp_path / "checkpoint.safetensors"
-    every = snapshots.WRITE_EVERY_S
-    snapshots.WRITE_EVERY_S = 0.0
-    try:
-        with pytest.raises(KilledError):
-            train(Problem(model, clouds(), clouds(96, 1)), wanted, Listener(on_progress=kill), checkpoint=file)
-    finally:
-        snapshots.WRITE_EVERY_S = every
+    pace(checkpoint_s=0.0)
+    with pytest.raises(KilledError):
+        train(Problem(model, clouds(), clouds(96, 1)), wanted, Listener(on_progress=kill), checkpoint=file)
     resumed = train(Problem(model, clouds(), clouds(96, 1)), wanted, checkpoint=file)
     for name, value in whole.weights.items():
         assert torch.equal(value, resumed.weights[name]), name

@@ -9,7 +9,7 @@ import torch
 
 from harden.errors import DataError, DivergedError, RunFolderError, SettingsError
 from harden.noise.profile import Profile
-from harden.training import loop, snapshots
+from harden.training import loop
 from harden.training.listener import Listener
 from harden.training.loop import train
 from harden.training.problem import Problem
@@ -57,15 +57,10 @@ class KilledError(Exception):
 
 @pytest.mark.parametrize("method", ["noise", "nft_irs"])
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
-def test_a_run_that_was_killed_ends_with_the_bits_of_one_that_was_not(
-    problem, plan, tmp_path, monkeypatch, method, optimizer
-):
+def test_a_run_that_was_killed_ends_with_the_bits_of_one_that_was_not(problem, plan, tmp_path, pace, method, optimizer):
     if method == "nft_irs":
         pytest.importorskip("harden.graph.taps")
-    monkeypatch.setattr(snapshots, "EVERY", 20)
-    monkeypatch.setattr(snapshots, "SHARE", 1)
-    monkeypatch.setattr(snapshots, "WRITE_EVERY_S", 0.0)
-    monkeypatch.setattr(snapshots, "PATIENCE", 0.0)
+    pace(snapshot_steps=20, snapshots=1, checkpoint_s=0.0, patience=0.0)
     options = {"taps": "r", "heads": 1, "hidden": 8} if method == "nft_irs" else {}
     this = plan(method=method, options=options, optimizer=optimizer, lr=0.01)
     unbroken = train(problem, this)
@@ -86,8 +81,8 @@ def test_a_run_that_was_killed_ends_with_the_bits_of_one_that_was_not(
     assert resumed.selected_step == unbroken.selected_step
 
 
-def test_a_checkpoint_of_another_plan_is_refused(problem, plan, tmp_path, monkeypatch):
-    monkeypatch.setattr(snapshots, "WRITE_EVERY_S", 0.0)
+def test_a_checkpoint_of_another_plan_is_refused(problem, plan, tmp_path, pace):
+    pace(checkpoint_s=0.0)
     file = tmp_path / "checkpoint.safetensors"
     train(problem, plan(steps=3), checkpoint=file)
     with pytest.raises(RunFolderError, match="other settings"):
@@ -119,9 +114,8 @@ class Exploding:
         return StepResult(loss * (math.inf if self.calls in self.at else 1))
 
 
-def test_an_exploding_loss_is_rolled_back_once_at_a_tenth_of_the_rate(problem, plan, monkeypatch):
-    monkeypatch.setattr(snapshots, "EVERY", 10)
-    monkeypatch.setattr(snapshots, "SHARE", 1)
+def test_an_exploding_loss_is_rolled_back_once_at_a_tenth_of_the_rate(problem, plan, monkeypatch, pace):
+    pace(snapshot_steps=10, snapshots=1)
     monkeypatch.setattr(loop.methods, "load", lambda name, options: Exploding({26}))
     trained = train(problem, plan(steps=30, warmup=0.0, selections=1))
     (event,) = trained.levers["rollbacks"]

@@ -58,9 +58,8 @@ class KilledError(Exception):
     pass
 
 
-def test_a_resumed_run_repeats_the_bits(model, clouds, plan, tmp_path, monkeypatch):
-    monkeypatch.setattr("harden.training.snapshots.EVERY", 4)
-    monkeypatch.setattr("harden.training.snapshots.WRITE_EVERY_S", 0.0)
+def test_a_resumed_run_repeats_the_bits(model, clouds, plan, tmp_path, pace):
+    pace(snapshot_steps=4, checkpoint_s=0.0)
     noise = profiles("gaussian:sigma=0.1,adc_bits=4,output_noise=0.05")
     settings = plan(steps=12, profiles=noise, teacher="self")
 
