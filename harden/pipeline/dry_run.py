@@ -232,7 +232,7 @@ def _pace(judge: Judge, model: Model) -> tuple[float, float]:
     few = judge.data.subset(np.arange(min(len(judge.data), count)))
     chips = max(_CHIPS, judge.where.cores)
     pilot = replace(judge.here().on(judge.condition), data=few, chips=chips, notify=silent)
-    runtime = pilot.of(model).document["runtime"]
+    runtime = pilot.of(model).runtime
     image_s = 1 / runtime["images_per_second"]
     return max(0.0, runtime["seconds"] - chips * len(few) * image_s), image_s
 

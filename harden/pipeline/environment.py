@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
-from typing import Any
 
 from harden import __version__
+from harden.records import Environment
 
 _PACKAGES = ("torch", "onnx", "onnxruntime", "timm", "numpy", "scipy")
 
 
-def environment(threads: int) -> dict[str, Any]:
+def environment(threads: int) -> Environment:
     """Versions of what computes, and the machine it computed on."""
-    return {
-        "harden": __version__,
-        "python": platform.python_version(),
-        **{name: importlib.metadata.version(name) for name in _PACKAGES},
-        "platform": platform.platform(),
-        "processor": platform.machine(),
-        "threads": threads,
-    }
+    return Environment.model_validate(
+        {
+            "harden": __version__,
+            "python": platform.python_version(),
+            **{name: importlib.metadata.version(name) for name in _PACKAGES},
+            "platform": platform.platform(),
+            "processor": platform.machine(),
+            "threads": threads,
+        }
+    )

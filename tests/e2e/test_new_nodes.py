@@ -40,7 +40,9 @@ def test_clamps_are_in_the_hardened_file_and_in_the_report(settings):
     assert operators("run/model.onnx").count("Clip") == 7
     assert document["levers"]["clamp_activations"]["activations"] == 7
     assert document["levers"]["clamp_activations"]["percentile"] == 99.99
-    assert document["after"]["profiles"][0]["accuracy"]["mean"] > document["before"]["profiles"][0]["accuracy"]["mean"]
+    assert (
+        document["after"]["conditions"][0]["accuracy"]["mean"] > document["before"]["conditions"][0]["accuracy"]["mean"]
+    )
 
 
 def test_rescale_may_add_a_mul_for_each_layer_of_a_folded_graph(settings):

@@ -42,8 +42,8 @@ def test_a_lever_left_out_is_the_run_without_it(folder):
     without = document["ablation"]
     assert list(without) == ["clip", "freeze_batch_norms", "batch_norm_reestimation"]
     bare = fit(settings(folder, "bare", clip="none", second_try="off"))
-    assert without["clip"]["accuracies"] == bare["after"]["profiles"][0]["accuracies"]
-    assert without["clip"]["accuracies"] != document["after"]["profiles"][0]["accuracies"]
+    assert without["clip"]["accuracies"] == bare["after"]["conditions"][0]["accuracies"]
+    assert without["clip"]["accuracies"] != document["after"]["conditions"][0]["accuracies"]
     assert without["clip"]["clean"] == bare["after"]["clean"]["accuracy"]
     assert not list(jsonschema.Draft202012Validator(schema.load("harden.fit/1")).iter_errors(document))
 
@@ -54,7 +54,7 @@ def test_a_protected_layer_left_out_is_on_the_crossbar_again(folder):
     without = document["ablation"]
     assert set(without) == {"clip", "freeze_batch_norms", "batch_norm_reestimation", "protect"}
     bare = fit(settings(folder, "unprotected"))
-    assert without["protect"]["accuracies"] == bare["after"]["profiles"][0]["accuracies"]
+    assert without["protect"]["accuracies"] == bare["after"]["conditions"][0]["accuracies"]
 
 
 def test_without_labels_layers_are_protected_by_the_networks_own_answers(folder):

@@ -276,7 +276,7 @@ def test_python_can_name_the_engine_too(folder, cluster):
 def test_the_early_stop_and_the_comparison_run_there_as_well(folder, cluster):
     until = {"until": "ci95(mean_accuracy)<0.05", "profile": ("rram1",), "chips": 100, "limit": None}
     here, there = (evaluate(settings(folder, engine=engine, **until)) for engine in ("local", "ray"))
-    assert there["profiles"] == here["profiles"]
+    assert there["conditions"] == here["conditions"]
     (folder / "b.onnx").write_bytes(content("digits_cnn.onnx"))
     two = {"others": (str(folder / "b.onnx"),), "profile": ("rram1",)}
     here, there = (compare(settings(folder, CompareSettings, engine=engine, **two)) for engine in ("local", "ray"))
