@@ -72,7 +72,7 @@ def worst_case(
         raise SettingsError("the worst case needs positive widths, and at least one step and one start")
     with bench_of(model, data, Where(digital=digital)) as bench:
         module = model.module().eval()
-        module.around = bench.around.hook(condition.profile, seed=seed)
+        module.periphery = bench.periphery.hook(condition.profile, seed=seed)
         box = _box(bench, condition, seed)
         rows = []
         for width in widths:
