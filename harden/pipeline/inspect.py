@@ -8,7 +8,7 @@ from typing import Any
 from harden.errors import ModelError, SettingsError, UnsupportedError
 from harden.graph.file import Model, TensorSpec
 from harden.graph.inspection import unsupported, weights_table
-from harden.pipeline.inputs import open_model
+from harden.pipeline.models import open_model
 from harden.runtime.examples import find_inputs
 from harden.runtime.parity import parity
 

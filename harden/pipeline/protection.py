@@ -13,7 +13,7 @@ from harden.pipeline.prepare import Prepared
 from harden.progress import Notify, stage
 from harden.store import read_record, write_atomic
 from harden.streams import numpy_generator
-from harden.training.protect import budget_of, protect
+from harden.training.protect import protect
 
 _RECORD = "protect.json"
 _MOST = 1000  # validation examples: they go through the network some 200 times
@@ -34,8 +34,8 @@ def with_protection(prepared: Prepared, folder: Path, notify: Notify) -> tuple[P
         SettingsError: There are no examples to choose by.
         DataError: They have no labels, and the network is no classifier.
     """
-    wanted = prepared.settings.protect
-    if wanted is None:
+    share = prepared.checked.protection
+    if share is None:
         return prepared, None
     record = folder / _RECORD
     chosen = read_record(record)
@@ -49,7 +49,7 @@ def with_protection(prepared: Prepared, folder: Path, notify: Notify) -> tuple[P
                 prepared.model,
                 prepared.noise[0],
                 judged,
-                budget_of(wanted),
+                share,
                 digital=prepared.digital,
                 passes=pace.protection_passes,
                 check=pace.protection_checks,
