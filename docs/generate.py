@@ -1,4 +1,4 @@
-"""Write the pages of docs/ that are made from code; with --check, fail where one is not current."""
+"""Write the pages of docs/ that are made from code, and fill the lines of all others; with --check, fail instead."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import click
 from harden.cli import cli
 
 DOCS = Path(__file__).parent
+sys.path.insert(0, str(DOCS))
 
+import flow  # noqa: E402
 
 _COMMON = """\
 `fit`, `eval` and `compare` share these: `--dry-run` opens and checks everything, shows each setting with the flag or
@@ -43,7 +45,7 @@ def command_line() -> str:
                 found = command.get_command(inner, sub)
                 assert found is not None
                 lines += [f"### harden {name} {sub}", *_help(found, f"harden {name} {sub}", inner)]
-    return "\n".join(lines)
+    return flow.fill("\n".join(lines))
 
 
 def _help(command: click.Command, name: str, parent: click.Context) -> list[str]:
@@ -81,12 +83,12 @@ PAGES: dict[str, Callable[[], str]] = {
 def main() -> int:
     check = "--check" in sys.argv[1:]
     stale = []
-    for name, make in PAGES.items():
-        path = DOCS / name
-        text = make().rstrip() + "\n"
+    texts = {path: flow.fill(path.read_text(encoding="utf-8")) for path in flow.pages()}
+    texts |= {DOCS / name: make().rstrip() + "\n" for name, make in PAGES.items()}
+    for path, text in texts.items():
         if path.exists() and path.read_text(encoding="utf-8") == text:
             continue
-        stale.append(name)
+        stale.append(path.name)
         if not check:
             path.write_text(text, encoding="utf-8")
     if check and stale:

@@ -10,6 +10,10 @@ from harden import methods
 from harden.registry import METHODS
 
 TARGET = Path(__file__).resolve().parent / "methods.md"
+sys.path.insert(0, str(TARGET.parent))
+
+import flow  # noqa: E402
+
 MARK = "<!-- From here on made by docs/make_methods.py from harden/methods. Do not edit. -->"
 
 
@@ -54,7 +58,7 @@ def _range(option: dict[str, Any]) -> str:
 
 def page(text: str) -> str:
     """The page with a fresh reference."""
-    return text.split(MARK)[0].rstrip() + "\n\n" + reference()
+    return flow.fill(text.split(MARK)[0].rstrip() + "\n\n" + reference())
 
 
 def main() -> int:

@@ -11,7 +11,7 @@ import onnx
 
 HERE = Path(__file__).resolve().parent
 TARGET = HERE / "operators.md"
-sys.path[:0] = [str(HERE.parent), str(HERE.parent / "tests" / "graph")]
+sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "tests" / "graph")]
 
 HEAD = """# Operators
 
@@ -28,6 +28,7 @@ own node tests (`onnx.backend.test`). Do not edit.
 def page() -> str:
     """The page's text."""
     import conformance
+    import flow
 
     from harden.graph.ops import operators
 
@@ -63,7 +64,7 @@ def page() -> str:
         lines.append(f"| {shown} | {since} | {'yes' if newest.gradient else 'no'} | {crossbar} | {tests} |")
     lines += ["\n## Excluded node tests\n", "| cases | why |", "|---|---|"]
     lines += [f"| {count} | {reason} |" for reason, count in sorted(reasons.items(), key=lambda item: -item[1])]
-    return "\n".join(lines) + "\n"
+    return flow.fill("\n".join(lines))
 
 
 def main() -> None:

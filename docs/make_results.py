@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "benchmarks" / "effectiveness"))
+sys.path[:0] = [str(ROOT / "docs"), str(ROOT / "benchmarks" / "effectiveness")]
 
+import flow  # noqa: E402
 from tasks import Recipe, Task, all_tasks, read  # noqa: E402
 
 RESULTS = ROOT / "benchmarks" / "results"
@@ -67,7 +68,7 @@ def page() -> str:
     parts += ["## What each lever adds", "", *ladder(tasks), ""]
     for name, (task, rows) in tasks.items():
         parts += section(name, task, rows)
-    return "\n".join(parts)
+    return flow.fill("\n".join(parts))
 
 
 def rows_of(name: str) -> Rows:

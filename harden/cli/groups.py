@@ -19,7 +19,8 @@ HEADINGS: dict[str, tuple[str, ...]] = {
         *("noise_ramp", "train_profile", "range_penalty", "kurtosis_penalty", "label_smoothing"),
         *("clamp_activations", "allow_new_nodes"),
     ),
-    "Optimizer": ("batch_size", "optimizer", "lr", "weight_decay", "warmup", "gradient_clip", "seed"),
+    "Optimizer": ("batch_size", "optimizer", "lr", "weight_decay", "warmup", "gradient_clip"),
+    "Reproducibility": ("seed",),
     "Machine": ("threads", "device", "engine", "workers", "max_memory", "amp", "channels_last"),
 }
 OUTPUT = "Output"

@@ -8,6 +8,7 @@ from typing import Any
 
 from harden.analyses import replay as replaying
 from harden.analyses.column_baseline import add_column_baseline
+from harden.analyses.mean_to_precision import evaluate_until
 from harden.analyses.sweeps import sweep
 from harden.analyses.table import analyse
 from harden.data.dataset import Dataset
@@ -25,7 +26,6 @@ from harden.pipeline.environment import environment
 from harden.pipeline.judging import judge_of, where_of
 from harden.pipeline.machine import drawn_on
 from harden.pipeline.models import check_digital, model_of
-from harden.pipeline.until import evaluate_until
 from harden.progress import Notify, silent
 from harden.report.files import read_record, write_report
 from harden.runfolder import RunFolder
@@ -98,7 +98,7 @@ def replay(settings: EvalSettings) -> dict[str, Any]:
     profile = Profile.parse(settings.profile[0]).on_device(drawn_on(settings)) if settings.profile else None
     model = model_of(settings)
     data = open_data(settings.data, model, settings)
-    return {"schema": "harden.replay/1", **replaying.replay(record, model, data, profile)}
+    return {"schema": "harden.replay/1", **replaying.replay(record, model, data, profile, where_of(settings))}
 
 
 def _conditions(settings: EvalSettings, checked: Checked) -> tuple[Condition, ...]:

@@ -35,7 +35,7 @@ def open_model(
         SettingsError: ``weights`` or ``pretrained`` given for an ONNX file.
     """
     if source.startswith("timm:"):
-        from harden.graph.export import from_timm
+        from harden.graph.zoo import from_timm  # timm takes seconds to import, and most models are files
 
         path = Path(weights) if weights else None
         return from_timm(

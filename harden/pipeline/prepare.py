@@ -111,13 +111,16 @@ class Prepared:
             **({"processes": self.processes} if self.processes > 1 else {}),
         }
 
+    @property
+    def where(self) -> Where:
+        """Where chips run; ``--batch-size`` is the training's."""
+        return Where(self.threads, self.engine, self.settings.device, digital=self.digital)
+
     def judge(self, notify: Notify = silent) -> Judge | None:
         """What measures the model before and after hardening; None where nothing is reported."""
         if self.test is None:
             return None
-        # --batch-size is the training's.
-        where = Where(self.threads, self.engine, self.settings.device, digital=self.digital)
-        return judge_of(self.settings, self.checked, self.test, where, notify)
+        return judge_of(self.settings, self.checked, self.test, self.where, notify)
 
     def examples(self, count: int) -> tuple[np.ndarray, ...]:
         """Real inputs where there is data, else random ones that the model accepts."""
