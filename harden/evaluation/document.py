@@ -54,7 +54,7 @@ def record_of(
             mean_p=None if run.sums is None else run.sums.mean_probabilities(index, plan.chips),
             labels=data.labels,
             bins=None if run.sums is None else run.sums.bins[index],
-            periphery=bench.around.record(periphery) if (periphery := condition.profile.periphery).on else None,
+            periphery=bench.periphery.record(periphery) if (periphery := condition.profile.periphery).on else None,
         )
         for index, condition in enumerate(plan.conditions)
     ]

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from harden.training.batches import Batches
-from harden.training.periphery import Surround
+from harden.training.periphery import TrainingPeriphery
 from harden.training.plan import TrainingPlan
 from harden.training.selection import Selector
 from harden.transforms.batch_norm import reestimate, statistics
@@ -17,14 +17,14 @@ BATCHES = 32
 
 @torch.no_grad()
 def settle_batch_norms(
-    net: Any, batches: Batches, around: Surround | None, plan: TrainingPlan
+    net: Any, batches: Batches, periphery: TrainingPeriphery | None, plan: TrainingPlan
 ) -> dict[str, torch.Tensor]:
     """Give batch norms the statistics that training examples have under noise; returns those that they had."""
     buffers = statistics(net)
     old = {name: buffer.clone() for name, buffer in buffers.items()}
-    if around is not None:
+    if periphery is not None:
         # Without output noise: what two passes over one batch differ by must be the running values alone.
-        around.use(0, "reestimate", noise=0.0)
+        periphery.use(0, "reestimate", noise=0.0)
     new = reestimate(net, [batches.at(i).inputs for i in range(BATCHES)], lambda i: _draw(net, plan, i))
     for name, value in new.items():
         buffers[name].copy_(value)
@@ -42,7 +42,7 @@ def finish_batch_norms(net: Any, batches: Batches, selector: Selector, plan: Tra
         reason = "off" if buffers else "the graph keeps no batch norms"
         return {"tried": False, "kept": False, "reason": reason, "before": None, "after": None}
     before = selector.score()
-    old = settle_batch_norms(net, batches, selector.around, plan)
+    old = settle_batch_norms(net, batches, selector.periphery, plan)
     with torch.no_grad():
         after = selector.score()
         kept = plan.batch_norm_reestimation == "on" or after > before

@@ -27,7 +27,7 @@ from harden.training.listener import SILENT, Listener
 from harden.training.microbatches import pieces
 from harden.training.noise import StepNoise, TrainingNoise
 from harden.training.optimizer import build, clip_gradient, factor, set_rate
-from harden.training.periphery import Surround
+from harden.training.periphery import TrainingPeriphery
 from harden.training.plan import TrainingPlan
 from harden.training.precision import TrainingPrecision
 from harden.training.problem import Problem
@@ -94,8 +94,10 @@ class _Run:
         self.batches = Batches(data, plan, targets.task, targets)
         self.total = self.batches.total
         self.rescaled = begin(self.net, self.batches, plan)
-        self.around = Surround(self.net, data, plan)
-        self.selector = Selector(self.net, validation, plan, clean if plan.objective == "match" else None, self.around)
+        self.periphery = TrainingPeriphery(self.net, data, plan)
+        self.selector = Selector(
+            self.net, validation, plan, clean if plan.objective == "match" else None, self.periphery
+        )
         self.net.train()
         self.precision.check(self.batches)
         objective.prepare(self.net, self.batches.at(0))
@@ -201,11 +203,11 @@ class _Run:
         """One optimizer step; None where the loss exploded and the run went back."""
         step, plan, state = self.state.step, self.plan, self.state
         if step == self.frozen_from and step > 0 and plan.batch_norm_reestimation != "off":
-            settle_batch_norms(self.net, self.batches, self.around, plan)
+            settle_batch_norms(self.net, self.batches, self.periphery, plan)
         self.net.train(step < self.frozen_from)
         self.optimizer.zero_grad(set_to_none=True)
         turn = step % len(plan.profiles)
-        self.around.use(turn, "train", turn, step, noise=self.noise.strength(step / self.total))
+        self.periphery.use(turn, "train", turn, step, noise=self.noise.strength(step / self.total))
         with distributed.together(), self.precision.within():
             batch = self.batches.at(step)
             loss, parts = self._backward(batch, self.noise.at(step, batch.progress))
@@ -317,5 +319,5 @@ class _Run:
             "penalty": {"range": plan.range_penalty, "kurtosis": plan.kurtosis_penalty},
             "rollbacks": self.state.rollbacks,
             **({"memory": self.state.divisions} if self.state.divisions else {}),
-            **({"periphery": self.around.record()} if self.around.on else {}),
+            **({"periphery": self.periphery.record()} if self.periphery.on else {}),
         }

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import Any
 
-from harden.noise.periphery import Conversion, Periphery, Range
+from harden.noise.periphery import ChipPeriphery, Periphery, Range
 from harden.training.batches import as_tensors
 from harden.training.plan import TrainingPlan
 from harden.transforms import ranges
@@ -16,7 +16,7 @@ from harden.transforms import ranges
 _BATCH = 32
 
 
-class Surround:
+class TrainingPeriphery:
     """Sets what stands around the analog nodes of a network; for profiles without a periphery, nothing.
 
     Args:
@@ -57,10 +57,10 @@ class Surround:
         """
         periphery = self._peripheries[number]
         if not periphery.on:
-            self._net.around = None
+            self._net.periphery = None
             return
         periphery = replace(periphery, output_noise=noise * periphery.output_noise)
-        self._net.around = Conversion(periphery, self._ranges[number], self._seed, path)
+        self._net.periphery = ChipPeriphery(periphery, self._ranges[number], self._seed, path)
 
     def record(self) -> list[dict[str, Any]]:
         """The knobs and ranges of each profile, for the report."""

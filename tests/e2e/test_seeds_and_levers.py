@@ -45,7 +45,7 @@ def test_a_lever_left_out_is_the_run_without_it(folder):
     assert without["clip"]["accuracies"] == bare["after"]["conditions"][0]["accuracies"]
     assert without["clip"]["accuracies"] != document["after"]["conditions"][0]["accuracies"]
     assert without["clip"]["clean"] == bare["after"]["clean"]["accuracy"]
-    assert not list(jsonschema.Draft202012Validator(schema.load("harden.fit/1")).iter_errors(document))
+    assert not list(jsonschema.Draft202012Validator(schema.load("harden.fit/2")).iter_errors(document))
 
 
 @pytest.mark.slow
@@ -74,7 +74,7 @@ def test_the_levers_that_auto_chose_are_left_out_one_by_one(folder):
     without = document["ablation"]
     assert without
     assert all(0 <= value <= 1 for one in without.values() for value in one["accuracies"])
-    assert not list(jsonschema.Draft202012Validator(schema.load("harden.fit/1")).iter_errors(document))
+    assert not list(jsonschema.Draft202012Validator(schema.load("harden.fit/2")).iter_errors(document))
 
 
 def test_several_seeds_have_a_report_of_their_own(folder):
@@ -85,7 +85,7 @@ def test_several_seeds_have_a_report_of_their_own(folder):
     assert document["convergence_probability"] == 1.0
     assert document["convergence_ci95"] == pytest.approx([0.025**0.5, 1.0])  # two of two
     assert "--seeds 2" in document["command"]
-    assert not list(jsonschema.Draft202012Validator(schema.load("harden.fit/1")).iter_errors(document))
+    assert not list(jsonschema.Draft202012Validator(schema.load("harden.fit/2")).iter_errors(document))
     told = rewrite(run)
     assert set(told["files"]) == {"html", "record"}
     assert "From seed to seed" in (run / "report.html").read_text(encoding="utf-8")

@@ -71,7 +71,7 @@ def test_the_document_is_complete_and_plain_json(problem):
     document = evaluate(model, NOISE, data, chips=30, threshold=0.5, requirements=("p05_accuracy>=0.1",)).document
 
     assert json.loads(json.dumps(document, allow_nan=False)) == document
-    assert document["schema"] == "harden.eval/1"
+    assert document["schema"] == "harden.eval/2"
     assert set(document["model"]) >= {"path", "sha256", "opset", "parameters", "analog_parameters", "batch_norm"}
     assert document["model"]["analog_parameters"] == 48
     shares = np.bincount(data.labels) / 200

@@ -58,7 +58,7 @@ def test_trials_of_two_families_never_mix_and_a_chip_can_be_replayed(tmp_path):
     model, profile = _toy_model(), Profile.parse("gaussian:sigma=0.3")
     log = tmp_path / "trials.jsonl"
     found = evaluate(model, profile.on_device("cpu"), data(), chips=3, trials=log)
-    assert found.document["profiles"][0]["parameters"]["draw"] == "cpu"
+    assert found.document["conditions"][0]["parameters"]["draw"] == "cpu"
     with pytest.raises(RunFolderError, match="another run"):
         evaluate(model, profile, data(), chips=3, trials=log)
     usual = evaluate(model, profile, data(), chips=3, trials=tmp_path / "usual.jsonl")
