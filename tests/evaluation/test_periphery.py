@@ -81,11 +81,11 @@ def test_the_document_holds_the_ranges_and_repeats(deep, digits):
 
 def test_a_chip_is_the_same_alone_and_in_company_and_when_replayed(deep, digits):
     profile = Profile.parse(NOISY)
-    many = evaluate(deep, profile, digits, chips=5, threads=2).document
-    few = evaluate(deep, profile, digits, chips=2, threads=1).document
-    assert many["conditions"][0]["accuracies"][:2] == few["conditions"][0]["accuracies"]
+    many = evaluate(deep, profile, digits, chips=5, threads=2)
+    few = evaluate(deep, profile, digits, chips=2, threads=1)
+    assert many.conditions[0].accuracies[:2] == few.conditions[0].accuracies
     record = next(iter(worst_chips(many, count=1)))
-    assert replay(record, deep, digits)["equal"]
+    assert replay(record, deep, digits).equal
 
 
 def test_torch_computes_the_same_chip(deep, digits, tmp_path):

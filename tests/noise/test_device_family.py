@@ -66,7 +66,7 @@ def test_trials_of_two_families_never_mix_and_a_chip_can_be_replayed(tmp_path):
     assert len(digests) == 2
     assert usual.accuracies().tolist() != found.accuracies().tolist()
     (worst,) = worst_chips(found, count=1)
-    assert replay(worst, model, data())["equal"]
+    assert replay(worst, model, data()).equal
 
 
 def test_the_cpu_s_streams_are_filled_as_always():
