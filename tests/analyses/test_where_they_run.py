@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from harden import pacing
 from harden.analyses import rare_failures as module
 from harden.data.embedded import content
 from harden.evaluation import bench
@@ -111,7 +112,8 @@ def test_the_corners_and_the_stress_curve_tell_how_far_they_are(files):
     assert {"corners", "stress"} <= {stage for stage, _, _ in told}
 
 
-def test_the_curve_and_the_ranking_of_a_fit_run_on_its_device(files, sessions):
+def test_the_curve_and_the_ranking_of_a_fit_run_on_its_device(files, sessions, monkeypatch):
+    monkeypatch.setattr(pacing, "_current", pacing.Pacing(severity_scales=(0.0, 1.0)))
     settings = FitSettings(
         model=str(files / "digits_cnn.onnx"),
         profile=(NOISE,),
