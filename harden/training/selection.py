@@ -33,7 +33,7 @@ class Selector:
     Args:
         net: The network to judge, with whatever weights it has when asked.
         data: Validation examples; at most ``plan.selection_examples`` of them are used.
-        plan: Profiles, chips, seed.
+        plan: Conditions, chips, seed.
         reference: The clean network, where there are no labels.
         periphery: Sets the converters that stand around each chip's layers; None for none.
 
@@ -95,10 +95,11 @@ class Selector:
 
     def chip(self, number: int, index: int) -> dict[str, Tensor]:
         """A validation chip of the network's present weights under the profile of this number, {key: tensor}."""
-        profile, at_s = self._plan.profiles[number]
+        condition = self._plan.conditions[number]
         with torch.no_grad():
             weights = self._net.analog_weights(self._plan.digital)
-            return profile.perturb(weights, seed=self._plan.seed, path=("select", number, index), at_s=at_s)
+            path = ("select", number, index)
+            return condition.profile.perturb(weights, seed=self._plan.seed, path=path, at_s=condition.at_s)
 
     def score(self) -> float:
         """Mean score of the network as it is now. Leaves it in the mode it was in."""
@@ -113,7 +114,7 @@ class Selector:
                 self.periphery.use(numbers[0], "select", *numbers)
             return self.on(self.chip(*numbers))
 
-        chips = [(i, chip) for i in range(len(self._plan.profiles)) for chip in range(self._plan.selection_chips)]
+        chips = [(i, chip) for i in range(len(self._plan.conditions)) for chip in range(self._plan.selection_chips)]
         return distributed.divided(chips, one)
 
     def on(self, weights: Mapping[str, Tensor] | None) -> float:
