@@ -138,7 +138,7 @@ class StepResult:
     """
 
     loss: Tensor
-    parts: Mapping[str, float] = field(default_factory=dict)
+    parts: Mapping[str, float] = field(default_factory=dict[str, float])
     gradients: Mapping[str, Tensor] | None = None
 
 

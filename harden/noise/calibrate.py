@@ -148,7 +148,7 @@ def calibrate(
 def _within_the_data(data: Measurements, low: float, high: float) -> None:
     first, last = float(data.target.min()), float(data.target.max())
     slack = _SLACK * (last - first)
-    problems = []
+    problems: list[str] = []
     if not 0 <= low < high:
         problems.append(f"g_min_us = {low:g} and g_max_us = {high:g}: needs 0 <= g_min_us < g_max_us")
     if high > last + slack:
@@ -171,7 +171,7 @@ def _laws(data: Measurements, high: float) -> tuple[dict[str, Any], list[Panel]]
 
 
 def _programming(groups: list[tuple[float | None, Measurements]], high: float) -> tuple[dict[str, Any], list[Panel]]:
-    panels = []
+    panels: list[Panel] = []
     for time, data in groups:
         error = data.measured - data.target
         result = fit(data.target / high, error, floor=-data.target)
