@@ -7,13 +7,14 @@ refused, with the difference; whoever opens it while another process works in it
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from harden.errors import InputError, RunFolderError, WriteError
 from harden.parsing import parse_toml, read_text
-from harden.store import LOCK, TEMPORARY, lock_file, unwritable, write_atomic
+from harden.store import LOCK, TEMPORARY, lock_file, read_record, unwritable, write_atomic
 
 SETTINGS = "settings.toml"
 
@@ -65,6 +66,36 @@ class RunFolder:
 
     def __truediv__(self, name: str) -> Path:
         return self.path / name
+
+    def step(self, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """What a step made: read from ``NAME.json`` where an earlier process got so far, else made and kept there.
+
+        Args:
+            name: What the record is called.
+            make: The step; what it gives must be JSON.
+        """
+        record = self.path / f"{name}.json"
+        earlier = read_record(record)
+        return self._kept(record, make()) if earlier is None else earlier
+
+    def steps(self, name: str, makes: Mapping[str, Callable[[], dict[str, Any]]]) -> dict[str, dict[str, Any]]:
+        """The same of several steps with one record, each kept as soon as it is made.
+
+        Args:
+            name: What the record is called.
+            makes: The steps by the names that they have in it.
+        """
+        record = self.path / f"{name}.json"
+        results: dict[str, dict[str, Any]] = read_record(record) or {}
+        for key, make in makes.items():
+            if key not in results:
+                results[key] = make()
+                self._kept(record, results)
+        return results
+
+    def _kept(self, record: Path, made: dict[str, Any]) -> dict[str, Any]:
+        write_atomic(record, json.dumps(made, indent=1) + "\n")
+        return made
 
     def _refuse_foreign(self) -> None:
         if self.path.exists() and not self.path.is_dir():

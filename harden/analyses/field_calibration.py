@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +15,8 @@ import numpy as np
 import torch
 
 from harden.errors import UnsupportedError
-from harden.evaluation.bench import Bench, bench_of, score
-from harden.evaluation.layout import available_cores
-from harden.evaluation.plan import Condition
+from harden.evaluation.bench import Bench, score
+from harden.evaluation.judge import Judge
 from harden.evaluation.trials import draw_chip
 from harden.evaluation.where import Where
 from harden.runtime.copy import RuntimeCopy
@@ -26,37 +26,22 @@ from harden.streams import numpy_generator
 from harden.transforms.batch_norm import reestimate, statistics
 
 if TYPE_CHECKING:
-    from harden.data.dataset import Dataset
     from harden.graph.file import Model
 
 _BATCH = 128
 
 
-def per_chip(
-    model: Model,
-    condition: Condition,
-    data: Dataset,
-    *,
-    chips: int = 20,
-    inputs: int = 512,
-    seed: int = 0,
-    digital: tuple[str, ...] = (),
-    threads: int | None = None,
-) -> dict[str, Any]:
+def per_chip(judge: Judge, model: Model, *, chips: int = 20, inputs: int = 512) -> dict[str, Any]:
     """Accuracy of chips as they come, and with batch norms of their own.
 
     Some examples are set aside. Their inputs (never their labels) pass a chip, and the running statistics of its batch
     norms become those of this chip. Both accuracies are of the other examples, on the same chips, in ONNX Runtime.
 
     Args:
+        judge: Labelled examples, and the noise: its first condition. The chips are those that it judges models by.
         model: The model.
-        condition: The noise.
-        data: Labelled examples.
         chips: How many chips.
         inputs: Examples to calibrate on; at most half of them all.
-        seed: Root seed; the chips are those of ``evaluate`` with this seed.
-        digital: Globs of weights kept off the crossbars.
-        threads: Cores to use.
 
     Returns:
         ``per_chip``: ``chips``, ``calibration_examples``, ``examples``, ``as_it_is`` and ``calibrated`` (spread over
@@ -67,6 +52,7 @@ def per_chip(
 
     Source: Joshi et al., Nat. Commun. 11, 2473 (2020) (AdaBS).
     """
+    condition, seed, data = judge.condition, judge.seed, judge.data
     net = model.module()
     if not statistics(net):
         fix = "Fold nothing: give the file with its batch norms" if model.batch_norm == "folded" else None
@@ -81,14 +67,13 @@ def per_chip(
         tuple(torch.from_numpy(np.ascontiguousarray(part)) for part in data.feed(chosen[at : at + _BATCH]))
         for at in range(0, count, _BATCH)
     ]
-    cores = threads or available_cores()
     before, after = [], []
-    with bench_of(model, data.subset(rest), Where(digital=digital)) as bench:
+    with replace(judge, data=data.subset(rest)).bench(model) as bench:
         for index in range(chips):
             chip = draw_chip(condition, bench.weights, seed=seed, index=index)
-            before.append(score(bench, chip, condition.profile, threads=cores).values["accuracy"])
+            before.append(score(bench, chip, condition.profile, threads=judge.where.cores).values["accuracy"])
             own = reestimate(net, batches, lambda _, chip=chip: chip)
-            after.append(_accuracy(bench, model.with_weights(own), chip, digital, cores))
+            after.append(_accuracy(bench, model.with_weights(own), chip, judge.where))
     difference = paired_difference(np.array(before), np.array(after))
     return {
         "per_chip": {
@@ -103,13 +88,13 @@ def per_chip(
     }
 
 
-def _accuracy(
-    bench: Bench, model: Model, chip: Mapping[str, torch.Tensor], digital: tuple[str, ...], threads: int
-) -> float:
+def _accuracy(bench: Bench, model: Model, chip: Mapping[str, torch.Tensor], where: Where) -> float:
     """A chip's accuracy on the bench's examples, with this model's batch norms."""
     tally = bench.classifier.tally()
     with tempfile.TemporaryDirectory(prefix="harden-") as folder:
-        session = RuntimeCopy.build(model, Path(folder), digital).session(chip, threads=threads)
+        copy = RuntimeCopy.build(model, Path(folder), where.digital)
+        copy.device = bench.copy.device
+        session = copy.session(chip, threads=where.cores)
         for batch, count in bench.feed:
             tally.add([output[:count] for output in session.run(*batch)])
     return tally.result().values["accuracy"]

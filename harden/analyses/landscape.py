@@ -9,41 +9,26 @@ import numpy as np
 import torch
 
 from harden.errors import SettingsError
-from harden.evaluation.bench import Weights, bench_of, score_each
-from harden.evaluation.plan import Condition
-from harden.evaluation.where import Where
+from harden.evaluation.bench import Weights, score_each
+from harden.evaluation.judge import Judge
 
 if TYPE_CHECKING:
-    from harden.data.dataset import Dataset
     from harden.graph.file import Model
 
 ALPHAS = tuple(round(-2 + 0.2 * i, 10) for i in range(21))
 
 
-def landscape(
-    model: Model,
-    condition: Condition,
-    data: Dataset,
-    *,
-    alphas: Sequence[float] = ALPHAS,
-    repeats: int = 5,
-    seed: int = 0,
-    digital: tuple[str, ...] = (),
-    threads: int | None = None,
-) -> dict[str, Any]:
+def landscape(judge: Judge, model: Model, *, alphas: Sequence[float] = ALPHAS, repeats: int = 5) -> dict[str, Any]:
     """Loss and accuracy at w + a v for v the deviation of a chip, a from -2 to 2, in ONNX Runtime.
 
     slope = mean over directions and neighbouring points of |loss(a') - loss(a)| / (a' - a). Small is robust.
 
     Args:
+        judge: Labelled examples, and the noise that the directions are drawn from: its first condition. Directions come
+            from a stream of their own.
         model: The model.
-        condition: The noise that the directions are drawn from.
-        data: Labelled examples.
         alphas: Positions along a direction, rising.
         repeats: How many directions.
-        seed: Root seed; directions come from a stream of their own.
-        digital: Globs of weights kept off the crossbars.
-        threads: Cores to use.
 
     Returns:
         ``alpha``, ``loss`` and ``accuracy`` (a row a direction), ``slope``.
@@ -57,7 +42,8 @@ def landscape(
     a = np.asarray(alphas, dtype=np.float64)
     if len(a) < 2 or (np.diff(a) <= 0).any() or repeats < 1:
         raise SettingsError("a landscape needs at least two rising positions and one direction", where="alphas")
-    with bench_of(model, data, Where(digital=digital)) as bench:
+    condition, seed = judge.condition, judge.seed
+    with judge.bench(model) as bench:
         clean = {k: w.tensor.detach() for k, w in bench.weights.items()}
 
         def at(direction: int, position: float) -> Callable[[], Weights]:
@@ -69,9 +55,9 @@ def landscape(
             return make
 
         makers = [at(r, float(p)) for r in range(repeats) for p in a]
-        found = score_each(bench, makers, condition.profile, threads=threads, seed=seed)
-    loss = np.array([f["loss"] for f in found]).reshape(repeats, len(a))
-    accuracy = np.array([f["accuracy"] for f in found]).reshape(repeats, len(a))
+        scores = score_each(bench, makers, condition.profile, threads=judge.where.cores, seed=seed)
+    loss = np.array([values["loss"] for values in scores]).reshape(repeats, len(a))
+    accuracy = np.array([values["accuracy"] for values in scores]).reshape(repeats, len(a))
     return {
         "alpha": a.tolist(),
         "loss": loss.tolist(),

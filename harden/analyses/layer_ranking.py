@@ -9,31 +9,21 @@ import torch
 
 from harden.analyses.gradients import loss_and_gradients
 from harden.analyses.sensitivity import accuracies, layer_row
-from harden.evaluation.bench import Bench, bench_of
-from harden.evaluation.plan import Condition
+from harden.evaluation.bench import Bench
+from harden.evaluation.judge import Judge
 from harden.evaluation.trials import draw_chip
-from harden.evaluation.where import Where
+from harden.progress import stage
 from harden.streams import numpy_generator
 
 if TYPE_CHECKING:
-    from harden.data.dataset import Dataset
     from harden.graph.file import Model
 
 _IMAGES = 128
+_REPORT_EXAMPLES, _REPORT_IMAGES, _REPORT_CHIPS = 500, 32, 20
 
 
 def rank_layers(
-    model: Model,
-    condition: Condition,
-    data: Dataset,
-    *,
-    passes: int = 48,
-    images: int = _IMAGES,
-    check: int = 5,
-    check_chips: int = 20,
-    seed: int = 0,
-    digital: tuple[str, ...] = (),
-    threads: int | None = None,
+    judge: Judge, model: Model, *, passes: int = 48, images: int = _IMAGES, check: int = 5, check_chips: int = 20
 ) -> dict[str, Any]:
     """Rank the analog weights by their share of the loss's variance under noise, in a linear model.
 
@@ -44,16 +34,13 @@ def rank_layers(
     accuracy of other chips, and the first places are checked by trials in ONNX Runtime with that tensor left clean.
 
     Args:
+        judge: Labelled examples, and the noise: its first condition. The check's chips are those that it judges models
+            by; chips of the passes come from a stream of their own.
         model: The model.
-        condition: The noise.
-        data: Labelled examples.
         passes: Noisy backward passes.
         images: Examples of each pass.
         check: How many of the first places are checked by trials.
         check_chips: Chips of that check, and of the R².
-        seed: Root seed; chips of the passes come from a stream of their own.
-        digital: Globs of weights kept off the crossbars.
-        threads: Cores to use for the trials.
 
     Returns:
         ``sensitivity``: rows ``key``, ``share`` and, for the first ones, ``drop`` and ``gain`` with intervals, sorted
@@ -62,28 +49,47 @@ def rank_layers(
     Source: mismatch contribution analysis of circuit design; the direction is Stein's identity for the gradient of a
     Gaussian expectation. Ours otherwise.
     """
-    with bench_of(model, data, Where(digital=digital)) as bench:
-        means, variance = _mean_gradients(model, bench, condition, data, passes, images, seed)
+    with judge.bench(model) as bench:
+        means, variance = _mean_gradients(judge, model, bench, passes, images)
         contribution = {k: float((means[0][k] * means[1][k] * variance[k]).sum().clamp_min(0)) for k in variance}
         total = sum(contribution.values()) or 1.0
         direction = {k: (means[0][k] + means[1][k]) / 2 for k in variance}
         rows: list[dict[str, Any]] = [
             {"key": k, "share": c / total} for k, c in sorted(contribution.items(), key=lambda item: -item[1])
         ]
-        noisy = accuracies(bench, condition, check_chips, seed, lambda chip: chip, threads)
+        noisy = accuracies(judge, bench, check_chips, lambda chip: chip)
         for row in rows[:check]:
-            row |= layer_row(bench, condition, check_chips, seed, row["key"], noisy, threads)
+            row |= layer_row(judge, bench, row["key"], noisy)
         return {
             "sensitivity": rows,
-            "sensitivity_r2": _r_squared(bench, condition, direction, noisy, seed),
+            "sensitivity_r2": _r_squared(judge, bench, direction, noisy),
             "passes": passes,
             "chips": check_chips,
         }
 
 
+def layer_ranking(judge: Judge, model: Model) -> dict[str, Any]:
+    """The report's ranking of layers: few backward passes and chips on a sample of the examples.
+
+    Nothing is decided by it. It costs 48 backward passes of 32 examples, and 20 chips on at most 500.
+
+    Args:
+        judge: The run's judge.
+        model: The hardened model.
+
+    Returns:
+        ``sensitivity`` (rows ``key``, ``share``) and ``sensitivity_r2``.
+    """
+    few = judge.here().few(_REPORT_CHIPS, _REPORT_EXAMPLES, "layers")
+    with stage(judge.notify, "ranking layers"):
+        ranking = rank_layers(few, model, images=_REPORT_IMAGES, check=0, check_chips=_REPORT_CHIPS)
+    return {key: ranking[key] for key in ("sensitivity", "sensitivity_r2")}
+
+
 def _mean_gradients(
-    model: Model, bench: Bench, condition: Condition, data: Dataset, passes: int, images: int, seed: int
+    judge: Judge, model: Model, bench: Bench, passes: int, images: int
 ) -> tuple[list[dict[str, torch.Tensor]], dict[str, torch.Tensor]]:
+    condition, seed, data = judge.condition, judge.seed, judge.data
     labels = np.asarray(data.labels)
     module = model.module().eval()
     module.around = bench.around.hook(condition.profile, seed=seed)
@@ -103,12 +109,10 @@ def _mean_gradients(
     return [{k: s / n for k, s in half.items()} for half, n in zip(sums, counts, strict=True)], variance
 
 
-def _r_squared(
-    bench: Bench, condition: Condition, direction: dict[str, torch.Tensor], noisy: np.ndarray, seed: int
-) -> float | None:
+def _r_squared(judge: Judge, bench: Bench, direction: dict[str, torch.Tensor], noisy: np.ndarray) -> float | None:
     predicted = []
     for index in range(len(noisy)):
-        chip = draw_chip(condition, bench.weights, seed=seed, index=index)
+        chip = draw_chip(judge.condition, bench.weights, seed=judge.seed, index=index)
         predicted.append(
             sum(float(((chip[k] - bench.weights[k].tensor.detach()) * d).sum()) for k, d in direction.items())
         )

@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import math
 import re
+import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -22,21 +23,20 @@ from scipy import stats
 
 from harden.engines import Engine, LocalEngine
 from harden.errors import SettingsError
-from harden.evaluation.bench import Bench, bench_of
-from harden.evaluation.layout import available_cores
+from harden.evaluation.bench import Bench
+from harden.evaluation.judge import Judge
 from harden.evaluation.plan import Condition
 from harden.evaluation.trials import draw_chip
-from harden.evaluation.where import Where
 from harden.streams import numpy_generator
 
 if TYPE_CHECKING:
-    from harden.data.dataset import Dataset
     from harden.graph.file import Model
 
 FIRST = 40  # chips of the first stage: the t quantile is then within 4% of the normal one
 _PILOT_CHIPS, _PILOT_IMAGES = 10, 256
 _CHIP_COST = 32  # drawing a chip and opening its session, in images; not measured, so that a run repeats exactly
 _MOST_CHIPS = 1_000_000
+_UNKNOWN = ("std", "min", "p05", "median", "p95", "max", "ci95_images")  # what a sample of images cannot tell
 _PATTERN = re.compile(r"\s*ci(?P<level>\d+(?:\.\d+)?)\s*\(\s*mean_accuracy\s*\)\s*<=?\s*(?P<half>[\d.eE+-]+)\s*$")
 
 
@@ -94,29 +94,14 @@ def two_stage(
     return float(draws.mean()), scale / math.sqrt(total), total
 
 
-def mean_accuracy_until(
-    model: Model,
-    condition: Condition,
-    data: Dataset,
-    until: str,
-    *,
-    seed: int = 0,
-    digital: tuple[str, ...] = (),
-    threads: int | None = None,
-    images: int | None = None,
-    engine: Engine | None = None,
-) -> dict[str, Any]:
+def mean_accuracy_until(judge: Judge, model: Model, until: str, *, images: int | None = None) -> dict[str, Any]:
     """The mean accuracy over chips on the whole test set, to a wanted certainty, from few images per chip.
 
     Args:
+        judge: The whole test set, labelled, and the noise: its first condition. Chips are those that it judges models
+            by; images come from a stream of their own.
         model: The model.
-        condition: The noise.
-        data: The whole test set, labelled.
         until: Such as ``ci95(mean_accuracy)<0.005``.
-        seed: Root seed; chips are those of ``evaluate``, images come from a stream of their own.
-        digital: Globs of weights kept off the crossbars.
-        threads: Cores to use.
-        engine: Where chips run; None for the threads of this process.
         images: Images per chip; None balances a chip's fixed cost against the variance of its sample.
 
     Returns:
@@ -128,12 +113,11 @@ def mean_accuracy_until(
         SettingsError: The demand cannot be read, or needs too many chips.
     """
     confidence, half = parse_until(until)
-    cores = threads or available_cores()
-    with bench_of(model, data, Where(digital=digital)) as bench:
-        sampler = _Sampler(bench, condition, seed)
+    with judge.bench(model) as bench:
+        sampler = _Sampler(bench, judge.condition, judge.seed)
         pilot = sampler.pilot()
-        size, share = min(images or pilot["images"], len(data)), pilot["control"]
-        place = engine or LocalEngine(cores)
+        size, share = min(images or pilot["images"], len(judge.data)), pilot["control"]
+        place = judge.where.engine or LocalEngine(judge.where.cores)
         mean, reached, chips = two_stage(lambda which: sampler.values(which, size, share, place), half, confidence)
         return {
             "mean": mean,
@@ -149,6 +133,39 @@ def mean_accuracy_until(
             "variance_ratio": pilot["variance_ratio"],
             "clean": bench.clean["accuracy"],
         }
+
+
+def evaluate_until(judge: Judge, model: Model, until: str) -> dict[str, Any]:
+    """A ``harden.eval/1`` document whose entries know the mean and its interval; the rest of them is null.
+
+    Args:
+        judge: The judge; every example is in the mean.
+        model: The model.
+        until: The certainty that is wanted, such as ``ci95(mean_accuracy)<0.005``.
+    """
+    data, conditions, engine = judge.data, judge.conditions, judge.where.engine
+    started = time.perf_counter()
+    entries = []
+    for number, condition in enumerate(conditions):
+        judge.notify("conditions", number, len(conditions))
+        result = mean_accuracy_until(judge.on(condition), model, until)
+        accuracy = {"mean": result["mean"], **dict.fromkeys(_UNKNOWN), "ci95": result["ci"]}
+        empty = dict.fromkeys(("yield", "tolerance", "confidence", "ece", "ekl", "agreement", "fidelity", "accuracies"))
+        entries.append(
+            {**condition.describe(), "chips": result["chips"], "accuracy": accuracy, **empty, "until": result}
+        )
+    judge.notify("conditions", len(conditions), len(conditions))
+    seconds = time.perf_counter() - started
+    images = sum(entry["until"]["images"] for entry in entries)
+    return {
+        "schema": "harden.eval/1",
+        "model": {"path": model.source, "sha256": model.sha256, "opset": model.opset, "batch_norm": model.batch_norm},
+        "data": {"source": str(data.source), "examples": len(data), "sha256": data.sha256},
+        "seed": judge.seed,
+        "clean": {"accuracy": entries[0]["until"]["clean"]},
+        "profiles": entries,
+        "runtime": {"seconds": seconds, "images_per_second": images / seconds, "engine": (engine or LocalEngine).name},
+    }
 
 
 class _Sampler:

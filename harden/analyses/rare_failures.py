@@ -14,14 +14,12 @@ import numpy as np
 import torch
 
 from harden.errors import ProfileError, SettingsError
-from harden.evaluation.bench import Bench, bench_of, score
-from harden.evaluation.layout import available_cores
+from harden.evaluation.bench import Bench, score
+from harden.evaluation.judge import Judge
 from harden.evaluation.plan import Condition
-from harden.evaluation.where import Where
 from harden.streams import numpy_generator
 
 if TYPE_CHECKING:
-    from harden.data.dataset import Dataset
     from harden.graph.file import Model
 
 State = TypeVar("State")
@@ -68,7 +66,7 @@ def subset_simulation(
         mix: ``mix(x, xi, b)`` is sqrt(1 - b^2) x + b xi.
         metric: What shall not be low.
         threshold: Below it a chip fails.
-        rng: Chooses nothing but ties; kept for reproducible chains.
+        rng: Decides the order of chips that are equal, and nothing else.
         chips: States per level.
 
     Returns:
@@ -126,27 +124,17 @@ def _chains(
 
 
 def rare_failures(
-    model: Model,
-    condition: Condition,
-    data: Dataset,
-    threshold: float,
-    *,
-    chips: int = LEAST_CHIPS,
-    runs: int = LEAST_RUNS,
-    seed: int = 0,
-    digital: tuple[str, ...] = (),
+    judge: Judge, model: Model, threshold: float, *, chips: int = LEAST_CHIPS, runs: int = LEAST_RUNS
 ) -> dict[str, Any]:
     """Experimental: P(accuracy of a chip < threshold) on these images, for noise that is Gaussian around the weights.
 
     Args:
+        judge: Labelled examples, a few hundred, and the noise: its first condition, additive and Gaussian, as the move
+            needs it.
         model: The model.
-        condition: The noise; additive and Gaussian, as the move needs it.
-        data: Labelled examples; a few hundred.
         threshold: The accuracy a good chip reaches.
         chips: Chips per level, at least 200.
         runs: Independent runs, at least 5.
-        seed: Root seed.
-        digital: Globs of weights kept off the crossbars.
 
     Returns:
         ``probability`` (geometric mean of the runs, or their mean where one is 0), ``runs`` (each), ``spread`` (largest
@@ -160,26 +148,26 @@ def rare_failures(
         raise SettingsError(
             f"subset simulation needs at least {LEAST_CHIPS} chips, {LEAST_RUNS} runs and a threshold in (0, 1)"
         )
-    with bench_of(model, data, Where(digital=digital)) as bench:
-        _require_gaussian(bench, condition, seed)
-        tails = [_run(bench, condition, threshold, chips, seed, number) for number in range(runs)]
-    found = [t.probability for t in tails]
-    positive = min(found) > 0
+    with judge.bench(model) as bench:
+        _require_gaussian(bench, judge.condition, judge.seed)
+        tails = [_run(judge, bench, threshold, chips, number) for number in range(runs)]
+    estimates = [tail.probability for tail in tails]
+    positive = min(estimates) > 0
     return {
         "experimental": True,
         "threshold": threshold,
-        "probability": math.exp(float(np.mean(np.log(found)))) if positive else float(np.mean(found)),
-        "runs": found,
-        "spread": max(found) / min(found) if positive else None,
+        "probability": math.exp(float(np.mean(np.log(estimates)))) if positive else float(np.mean(estimates)),
+        "runs": estimates,
+        "spread": max(estimates) / min(estimates) if positive else None,
         "acceptance": [a for t in tails for a in t.acceptance],
         "evaluations": sum(t.evaluations for t in tails),
     }
 
 
-def _run(bench: Bench, condition: Condition, threshold: float, chips: int, seed: int, number: int) -> Tail:
+def _run(judge: Judge, bench: Bench, threshold: float, chips: int, number: int) -> Tail:
+    condition, seed = judge.condition, judge.seed
     clean = {k: w.tensor.detach() for k, w in bench.weights.items()}
     count = iter(range(10**9))
-    cores = available_cores()
 
     def draw() -> dict[str, torch.Tensor]:
         return _deviation(bench, condition, seed, ("tail", number, next(count)))
@@ -189,7 +177,7 @@ def _run(bench: Bench, condition: Condition, threshold: float, chips: int, seed:
 
     def metric(x: dict[str, torch.Tensor]) -> float:
         chip = {k: clean[k] + d for k, d in x.items()}
-        return score(bench, chip, condition.profile, threads=cores).values["accuracy"]
+        return score(bench, chip, condition.profile, threads=judge.where.cores).values["accuracy"]
 
     return subset_simulation(draw, mix, metric, threshold, numpy_generator(seed, "tail", number), chips=chips)
 

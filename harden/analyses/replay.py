@@ -16,7 +16,6 @@ import numpy as np
 
 from harden.errors import DataError, InputError, ModelError, ProfileError
 from harden.evaluation.bench import bench_of, score
-from harden.evaluation.layout import available_cores
 from harden.evaluation.plan import Condition
 from harden.evaluation.record import Evaluation
 from harden.evaluation.trials import draw_chip
@@ -103,7 +102,13 @@ def read_chip(path: Path) -> dict[str, Any]:
     return record
 
 
-def replay(record: Mapping[str, Any], model: Model, data: Dataset, profile: Profile | None = None) -> dict[str, Any]:
+def replay(
+    record: Mapping[str, Any],
+    model: Model,
+    data: Dataset,
+    profile: Profile | None = None,
+    where: Where | None = None,
+) -> dict[str, Any]:
     """Draw a recorded chip again and score it.
 
     Args:
@@ -111,6 +116,8 @@ def replay(record: Mapping[str, Any], model: Model, data: Dataset, profile: Prof
         model: The model; another one than the record's is allowed, and said: that is how a regression is tested.
         data: The examples of the record.
         profile: The record's noise; None loads it by name.
+        where: The device, threads and batch size; None takes all cores of this processor. Which weights are digital,
+            the record says.
 
     Returns:
         ``accuracy``, ``recorded``, ``same_model``, ``equal``.
@@ -126,10 +133,11 @@ def replay(record: Mapping[str, Any], model: Model, data: Dataset, profile: Prof
             fix="Use the same data and --limit",
         )
     condition = _condition(record, profile)
-    with bench_of(model, data, Where(digital=tuple(record.get("digital", ())))) as bench:
+    where = replace(where or Where(), digital=tuple(record.get("digital", ())))
+    with bench_of(model, data, where) as bench:
         chip = draw_chip(condition, bench.weights, seed=record["seed"], index=record["chip"])
         path = ("chip", record["chip"])
-        scores = score(bench, chip, condition.profile, threads=available_cores(), seed=record["seed"], path=path)
+        scores = score(bench, chip, condition.profile, threads=where.cores, seed=record["seed"], path=path)
         accuracy = scores.values["accuracy"]
     return {
         "accuracy": accuracy,

@@ -8,70 +8,48 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from harden.evaluation.bench import Bench, bench_of, score_each
-from harden.evaluation.plan import Condition
+from harden.evaluation.bench import Bench, score_each
+from harden.evaluation.judge import Judge
 from harden.evaluation.trials import draw_chip
-from harden.evaluation.where import Where
 from harden.statistics.difference import paired_difference
 
 if TYPE_CHECKING:
-    from harden.data.dataset import Dataset
     from harden.graph.file import Model
 
 Chip = dict[str, torch.Tensor]
 
 
-def sensitivity(
-    model: Model,
-    condition: Condition,
-    data: Dataset,
-    *,
-    chips: int = 10,
-    seed: int = 0,
-    digital: tuple[str, ...] = (),
-    keys: Sequence[str] | None = None,
-    threads: int | None = None,
-) -> dict[str, Any]:
+def sensitivity(judge: Judge, model: Model, *, chips: int = 10, keys: Sequence[str] | None = None) -> dict[str, Any]:
     """Accuracy with noise in one analog weight at a time, and with noise in all but one, on the same chips.
 
     Args:
+        judge: Labelled examples, and the noise: its first condition. The chips are those that it judges models by.
         model: The model.
-        condition: The noise.
-        data: Labelled examples.
         chips: Chips per layer.
-        seed: Root seed; the chips are those of ``evaluate`` with this seed.
-        digital: Globs of weights kept off the crossbars.
         keys: The weights to look at; None looks at all.
-        threads: Cores to use.
 
     Returns:
         ``sensitivity``: for each key ``drop`` (accuracy lost by noise in it alone) and ``gain`` (accuracy regained by
         keeping it alone clean), each with its interval over chips; ``clean`` and ``noisy``: the two ends.
     """
-    with bench_of(model, data, Where(digital=digital)) as bench:
-        noisy = accuracies(bench, condition, chips, seed, lambda chip: chip, threads)
-        rows = [layer_row(bench, condition, chips, seed, key, noisy, threads) for key in (keys or tuple(bench.weights))]
+    with judge.bench(model) as bench:
+        noisy = accuracies(judge, bench, chips, lambda chip: chip)
+        rows = [layer_row(judge, bench, key, noisy) for key in (keys or tuple(bench.weights))]
         return {"sensitivity": rows, "clean": bench.clean["accuracy"], "noisy": float(noisy.mean()), "chips": chips}
 
 
-def layer_row(
-    bench: Bench, condition: Condition, chips: int, seed: int, key: str, noisy: np.ndarray, threads: int | None
-) -> dict[str, Any]:
+def layer_row(judge: Judge, bench: Bench, key: str, noisy: np.ndarray) -> dict[str, Any]:
     """Both measurements of one weight.
 
     Args:
+        judge: The noise and the chips.
         bench: The model and its data.
-        condition: The noise.
-        chips: How many chips.
-        seed: Root seed.
         key: The weight.
-        noisy: [K] accuracies of the same chips with noise everywhere.
-        threads: Cores to use.
+        noisy: [K] accuracies of the first K chips with noise everywhere.
     """
-    alone = accuracies(bench, condition, chips, seed, lambda chip: {key: chip[key]}, threads)
-    spared = accuracies(
-        bench, condition, chips, seed, lambda chip: {k: v for k, v in chip.items() if k != key}, threads
-    )
+    chips = len(noisy)
+    alone = accuracies(judge, bench, chips, lambda chip: {key: chip[key]})
+    spared = accuracies(judge, bench, chips, lambda chip: {k: v for k, v in chip.items() if k != key})
     drop = paired_difference(alone, np.full(chips, bench.clean["accuracy"]))
     gain = paired_difference(noisy, spared)
     return {
@@ -84,17 +62,14 @@ def layer_row(
 
 
 def accuracies(
-    bench: Bench,
-    condition: Condition,
-    chips: int,
-    seed: int,
-    keep: Callable[[Chip], Mapping[str, torch.Tensor]],
-    threads: int | None = None,
+    judge: Judge, bench: Bench, chips: int, keep: Callable[[Chip], Mapping[str, torch.Tensor]]
 ) -> np.ndarray:
-    """[K] accuracies of the chips when only some of their tensors are noisy."""
+    """[K] accuracies of the first K chips when only some of their tensors are noisy."""
+    condition, seed = judge.condition, judge.seed
 
     def maker(index: int) -> Callable[[], Mapping[str, torch.Tensor]]:
         return lambda: keep(draw_chip(condition, bench.weights, seed=seed, index=index))
 
-    found = score_each(bench, (maker(i) for i in range(chips)), condition.profile, threads=threads, seed=seed)
-    return np.array([values["accuracy"] for values in found])
+    makers = (maker(index) for index in range(chips))
+    scores = score_each(bench, makers, condition.profile, threads=judge.where.cores, seed=seed)
+    return np.array([values["accuracy"] for values in scores])

@@ -40,23 +40,20 @@ def analyse(judge: Judge, model: Model, also: Sequence[str], times: Sequence[flo
         SettingsError: ``rare_failures`` without a threshold.
     """
     judge = judge.here()
-    condition, data, threads = judge.condition, judge.data, judge.where.threads
-    common: dict[str, Any] = {"seed": judge.seed, "digital": judge.where.digital}
+    condition = judge.condition
 
     def table(conditions: Sequence[Condition], stage: str) -> list[dict[str, Any]]:
         return judge.on(*conditions).few(_CORNER_CHIPS).of(model, stage=stage).document["profiles"]
 
     calls: dict[str, Callable[[], dict[str, Any]]] = {
-        "sensitivity": lambda: sensitivity(model, condition, data, threads=threads, **common),
-        "ranking": lambda: rank_layers(model, condition, data, threads=threads, **common),
-        "per_chip": lambda: per_chip(model, condition, data, threads=threads, **common),
-        "worst_case": lambda: {"worst_case": worst_case(model, condition, data, **common)},
-        "landscape": lambda: {"landscape": landscape(model, condition, data, threads=threads, **common)},
+        "sensitivity": lambda: sensitivity(judge, model),
+        "ranking": lambda: rank_layers(judge, model),
+        "per_chip": lambda: per_chip(judge, model),
+        "worst_case": lambda: {"worst_case": worst_case(judge, model)},
+        "landscape": lambda: {"landscape": landscape(judge, model)},
         "corners": lambda: {"corners": table(corners(condition.profile, _corner_axes(condition, times)), "corners")},
         "stress": lambda: {"stress": table(stress(condition.profile, condition.at_s), "stress")},
-        "rare_failures": lambda: {
-            "rare_failures": rare_failures(model, condition, data, _threshold(judge.threshold), **common)
-        },
+        "rare_failures": lambda: {"rare_failures": rare_failures(judge, model, _threshold(judge.threshold))},
     }
     results: dict[str, Any] = {}
     for number, name in enumerate(also):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,15 +11,13 @@ import torch
 
 from harden.analyses.gradients import loss_and_gradients
 from harden.errors import SettingsError, VerificationError
-from harden.evaluation.bench import Bench, bench_of, score
-from harden.evaluation.layout import available_cores
+from harden.evaluation.bench import Bench, score
+from harden.evaluation.judge import Judge
 from harden.evaluation.plan import Condition
-from harden.evaluation.where import Where
 from harden.runtime.parity import run_torch
 from harden.streams import generator, numpy_generator
 
 if TYPE_CHECKING:
-    from harden.data.dataset import Dataset
     from harden.graph.file import Model
 
 WIDTHS = (0.01, 0.03, 0.1, 0.3)
@@ -28,15 +27,7 @@ _ALLOWED_DISAGREEMENT = 0.01
 
 
 def worst_case(
-    model: Model,
-    condition: Condition,
-    data: Dataset,
-    *,
-    widths: Sequence[float] = WIDTHS,
-    steps: int = 20,
-    restarts: int = 1,
-    seed: int = 0,
-    digital: tuple[str, ...] = (),
+    judge: Judge, model: Model, *, widths: Sequence[float] = WIDTHS, steps: int = 20, restarts: int = 1
 ) -> dict[str, Any]:
     """Accuracy of the worst weights that projected gradient ascent finds within a box around the model's.
 
@@ -48,14 +39,11 @@ def worst_case(
     there than in the middle, so this is no percentile.
 
     Args:
+        judge: Labelled examples, and the noise whose size gives the box: its first condition.
         model: The model.
-        condition: The noise whose size gives the box.
-        data: Labelled examples.
         widths: Sizes of the box, in standard deviations.
         steps: Steps of ascent, of 2.5 widths over their number each.
         restarts: Random starts; the worst of them counts.
-        seed: Root seed.
-        digital: Globs of weights kept off the crossbars.
 
     Returns:
         ``clean`` and ``worst_case``: a row a width with ``width``, ``accuracy``, ``loss`` and ``random`` (accuracy at
@@ -70,13 +58,13 @@ def worst_case(
     """
     if not widths or min(widths) <= 0 or steps < 1 or restarts < 1:
         raise SettingsError("the worst case needs positive widths, and at least one step and one start")
-    with bench_of(model, data, Where(digital=digital)) as bench:
+    with judge.bench(model) as bench:
         module = model.module().eval()
-        module.around = bench.around.hook(condition.profile, seed=seed)
-        box = _box(bench, condition, seed)
+        module.around = bench.around.hook(judge.condition.profile, seed=judge.seed)
+        attack = _Attack(judge, bench, module, _box(bench, judge.condition, judge.seed), steps)
         rows = []
         for width in widths:
-            tried = [_attack(bench, module, condition, data, box, width, steps, seed, r) for r in range(restarts)]
+            tried = [attack.row(width, restart) for restart in range(restarts)]
             rows.append(min(tried, key=lambda row: row["accuracy"]))
         return {"clean": bench.clean["accuracy"], "worst_case": rows, "steps": steps, "restarts": restarts}
 
@@ -90,42 +78,53 @@ def _box(bench: Bench, condition: Condition, seed: int) -> dict[str, torch.Tenso
     return {k: (s / _CHIPS_FOR_BOX).sqrt() for k, s in squares.items()}
 
 
-def _attack(
-    bench: Bench,
-    module: torch.nn.Module,
-    condition: Condition,
-    data: Dataset,
-    box: Mapping[str, torch.Tensor],
-    width: float,
-    steps: int,
-    seed: int,
-    restart: int,
-) -> dict[str, Any]:
-    labels = np.asarray(data.labels)
-    clean = {k: w.tensor.detach() for k, w in bench.weights.items()}
-    half = {k: width * b for k, b in box.items()}
-    point = {
-        k: torch.empty_like(b).uniform_(-1, 1, generator=generator(seed, "worst", restart, k)) for k, b in half.items()
-    }
-    cores = available_cores()
-    start = score(bench, {k: clean[k] + point[k] * half[k] for k in clean}, condition.profile, threads=cores)
-    size = 2.5 / steps
-    for step in range(steps):
-        rng = numpy_generator(seed, "worst", "images", restart, step)
-        chosen = np.sort(rng.choice(len(data), min(_IMAGES, len(data)), replace=False))
-        weights = {k: clean[k] + point[k] * half[k] for k in clean}
-        _, gradients = loss_and_gradients(module, weights, bench.feed.take(chosen), labels[chosen], bench.kind)
-        point = {k: (point[k] + size * gradients[k].sign()).clamp(-1, 1) for k in clean}
-    found = {k: clean[k] + point[k] * half[k] for k in clean}
-    scores = score(bench, found, condition.profile, threads=cores)
-    if not condition.profile.periphery.output_noise:  # which differs between the two
-        _check(bench, module, found, scores.predicted)
-    return {
-        "width": float(width),
-        "accuracy": scores.values["accuracy"],
-        "loss": scores.values["loss"],
-        "random": start.values["accuracy"],
-    }
+@dataclass(frozen=True)
+class _Attack:
+    """Projected gradient ascent of the loss within a box of weights.
+
+    Attributes:
+        judge: The examples, the noise, and the threads.
+        bench: The model and its data.
+        module: The model in torch, with what stands around its crossbars.
+        box: The root mean square deviation of each weight, by key.
+        steps: Steps of ascent.
+    """
+
+    judge: Judge
+    bench: Bench
+    module: torch.nn.Module
+    box: Mapping[str, torch.Tensor]
+    steps: int
+
+    def row(self, width: float, restart: int) -> dict[str, Any]:
+        """What ascent from one random start finds in a box of this many standard deviations."""
+        bench, seed, profile = self.bench, self.judge.seed, self.judge.condition.profile
+        data, cores = self.judge.data, self.judge.where.cores
+        labels = np.asarray(data.labels)
+        clean = {k: w.tensor.detach() for k, w in bench.weights.items()}
+        half = {k: width * b for k, b in self.box.items()}
+        point = {
+            k: torch.empty_like(b).uniform_(-1, 1, generator=generator(seed, "worst", restart, k))
+            for k, b in half.items()
+        }
+        start = score(bench, {k: clean[k] + point[k] * half[k] for k in clean}, profile, threads=cores)
+        size = 2.5 / self.steps
+        for step in range(self.steps):
+            rng = numpy_generator(seed, "worst", "images", restart, step)
+            chosen = np.sort(rng.choice(len(data), min(_IMAGES, len(data)), replace=False))
+            weights = {k: clean[k] + point[k] * half[k] for k in clean}
+            _, gradients = loss_and_gradients(self.module, weights, bench.feed.take(chosen), labels[chosen], bench.kind)
+            point = {k: (point[k] + size * gradients[k].sign()).clamp(-1, 1) for k in clean}
+        worst = {k: clean[k] + point[k] * half[k] for k in clean}
+        scores = score(bench, worst, profile, threads=cores)
+        if not profile.periphery.output_noise:  # which differs between the two
+            _check(bench, self.module, worst, scores.predicted)
+        return {
+            "width": float(width),
+            "accuracy": scores.values["accuracy"],
+            "loss": scores.values["loss"],
+            "random": start.values["accuracy"],
+        }
 
 
 def _check(bench: Bench, module: torch.nn.Module, weights: Mapping[str, torch.Tensor], predicted: np.ndarray) -> None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harden.errors import DataError
-from harden.graph.batch import fixed_batch, whole_examples
 
 if TYPE_CHECKING:
     from harden.data.dataset import Dataset
@@ -44,7 +43,7 @@ class Feed:
         self._dtypes = [np.dtype(spec.dtype) for spec in model.inputs]
         shapes = [tuple(data.input_shape), *(tuple(part.shape[1:]) for part in data.others)]
         _check_inputs(model, data, shapes)
-        self._fixed = None if whole_examples(model) else fixed_batch(model)
+        self._fixed = None if model.whole_examples else model.batch_size
         elements = sum(int(np.prod(shape)) for shape in shapes)
         self.batch = self._fixed or min(batch or default_batch(elements), self.examples)
         size = self.examples * sum(int(np.prod(s)) * d.itemsize for s, d in zip(shapes, self._dtypes, strict=True))
@@ -122,7 +121,7 @@ def _check_inputs(model: Model, data: Dataset, shapes: list[tuple[int, ...]]) ->
             where=data.source,
             fix="Give an .npz with one array named after each input" if specs else "Use another model",
         )
-    whole = whole_examples(model)
+    whole = model.whole_examples
     for spec, shape in zip(specs, shapes, strict=True):
         wanted = (None, *spec.shape) if whole else tuple(spec.shape)
         _check_shape(spec.name, wanted, shape, str(model.source), data.source)

@@ -1,59 +1,57 @@
-"""Files made for one batch size, run at another."""
+"""Graphs made for one batch size, run at another."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
-from onnx import GraphProto, numpy_helper
+from onnx import GraphProto, ModelProto, numpy_helper
 
 from harden.errors import HardenError
+from harden.graph.build import build
 from harden.graph.editor import copied
-from harden.graph.file import Model
+from harden.graph.module import GraphModule
 from harden.graph.storage import constant_tensors
+from harden.graph.tensors import TensorSpec
 
 _BATCH = "batch"
 
 
-def fixed_batch(model: Model) -> int | None:
-    """The batch size that a file is made for: the first size of its inputs, where all of them name the same number."""
-    if not all(item.type.tensor_type.elem_type for item in model.proto.graph.input):
-        return None  # a sequence or an optional
-    sizes = {spec.shape[0] if spec.shape else None for spec in model.inputs}
+def batch_size(inputs: Sequence[TensorSpec]) -> int | None:
+    """The batch size that inputs are made for: their first size, where all of them name the same number."""
+    sizes = {spec.shape[0] if spec.shape else None for spec in inputs}
     (size,) = sizes if len(sizes) == 1 else (None,)
     return size if isinstance(size, int) else None
 
 
-def whole_examples(model: Model) -> bool:
-    """Whether the inputs have no batch axis in common, so that an example is a whole feed: a signal with its states.
+def whole_examples(inputs: Sequence[TensorSpec]) -> bool:
+    """Whether inputs have no batch axis in common, so that an example is a whole feed: a signal with its states.
 
     True where the first sizes of several inputs differ: a number beside an open size, or two numbers.
     """
-    if not all(item.type.tensor_type.elem_type for item in model.proto.graph.input):
-        return False  # a sequence or an optional
-    sizes = {spec.shape[0] if spec.shape and isinstance(spec.shape[0], int) else None for spec in model.inputs}
+    sizes = {spec.shape[0] if spec.shape and isinstance(spec.shape[0], int) else None for spec in inputs}
     return len(sizes) > 1
 
 
-def open_batch(model: Model, seed: int = 0) -> Model | None:
+def with_open_batch(proto: ModelProto, inputs: Sequence[TensorSpec], seed: int = 0) -> ModelProto | None:
     """The same network for any batch size, or None where the graph does not allow it.
 
     Sizes in the graph's inputs and outputs are opened, and the first size of constant Reshape targets, where it is
     the batch size. What comes out must compute, example by example, what the file computes.
 
     Args:
-        model: A model with a fixed batch size, or an open one (which is returned as it is).
+        proto: A model that is made for one batch size.
+        inputs: What its inputs are.
         seed: Seeds the random inputs of the comparison.
     """
-    size = fixed_batch(model)
-    if size is None:
-        return model
-    if any(not all(isinstance(s, int) for s in spec.shape[1:]) for spec in model.inputs):
+    size = batch_size(inputs)
+    if size is None or any(not all(isinstance(s, int) for s in spec.shape[1:]) for spec in inputs):
         return None
     for reshapes in (False, True):
-        proto = copied(model.proto)
-        _open(proto.graph, size, reshapes)
-        candidate = model.replaced(proto)
-        if _agrees(model, candidate, size, seed):
+        candidate = copied(proto)
+        _open(candidate.graph, size, reshapes)
+        if _agrees(proto, candidate, _examples(inputs, size + 1, seed)):
             return candidate
     return None
 
@@ -78,20 +76,24 @@ def _open(graph: GraphProto, size: int, reshapes: bool) -> None:
             target.CopyFrom(numpy_helper.from_array(shape, target.name))
 
 
-def _agrees(model: Model, candidate: Model, size: int, seed: int) -> bool:
-    """Whether one example more changes nothing for the others, and gets what it would get alone."""
+def _examples(inputs: Sequence[TensorSpec], count: int, seed: int) -> list[torch.Tensor]:
     stream = np.random.Generator(np.random.SFC64(seed))
-    inputs = []
-    for spec in model.inputs:
-        shape = (size + 1, *(int(s) for s in spec.shape[1:] if isinstance(s, int)))
-        kind = spec.dtype.kind
-        numbers = stream.normal(size=shape) if kind == "f" else stream.integers(0, 2, shape)
-        inputs.append(torch.from_numpy(numbers.astype(spec.dtype)))
+    examples = []
+    for spec in inputs:
+        shape = (count, *(int(s) for s in spec.shape[1:] if isinstance(s, int)))
+        numbers = stream.normal(size=shape) if spec.dtype.kind == "f" else stream.integers(0, 2, shape)
+        examples.append(torch.from_numpy(numbers.astype(spec.dtype)))
+    return examples
+
+
+def _agrees(proto: ModelProto, candidate: ModelProto, examples: Sequence[torch.Tensor]) -> bool:
+    """Whether one example more changes nothing for the others, and gets what it would get alone."""
+    size = len(examples[0]) - 1
     try:
         with torch.no_grad():
-            module, opened = model.module().eval(), candidate.module().eval()
-            parts = [module(*(item[start : start + size] for item in inputs)) for start in (0, 1)]
-            whole = opened(*inputs)
+            module, opened = (GraphModule(build(item)).eval() for item in (proto, candidate))
+            parts = [module(*(item[start : start + size] for item in examples)) for start in (0, 1)]
+            whole = opened(*examples)
     except HardenError:
         return False
     first, second, whole = (item if isinstance(item, tuple) else (item,) for item in (*parts, whole))

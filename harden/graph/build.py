@@ -26,7 +26,7 @@ from harden.graph.storage import (
     slots,
     stores,
 )
-from harden.graph.tensors import sparse_places, to_numpy, to_torch
+from harden.graph.tensors import sparse_positions, to_numpy, to_torch
 
 _SHOWN = 5
 
@@ -150,7 +150,7 @@ class _Builder:
             values = self._new(name)
             self.stored[values] = self.slots[scene.scope, name]
             dense = self._define(name, scene.names, "initializer")
-            attributes = {"shape": list(sparse.dims), "places": sparse_places(sparse)}
+            attributes = {"shape": list(sparse.dims), "positions": sparse_positions(sparse)}
             densify = lookup(OWN, "Densify", NEWEST)
             label = self.labels[(*scene.address, name)]
             nodes.append(Node("Densify", OWN, 1, label, (values,), (dense,), attributes, densify))

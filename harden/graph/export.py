@@ -7,7 +7,6 @@ import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
-from pathlib import Path
 from typing import Any
 
 import onnx
@@ -15,6 +14,7 @@ import torch
 from torch import nn
 
 from harden.errors import ModelError
+from harden.graph import folding
 from harden.graph.file import Model
 from harden.graph.storage import slots
 from harden.graph.tensors import from_torch as to_array
@@ -61,9 +61,7 @@ def from_torch(
     finally:
         module.train(was_training)
     if fold_batch_norms:
-        from harden.graph.folding import fold_batch_norms as fold
-
-        model = fold(model)
+        model = folding.fold_batch_norms(model)
     return model
 
 
@@ -206,10 +204,3 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(before)
-
-
-def from_timm(name: str, *, weights: Path | None = None, **options: Any) -> Model:
-    """Export a timm model; see :func:`harden.graph.zoo.from_timm`."""
-    from harden.graph.zoo import from_timm as export
-
-    return export(name, weights=weights, **options)

@@ -24,21 +24,32 @@ _ALIGNMENT = 4096
 
 
 @dataclass(frozen=True)
-class Place:
+class Location:
     """Where a tensor's bytes are.
 
     Attributes:
-        location: The file, relative to the model's folder.
+        file: Relative to the model's folder.
         offset: Where they begin.
         entries: Everything the model says about it, as it says it.
     """
 
-    location: str
+    file: str
     offset: int
     entries: tuple[tuple[str, str], ...]
 
+    def fitted(self, length: int) -> Location:
+        """The same for a tensor of this many bytes."""
+        fits = dict(self.entries).get("length", str(length)) == str(length)
+        return self if fits else self.at(self.offset, length, self.file)
 
-def read_external(proto: ModelProto, folder: Path) -> dict[str, Place]:
+    def at(self, offset: int, length: int, file: str) -> Location:
+        """The same with the tensor elsewhere; a checksum no longer holds."""
+        moved = {"location": file, "offset": str(offset), "length": str(length)}
+        entries = {**dict(self.entries), **moved}
+        return Location(file, offset, tuple((key, text) for key, text in entries.items() if key != "checksum"))
+
+
+def read_external(proto: ModelProto, folder: Path) -> dict[str, Location]:
     """Bring all external tensors of a model into it.
 
     Args:
@@ -52,56 +63,62 @@ def read_external(proto: ModelProto, folder: Path) -> dict[str, Place]:
         ModelError: A path leads out of the folder, a file is missing or too short, or the tensors claim far more
             bytes than the files have.
     """
-    places: dict[str, Place] = {}
+    locations: dict[str, Location] = {}
     claimed = 0
     files: dict[str, Path] = {}
     for slot in slots(proto):
-        tensor = slot.place
+        tensor = slot.message
         if not isinstance(tensor, TensorProto) or tensor.data_location != TensorProto.EXTERNAL:
             continue
         where = f"tensor '{slot.name}'"
-        place, length = _place(tensor, where)
-        if place.location not in files:
-            files[place.location] = _inside(folder, place.location, where)
-        path = files[place.location]
+        location, length = _location(tensor, where)
+        if location.file not in files:
+            files[location.file] = _inside(folder, location.file, where)
+        path = files[location.file]
         size = path.stat().st_size
-        if place.offset + length > size:
+        if location.offset + length > size:
             raise ModelError(
-                f"{where} needs bytes {place.offset} to {place.offset + length}, the file has {size}", where=str(path)
+                f"{where} needs bytes {location.offset} to {location.offset + length}, the file has {size}",
+                where=str(path),
             )
         claimed += length
         if claimed > _OVERLAP * sum(item.stat().st_size for item in files.values()):
             raise ModelError("the tensors claim far more bytes than their files have", where=str(path))
         with path.open("rb") as file:
-            file.seek(place.offset)
+            file.seek(location.offset)
             data = file.read(length)
         tensor.ClearField("external_data")
         tensor.ClearField("data_location")
         tensor.raw_data = data
-        places[slot.name] = place
-    return places
+        locations[slot.name] = location
+    return locations
 
 
-def write_external(proto: ModelProto, places: Mapping[str, Place], path: Path) -> bytes:
+def write_external(proto: ModelProto, locations: Mapping[str, Location], path: Path) -> bytes:
     """Write the external tensors of a model that is about to be written to ``path``.
 
     A file that is there already with the same bytes is left alone. One with other bytes is never touched: the tensors
-    go to a file of their own instead, named after the model and its content.
+    go to a file of their own instead, named after the model and its content. A tensor that no longer fits where it was
+    (it has grown, or what it shared its bytes with has other numbers now) goes behind the others.
 
     Args:
         proto: The model, with all tensors inside; not changed.
-        places: Where tensors were, by name; tensors that were inside stay inside.
+        locations: Where tensors were, by name; tensors that were inside stay inside.
         path: The file that the model will be written to.
 
     Returns:
         The bytes to write to ``path``.
     """
     copy = copied(proto)
-    tensors = {slot.name: slot.place for slot in slots(copy) if slot.name in places}
-    for location in dict.fromkeys(places[name].location for name in tensors):
-        names = [name for name in tensors if places[name].location == location]
-        regions = [(places[name].offset, tensors[name].raw_data) for name in names]  # type: ignore[union-attr]
-        target = path.parent / location
+    tensors: dict[str, TensorProto] = {
+        slot.name: slot.message
+        for slot in slots(copy)
+        if slot.name in locations and isinstance(slot.message, TensorProto)
+    }
+    for file in dict.fromkeys(locations[name].file for name in tensors):
+        laid = _laid_out({name: tensors[name] for name in tensors if locations[name].file == file}, locations)
+        regions = [(location.offset, tensors[name].raw_data) for name, location in laid.items()]
+        target = path.parent / file
         moved = None
         if not _holds(target, regions):
             if target.exists():
@@ -109,24 +126,53 @@ def write_external(proto: ModelProto, places: Mapping[str, Place], path: Path) -
                 target = path.parent / moved
             if not _holds(target, regions):
                 _write(target, regions)
-        for name in names:
-            _refer(tensors[name], places[name], moved)  # type: ignore[arg-type]
+        for name, location in laid.items():
+            _refer(tensors[name], location, moved)
     return copy.SerializeToString()
 
 
-def spread(proto: ModelProto) -> dict[str, Place]:
-    """Places in one file for all large tensors of a model that is too large to be one file."""
-    places: dict[str, Place] = {}
+def _laid_out(tensors: Mapping[str, TensorProto], locations: Mapping[str, Location]) -> dict[str, Location]:
+    """Where the tensors of one file go: where they were, if their numbers leave each other alone there."""
+    laid: dict[str, Location] = {}
+    homeless: list[str] = []
+    reach: list[tuple[int, bytes]] = []
+    end = 0
+    for name in sorted(tensors, key=lambda name: locations[name].offset):
+        offset, data = locations[name].offset, tensors[name].raw_data
+        reach = [item for item in reach if item[0] + len(item[1]) > offset]
+        if all(_agree(item, (offset, data)) for item in reach):
+            laid[name] = locations[name]
+            reach.append((offset, data))
+            end = max(end, offset + len(data))
+        else:
+            homeless.append(name)
+    for name in homeless:
+        offset, length = -(-end // _ALIGNMENT) * _ALIGNMENT, len(tensors[name].raw_data)
+        laid[name] = locations[name].at(offset, length, locations[name].file)
+        end = offset + length
+    return {name: laid[name].fitted(byte_size(tensor.data_type, tensor.dims)) for name, tensor in tensors.items()}
+
+
+def _agree(earlier: tuple[int, bytes], later: tuple[int, bytes]) -> bool:
+    """Whether two regions, the second of which begins within the first, hold the same bytes where they overlap."""
+    start = later[0] - earlier[0]
+    both = min(len(earlier[1]) - start, len(later[1]))
+    return earlier[1][start : start + both] == later[1][:both]
+
+
+def packed(proto: ModelProto) -> dict[str, Location]:
+    """Locations in one file for all large tensors of a model that is too large to be one file."""
+    locations: dict[str, Location] = {}
     offset = 0
     for slot in slots(proto):
-        if isinstance(slot.place, TensorProto) and len(slot.place.raw_data) >= _SMALLEST:
-            entries = (("location", "weights.data"), ("offset", str(offset)), ("length", str(len(slot.place.raw_data))))
-            places[slot.name] = Place("weights.data", offset, entries)
-            offset += -(-len(slot.place.raw_data) // _ALIGNMENT) * _ALIGNMENT
-    return places
+        if isinstance(slot.message, TensorProto) and len(slot.message.raw_data) >= _SMALLEST:
+            length = len(slot.message.raw_data)
+            locations[slot.name] = Location("", 0, ()).at(offset, length, "weights.data")
+            offset += -(-length // _ALIGNMENT) * _ALIGNMENT
+    return locations
 
 
-def _place(tensor: TensorProto, where: str) -> tuple[Place, int]:
+def _location(tensor: TensorProto, where: str) -> tuple[Location, int]:
     entries = tuple((item.key, item.value) for item in tensor.external_data)
     facts = dict(entries)
     expected = _expected(tensor, where)
@@ -136,7 +182,7 @@ def _place(tensor: TensorProto, where: str) -> tuple[Place, int]:
         raise ModelError(f"{where} has an offset or length that is not a number") from error
     if offset < 0 or length != expected:
         raise ModelError(f"{where} has {length} bytes at {offset}, its shape and type need {expected}")
-    return Place(facts.get("location", ""), offset, entries), length
+    return Location(facts.get("location", ""), offset, entries), length
 
 
 def _expected(tensor: TensorProto, where: str) -> int:
@@ -202,11 +248,10 @@ def _write(path: Path, regions: list[tuple[int, bytes]]) -> None:
             file.write(data)
 
 
-def _refer(tensor: TensorProto, place: Place, moved: str | None) -> None:
+def _refer(tensor: TensorProto, location: Location, moved: str | None) -> None:
     tensor.ClearField("raw_data")
     tensor.data_location = TensorProto.EXTERNAL
-    for key, value in place.entries:
+    for key, text in location.entries:
         if moved and key == "checksum":
             continue
-        entry = tensor.external_data.add()
-        entry.key, entry.value = key, moved if moved and key == "location" else value
+        tensor.external_data.add(key=key, value=moved if moved and key == "location" else text)

@@ -4,42 +4,36 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
-from onnx import ModelProto, TensorProto
+import torch
+from onnx import ModelProto, TensorProto, ValueInfoProto
 
 from harden.data.preprocess import METADATA_KEY, Preprocess
 from harden.errors import ModelError
+from harden.graph.analog import AnalogWeight
+from harden.graph.batch import batch_size, whole_examples, with_open_batch
 from harden.graph.build import build
 from harden.graph.editor import copied
-from harden.graph.external import Place, spread, write_external
+from harden.graph.external import Location, packed, write_external
 from harden.graph.loading import LARGEST_FILE, check, read
+from harden.graph.module import GraphModule
+from harden.graph.program import Program
+from harden.graph.quantized import Quantization, find_quantizations
+from harden.graph.resizing import FixedBatch, WholeExamples
+from harden.graph.roles import Role, assign_roles
 from harden.graph.storage import normal_domain, slots
-from harden.graph.tensors import FLOATS, numpy_type
+from harden.graph.tensors import FLOATS, TensorSpec, numpy_type
 from harden.graph.writeback import replaced
-
-if TYPE_CHECKING:
-    import torch
-
-    from harden.graph.analog import AnalogWeight
-    from harden.graph.module import GraphModule
-    from harden.graph.program import Program
-    from harden.graph.quantized import Quantization
+from harden.store import write_atomic
 
 BATCH_NORM_KEY = "harden.batch_norm"
 
 
-@dataclass(frozen=True)
-class TensorSpec:
-    """An input or output of a model: name, numpy type, and a shape in which strings and None are open sizes."""
-
-    name: str
-    dtype: np.dtype
-    shape: tuple[int | str | None, ...]
+_NORMALISING = ("InstanceNormalization", "LayerNormalization", "GroupNormalization", "RMSNormalization", "LRN")
 
 
 class Model:
@@ -49,7 +43,7 @@ class Model:
         proto: The model; taken as it is, never written to.
         source: Where it comes from, for messages.
         data: The bytes it was read from, where serialising it would give others.
-        places: Tensors that are kept in other files, by name, and where.
+        locations: Where tensors are that are kept in other files, by name.
     """
 
     def __init__(
@@ -57,12 +51,13 @@ class Model:
         proto: ModelProto,
         source: str = "<memory>",
         data: bytes | None = None,
-        places: Mapping[str, Place] | None = None,
+        locations: Mapping[str, Location] | None = None,
     ) -> None:
         self.proto = proto
         self.source = source
         self._data = data
-        self._places = dict(places or {})
+        self._locations = dict(locations or {})
+        self._analog: dict[tuple[str, ...], dict[str, AnalogWeight]] = {}
 
     @classmethod
     def load(cls, path: str | Path) -> Model:
@@ -72,8 +67,8 @@ class Model:
             ModelError: The file is missing, unreadable, truncated, malformed or no ONNX model.
         """
         path = Path(path)
-        found = read(path)
-        return cls(found.proto, str(path), found.data, found.places)
+        file = read(path)
+        return cls(file.proto, str(path), file.data, file.locations)
 
     @classmethod
     def from_proto(cls, proto: ModelProto, source: str = "<memory>") -> Model:
@@ -124,15 +119,11 @@ class Model:
         Folding leaves no trace but convolutions with biases in a graph that normalises nothing; where the file does
         not say, that is what ``folded`` goes by.
         """
-        from harden.graph.inspection import batch_norm_state
-
-        return batch_norm_state(self.program, self.metadata.get(BATCH_NORM_KEY))
+        return _batch_norm_state(self.program, self.metadata.get(BATCH_NORM_KEY))
 
     @property
     def parameters(self) -> int:
         """The number of trainable numbers."""
-        from harden.graph.roles import Role, assign_roles
-
         roles = assign_roles(self.program)
         return sum(roles.slots[name].size for name, role in roles.of.items() if role is Role.PARAMETER)
 
@@ -152,8 +143,6 @@ class Model:
 
     @cached_property
     def _quantizations(self) -> dict[str, Quantization]:
-        from harden.graph.quantized import find_quantizations
-
         if not any(node.op_type == "DequantizeLinear" for node in self.proto.graph.node):
             return {}
         program = self.program
@@ -175,7 +164,7 @@ class Model:
 
     @cached_property
     def _bytes(self) -> int:
-        return sum(len(slot.place.raw_data) for slot in slots(self.proto) if isinstance(slot.place, TensorProto))
+        return sum(len(slot.message.raw_data) for slot in slots(self.proto) if isinstance(slot.message, TensorProto))
 
     def save(self, path: str | Path) -> Path:
         """Write the model, all of it or nothing.
@@ -186,11 +175,9 @@ class Model:
         Returns:
             The path.
         """
-        from harden.store import write_atomic
-
         path = Path(path)
-        places = self._places or (spread(self.proto) if self._bytes > LARGEST_FILE else {})
-        write_atomic(path, write_external(self.proto, places, path) if places else self.serialize())
+        locations = self._locations or (packed(self.proto) if self._bytes > LARGEST_FILE else {})
+        write_atomic(path, write_external(self.proto, locations, path) if locations else self.serialize())
         return path
 
     def module(self) -> GraphModule:
@@ -199,21 +186,37 @@ class Model:
         Raises:
             UnsupportedError: Operators are missing, or a weight cannot be trained.
         """
-        from harden.graph.batch import fixed_batch, whole_examples
-        from harden.graph.module import GraphModule
-        from harden.graph.resizing import FixedBatch, WholeExamples
-
-        if whole_examples(self):
+        if self.whole_examples:
             return GraphModule(self.program, WholeExamples(tuple(len(spec.shape) for spec in self.inputs)))
-        size = fixed_batch(self)
+        size = self.batch_size
         return GraphModule(self.program, None if size is None else FixedBatch(size, lambda: self._opened))
+
+    @property
+    def batch_size(self) -> int | None:
+        """The batch size that the file is made for; None where it is open, or inputs differ in it."""
+        return batch_size(self.inputs) if self._takes_tensors else None
+
+    @property
+    def whole_examples(self) -> bool:
+        """Whether its inputs have no batch axis in common, so that an example is a whole feed."""
+        return self._takes_tensors and whole_examples(self.inputs)
+
+    @property
+    def _takes_tensors(self) -> bool:
+        """Whether no input is a sequence or an optional."""
+        return all(item.type.tensor_type.elem_type for item in self.proto.graph.input)
+
+    def open_batch(self) -> Model | None:
+        """The same network for any batch size, or None where the graph does not allow it."""
+        if self.batch_size is None:
+            return self
+        proto = with_open_batch(self.proto, self.inputs)
+        return None if proto is None else self.replaced(proto)
 
     @cached_property
     def _opened(self) -> Program | None:
         """The program for any batch size, of a model that is made for one."""
-        from harden.graph.batch import open_batch
-
-        opened = open_batch(self)
+        opened = self.open_batch()
         return None if opened is None else opened.program
 
     def analog_weights(self, digital: Sequence[str] = ()) -> dict[str, AnalogWeight]:
@@ -222,10 +225,11 @@ class Model:
         Args:
             digital: Globs over tensor or node names to leave out.
         """
-        import torch
-
-        with torch.no_grad():
-            return self.module().analog_weights(digital)
+        globs = tuple(digital)
+        if globs not in self._analog:
+            with torch.no_grad():
+                self._analog[globs] = self.module().analog_weights(globs)
+        return dict(self._analog[globs])
 
     def with_weights(self, values: Mapping[str, torch.Tensor | np.ndarray]) -> Model:
         """The same graph with other numbers.
@@ -242,7 +246,7 @@ class Model:
 
     def replaced(self, proto: ModelProto) -> Model:
         """Another graph in the place of this one: from the same source, its tensors kept in the same files."""
-        return Model(proto, self.source, places=self._places)
+        return Model(proto, self.source, locations=self._locations)
 
     def with_metadata(self, items: Mapping[str, str]) -> Model:
         """The same model with metadata added or replaced; other keys stay as they are."""
@@ -262,14 +266,34 @@ class Model:
         """Every floating-point tensor of the file by name."""
         return {slot.name: slot.array() for slot in slots(self.proto) if slot.data_type in FLOATS}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process: the file, without what was computed from it."""
+        return {
+            **{name: self.__dict__[name] for name in ("proto", "source", "_data", "_locations")},
+            "_analog": {},
+        }
+
     def __repr__(self) -> str:
         return f"Model({self.source!r}, opset {self.opset})"
 
 
-def _spec(item: object) -> TensorSpec:
-    tensor = item.type.tensor_type  # type: ignore[attr-defined]
-    name = item.name  # type: ignore[attr-defined]
-    if not item.type.HasField("tensor_type"):  # type: ignore[attr-defined]
+def _batch_norm_state(program: Program, declared: str | None) -> str:
+    """``kept``, ``folded`` or ``none``."""
+    operations = list(program.walk())
+    if any(node.op == "BatchNormalization" for node in operations):
+        return "kept"
+    if declared in ("folded", "none"):
+        return declared
+    convolutions = [node for node in operations if node.op in ("Conv", "ConvTranspose")]
+    biased = [node for node in convolutions if len(node.inputs) > 2 and node.inputs[2]]
+    normalises = any(node.op in _NORMALISING for node in operations)
+    return "folded" if biased and not normalises else "none"
+
+
+def _spec(item: ValueInfoProto) -> TensorSpec:
+    tensor = item.type.tensor_type
+    name = item.name
+    if not item.type.HasField("tensor_type"):
         raise ModelError(f"'{name}' is not a tensor", fix="Only models on tensors can be hardened")
     if not tensor.elem_type:
         raise ModelError(f"'{name}' has no type")

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from harden.graph.analog import is_digital, scan_uses
+from harden.graph.file import Model
 from harden.graph.program import Node, Program
 from harden.graph.roles import Role, assign_roles
 from harden.graph.tensors import FLOATS
 from harden.graph.unsupported import computes_on_integers, missing_operators
-
-if TYPE_CHECKING:
-    from harden.graph.file import Model
-
-_NORMALISING = ("InstanceNormalization", "LayerNormalization", "GroupNormalization", "RMSNormalization", "LRN")
 
 
 def unsupported(model: Model) -> list[dict[str, Any]]:
@@ -81,25 +77,12 @@ def weights_table(model: Model, digital: Sequence[str] = ()) -> list[dict[str, A
     return rows
 
 
-def batch_norm_state(program: Program, declared: str | None) -> str:
-    """``kept``, ``folded`` or ``none``."""
-    operations = list(program.walk())
-    if any(node.op == "BatchNormalization" for node in operations):
-        return "kept"
-    if declared in ("folded", "none"):
-        return declared
-    convolutions = [node for node in operations if node.op in ("Conv", "ConvTranspose")]
-    biased = [node for node in convolutions if len(node.inputs) > 2 and node.inputs[2]]
-    normalises = any(node.op in _NORMALISING for node in operations)
-    return "folded" if biased and not normalises else "none"
-
-
 def _readers(program: Program) -> dict[int, tuple[Node, int]]:
-    found: dict[int, tuple[Node, int]] = {}
+    readers: dict[int, tuple[Node, int]] = {}
     for node in program.walk():
         for position, value in enumerate(node.inputs):
-            found.setdefault(value, (node, position))
-    return found
+            readers.setdefault(value, (node, position))
+    return readers
 
 
 def _reason(node: Node | None, position: int) -> str:

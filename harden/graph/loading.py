@@ -10,7 +10,7 @@ from google.protobuf.message import DecodeError
 from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto
 
 from harden.errors import ModelError
-from harden.graph.external import Place, read_external
+from harden.graph.external import Location, read_external
 from harden.graph.storage import slots
 from harden.graph.tensors import problem_of
 from harden.store import similar
@@ -27,12 +27,12 @@ class Read:
     Attributes:
         proto: The model, with all its tensors inside.
         data: The file's bytes, where serialising the model would give others.
-        places: Where tensors were that are kept in other files, by name.
+        locations: Where tensors were that are kept in other files, by name.
     """
 
     proto: ModelProto
     data: bytes | None
-    places: dict[str, Place]
+    locations: dict[str, Location]
 
 
 def read(path: Path) -> Read:
@@ -59,13 +59,13 @@ def read(path: Path) -> Read:
         ) from error
     try:
         same = proto.SerializeToString() == data
-        places = read_external(proto, path.parent)
+        locations = read_external(proto, path.parent)
     except OSError as error:
         raise ModelError(f"its tensors cannot be read: {error}", where=str(path)) from error
     except ModelError as error:
         raise ModelError(error.what, where=error.where or str(path), fix=error.fix) from error
     check(proto, str(path))
-    return Read(proto, None if same or places else data, places)
+    return Read(proto, None if same or locations else data, locations)
 
 
 def check(proto: ModelProto, source: str) -> None:
@@ -81,12 +81,12 @@ def check(proto: ModelProto, source: str) -> None:
     if not all(isinstance(text, str) for function in proto.functions for text in _texts(function.node, function)):
         raise ModelError("names of local functions in the file are not text", where=source)
     for slot in slots(proto):
-        if isinstance(slot.place, TensorProto):
-            if slot.place.data_location == TensorProto.EXTERNAL:
+        if isinstance(slot.message, TensorProto):
+            if slot.message.data_location == TensorProto.EXTERNAL:
                 raise ModelError(
                     f"tensor '{slot.name}' is in another file", where=source, fix="Load the model from its path"
                 )
-            problem = problem_of(slot.place)
+            problem = problem_of(slot.message)
             if problem:
                 raise ModelError(f"malformed tensor '{slot.name}': {problem}", where=source)
 

@@ -215,10 +215,13 @@ class GraphModule(nn.Module):
         unexpected[:] = [name for name in unexpected if name not in known]
 
     def _twin(self, fixed: FixedBatch | WholeExamples) -> GraphModule | None:
+        """A module for any batch size on the very parameters and statistics of this one, where the graph allows it."""
         if not self._twins:
-            self._twins.append(fixed.twin(self))
+            program = fixed.opened()
+            self._twins.append(None if program is None else type(self)(program))
         twin = self._twins[0]
         if twin is not None:
+            twin._parameters, twin._buffers = self._parameters, self._buffers
             twin.training, twin.around, twin.precision = self.training, self.around, self.precision
         return twin
 

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from harden import distributed
 from harden.errors import ModelError
-
-if TYPE_CHECKING:
-    from harden.graph.module import GraphModule
-    from harden.graph.program import Program
+from harden.graph.program import Program
 
 
 @dataclass(frozen=True)
@@ -31,8 +28,8 @@ class WholeExamples:
         ranks = tuple(item.ndim if isinstance(item, torch.Tensor) else -1 for item in inputs)
         return ranks != tuple(rank + 1 for rank in self.ranks)
 
-    def twin(self, module: GraphModule) -> GraphModule | None:
-        """There is no such graph."""
+    def opened(self) -> Program | None:
+        """There is no graph for several examples at once."""
         return None
 
     def piece(self, inputs: Sequence[torch.Tensor], start: int = 0) -> list[torch.Tensor]:
@@ -78,15 +75,6 @@ class FixedBatch:
         """Whether the graph takes these inputs as they are, or no number of examples can be told."""
         counts = {len(item) for item in inputs if isinstance(item, torch.Tensor) and item.ndim}
         return counts == {self.size} or len(counts) != 1
-
-    def twin(self, module: GraphModule) -> GraphModule | None:
-        """A module for any batch size on the very parameters and statistics of ``module``."""
-        program = self.opened()
-        if program is None:
-            return None
-        other = type(module)(program)
-        other._parameters, other._buffers = module._parameters, module._buffers
-        return other
 
     def in_pieces(self, run: Callable[..., Any], inputs: Sequence[torch.Tensor]) -> Any:
         """Run in batches of the graph's own size, the last one filled up with its last example.

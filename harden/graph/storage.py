@@ -30,7 +30,7 @@ class Slot:
         name: Its name, unique in the file.
         scope: The nested graph or function it is in; empty for the main graph.
         local: Its name there.
-        place: The message that holds the numbers.
+        message: The message that holds the numbers.
         kind: ``"initializer"``, ``"constant"`` (a Constant node's value), ``"sparse"`` (the values of a sparse
             initializer), or ``"fill"`` (a ConstantOfShape node that makes a weight).
         filled: The shape of a ``"fill"``.
@@ -39,29 +39,31 @@ class Slot:
     name: str
     scope: Scope
     local: str
-    place: TensorProto | AttributeProto | NodeProto
+    message: TensorProto | AttributeProto | NodeProto
     kind: str
     filled: tuple[int, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The tensor's shape."""
-        if isinstance(self.place, TensorProto):
-            return tuple(self.place.dims)
-        if isinstance(self.place, NodeProto):
+        if isinstance(self.message, TensorProto):
+            return tuple(self.message.dims)
+        if isinstance(self.message, NodeProto):
             return self.filled
-        lengths = {AttributeProto.FLOATS: len(self.place.floats), AttributeProto.INTS: len(self.place.ints)}
-        return (lengths[self.place.type],) if self.place.type in lengths else ()
+        lengths = {AttributeProto.FLOATS: len(self.message.floats), AttributeProto.INTS: len(self.message.ints)}
+        return (lengths[self.message.type],) if self.message.type in lengths else ()
 
     @property
     def data_type(self) -> int:
         """The tensor's ONNX type."""
-        if isinstance(self.place, TensorProto):
-            return self.place.data_type
-        if isinstance(self.place, NodeProto):
-            return self.place.attribute[0].t.data_type if self.place.attribute else TensorProto.FLOAT
+        if isinstance(self.message, TensorProto):
+            return self.message.data_type
+        if isinstance(self.message, NodeProto):
+            return self.message.attribute[0].t.data_type if self.message.attribute else TensorProto.FLOAT
         return (
-            TensorProto.FLOAT if self.place.type in (AttributeProto.FLOAT, AttributeProto.FLOATS) else TensorProto.INT64
+            TensorProto.FLOAT
+            if self.message.type in (AttributeProto.FLOAT, AttributeProto.FLOATS)
+            else TensorProto.INT64
         )
 
     @property
@@ -71,48 +73,48 @@ class Slot:
 
     def array(self) -> np.ndarray:
         """The numbers, in the file's own type."""
-        if isinstance(self.place, TensorProto):
-            return to_numpy(self.place, f"tensor '{self.name}'")
-        if isinstance(self.place, NodeProto):
-            value = to_numpy(self.place.attribute[0].t).reshape(-1)[0] if self.place.attribute else 0.0
+        if isinstance(self.message, TensorProto):
+            return to_numpy(self.message, f"tensor '{self.name}'")
+        if isinstance(self.message, NodeProto):
+            value = to_numpy(self.message.attribute[0].t).reshape(-1)[0] if self.message.attribute else 0.0
             return np.full(self.filled, value, numpy_type(self.data_type))
-        value = onnx.helper.get_attribute_value(self.place)
+        value = onnx.helper.get_attribute_value(self.message)
         return np.asarray(value, dtype=numpy_type(self.data_type))
 
     def write(self, array: np.ndarray) -> None:
-        """Replace the numbers; type, shape and place stay. A ConstantOfShape becomes a Constant.
+        """Replace the numbers; type and shape stay. A ConstantOfShape becomes a Constant.
 
         Args:
             array: The numbers, of the slot's own type and shape.
         """
-        if isinstance(self.place, AttributeProto):
-            _write_attribute(self.place, array)
+        if isinstance(self.message, AttributeProto):
+            _write_attribute(self.message, array)
             return
-        if isinstance(self.place, NodeProto):
-            self.place.op_type = "Constant"
-            del self.place.input[:], self.place.attribute[:]
+        if isinstance(self.message, NodeProto):
+            self.message.op_type = "Constant"
+            del self.message.input[:], self.message.attribute[:]
             tensor = onnx.numpy_helper.from_array(np.ascontiguousarray(array), self.local)
-            self.place.attribute.append(onnx.helper.make_attribute("value", tensor))
+            self.message.attribute.append(onnx.helper.make_attribute("value", tensor))
             return
         data = np.ascontiguousarray(array)
         if data.dtype.byteorder == ">":
             data = data.astype(data.dtype.newbyteorder("<"))
         raw = onnx.numpy_helper.from_array(data).raw_data
         for name in ("float_data", "double_data", "int32_data", "int64_data", "uint64_data"):
-            self.place.ClearField(name)
-        self.place.raw_data = raw
+            self.message.ClearField(name)
+        self.message.raw_data = raw
 
 
-def _write_attribute(place: AttributeProto, array: np.ndarray) -> None:
+def _write_attribute(attribute: AttributeProto, array: np.ndarray) -> None:
     values = array.reshape(-1).tolist()
-    field = {AttributeProto.FLOATS: "floats", AttributeProto.INTS: "ints"}.get(place.type)
+    field = {AttributeProto.FLOATS: "floats", AttributeProto.INTS: "ints"}.get(attribute.type)
     if field:
-        del getattr(place, field)[:]
-        getattr(place, field).extend(values)
-    elif place.type == AttributeProto.FLOAT:
-        place.f = values[0]
+        del getattr(attribute, field)[:]
+        getattr(attribute, field).extend(values)
+    elif attribute.type == AttributeProto.FLOAT:
+        attribute.f = values[0]
     else:
-        place.i = values[0]
+        attribute.i = values[0]
 
 
 def node_label(node: NodeProto, index: int) -> str:
@@ -120,7 +122,7 @@ def node_label(node: NodeProto, index: int) -> str:
     return node.name or f"{node.op_type}_{index}"
 
 
-def constant_place(node: NodeProto) -> TensorProto | AttributeProto | None:
+def constant_message(node: NodeProto) -> TensorProto | AttributeProto | None:
     """The message that holds a Constant node's value; None for strings and sparse values."""
     if len(node.attribute) != 1 or node.attribute[0].ref_attr_name:
         return None
@@ -135,7 +137,7 @@ def constant_tensors(graph: GraphProto) -> dict[str, TensorProto]:
     """The tensors of a graph's initializers and Constant nodes, by the name that nodes read them by."""
     tensors = {tensor.name: tensor for tensor in graph.initializer}
     for node in graph.node:
-        message = constant_place(node) if node.op_type == "Constant" and node.output else None
+        message = constant_message(node) if node.op_type == "Constant" and node.output else None
         if isinstance(message, TensorProto):
             tensors[node.output[0]] = message
     return tensors
@@ -147,13 +149,13 @@ def slots(proto: ModelProto) -> list[Slot]:
     A tensor of a nested graph keeps its own name unless another tensor has it too; then the names of the nodes it is
     nested in are put before it.
     """
-    found = [*_of_graph(proto.graph, (), 0)]
+    tensors = [*_of_graph(proto.graph, (), 0)]
     for function in proto.functions:
-        found += _of_nodes(function.node, function_scope(function), 0)
-    counts = Counter(slot.local for slot in found)
-    for slot in found:
+        tensors += _of_nodes(function.node, function_scope(function), 0)
+    counts = Counter(slot.local for slot in tensors)
+    for slot in tensors:
         slot.name = slot.local if counts[slot.local] == 1 or not slot.scope else "/".join((*slot.scope, slot.local))
-    return found
+    return tensors
 
 
 def stores(node: NodeProto, scope: Scope, filled: Container[tuple[Scope, str]]) -> bool:
@@ -167,7 +169,7 @@ def stores(node: NodeProto, scope: Scope, filled: Container[tuple[Scope, str]]) 
     if node.op_type == "ConstantOfShape":
         return bool(node.output) and (scope, node.output[0]) in filled
     plain = node.op_type == "Constant" and normal_domain(node.domain) == "" and len(node.output) == 1
-    return plain and constant_place(node) is not None
+    return plain and constant_message(node) is not None
 
 
 def normal_domain(domain: str) -> str:
@@ -231,9 +233,9 @@ def _fills(graph: GraphProto, scope: Scope) -> Iterator[Slot]:
 def _of_nodes(nodes: object, scope: Scope, depth: int) -> Iterator[Slot]:
     for index, node in enumerate(nodes):  # type: ignore[arg-type]
         if node.op_type == "Constant" and node.domain in ("", "ai.onnx") and node.output:
-            place = constant_place(node)
-            if place is not None:
-                yield Slot(node.output[0], scope, node.output[0], place, "constant")
+            message = constant_message(node)
+            if message is not None:
+                yield Slot(node.output[0], scope, node.output[0], message, "constant")
         for attribute in node.attribute:
             if attribute.type == AttributeProto.GRAPH:
                 yield from _of_graph(attribute.g, (*scope, node_label(node, index), attribute.name), depth + 1)

@@ -144,14 +144,14 @@ def _groups(candidates: list[_Candidate], total: int) -> list[_Candidate]:
     return sorted(best.values(), key=lambda item: item.work)
 
 
-def _nearest(places: list[int], targets: list[float]) -> list[int]:
-    """Rising indices of places, one a target, with the smallest sum of distances."""
-    costs: list[tuple[float, list[int]]] = [(0.0, [])] * (len(places) + 1)
+def _nearest(works: list[int], targets: list[float]) -> list[int]:
+    """Rising indices of amounts of work, one for each target, with the smallest sum of distances."""
+    costs: list[tuple[float, list[int]]] = [(0.0, [])] * (len(works) + 1)
     for target in targets:
         fresh: list[tuple[float, list[int]]] = [(float("inf"), [])]
-        for index, place in enumerate(places):
+        for index, work in enumerate(works):
             cost, chosen = costs[index]
-            candidate = (cost + abs(place - target), [*chosen, index])
+            candidate = (cost + abs(work - target), [*chosen, index])
             fresh.append(min(fresh[-1], candidate, key=lambda item: item[0]))
         costs = fresh
     return costs[-1][1]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import ml_dtypes
 import numpy as np
 import torch
-from onnx import SparseTensorProto, TensorProto, numpy_helper
+from onnx import SparseTensorProto, TensorProto, helper, numpy_helper
 
 from harden.errors import ModelError
 
@@ -69,6 +70,15 @@ _FIELDS: dict[int, str] = {
 }
 
 
+@dataclass(frozen=True)
+class TensorSpec:
+    """An input or output of a model: name, numpy type, and a shape in which strings and None are open sizes."""
+
+    name: str
+    dtype: np.dtype
+    shape: tuple[int | str | None, ...]
+
+
 def elements(shape: Sequence[int]) -> int:
     """The number of elements of a shape."""
     return math.prod(int(size) for size in shape)
@@ -107,8 +117,6 @@ def numpy_type(data_type: int) -> np.dtype:
     Raises:
         ModelError: There is no such tensor type.
     """
-    from onnx import helper
-
     try:
         return np.dtype(helper.tensor_dtype_to_np_dtype(data_type))
     except (KeyError, ValueError) as error:
@@ -152,7 +160,7 @@ def to_numpy(tensor: TensorProto, where: str | None = None) -> np.ndarray:
     return numpy_helper.to_array(tensor)
 
 
-def sparse_places(sparse: SparseTensorProto) -> torch.Tensor:
+def sparse_positions(sparse: SparseTensorProto) -> torch.Tensor:
     """Where the values of a sparse tensor go in the flattened dense one.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Models by name from timm, with the preprocessing they were made for."""
+"""Models by name from timm, with the preprocessing they were made for; timm takes seconds to import."""
 
 from __future__ import annotations
 
@@ -6,7 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub as hub
+import timm
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from timm.data.config import resolve_model_data_config
 from torch import nn
 
 from harden.data.preprocess import METADATA_KEY, Preprocess
@@ -81,8 +86,6 @@ def _check_size(module: nn.Module, example: torch.Tensor, source: str) -> None:
 
 
 def _create(name: str, pretrained: bool, classes: int | None, state: dict[str, torch.Tensor] | None) -> nn.Module:
-    import timm
-
     if name not in timm.list_models() and not timm.is_model(name.split(".")[0]):
         raise UnknownNameError("timm model", name, timm.list_models())
     options: dict[str, Any] = {}
@@ -108,9 +111,6 @@ def _check_hub(name: str) -> None:
     Raises:
         ModelError: The checkpoint is not on this machine, and the hub does not answer.
     """
-    import huggingface_hub as hub
-    import timm
-
     config = timm.get_pretrained_cfg(name, allow_unregistered=True)
     repository = getattr(config, "hf_hub_id", None)
     files = ("model.safetensors", "pytorch_model.bin")
@@ -141,9 +141,6 @@ def _classes(module: nn.Module, state: dict[str, torch.Tensor]) -> int | None:
 
 
 def _read(path: Path) -> dict[str, torch.Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     try:
         return load_file(path)
     except FileNotFoundError as error:
@@ -171,8 +168,6 @@ def _fill(module: nn.Module, state: dict[str, torch.Tensor], where: str) -> None
 
 def _preprocess(module: nn.Module) -> Any:
     """timm's record of how images become inputs, as harden writes it."""
-    from timm.data.config import resolve_model_data_config
-
     config = resolve_model_data_config(module)
     channels, height, width = config["input_size"]
     return Preprocess(

@@ -73,7 +73,7 @@ class Noise(Protocol):
     """Noisy weights of the current step, as :class:`harden.noise.sampler.NoiseSampler` draws them."""
 
     @property
-    def profile(self) -> Any:
+    def profile(self) -> NoiseProfile:
         """The run's noise profile."""
         ...
 

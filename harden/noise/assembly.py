@@ -34,11 +34,6 @@ class Assembled:
     periphery: Periphery = field(default_factory=Periphery)
 
     @property
-    def timed(self) -> bool:
-        """Whether anything depends on the time since programming."""
-        return self.black_box is not None or any(stage.law.depends_on_time() for stage in self.circuit.stages)
-
-    @property
     def grows_with_range(self) -> bool:
         """Whether the noise of a weight grows with the largest weight around it."""
         if self.black_box is not None:

@@ -151,7 +151,7 @@ def _fit_orders(
 
     start_mean = np.polynomial.polynomial.polyfit(x, scaled, mean_order) if means else np.zeros(0)
     size = np.abs(scaled - _polynomial(start_mean, x)) * np.sqrt(np.pi / 2)
-    start_sigma: np.ndarray = np.polynomial.polynomial.polyfit(x, size, sigma_order)
+    start_sigma = np.asarray(np.polynomial.polynomial.polyfit(x, size, sigma_order), dtype=np.float64)
     minimum = optimize.minimize(loss, np.concatenate([start_mean, start_sigma]), method="BFGS")
     total = float(minimum.fun) * len(y)
     score = 2 * total + (means + sigma_order + 1) * np.log(len(y))

@@ -144,11 +144,6 @@ class Profile:
         """The first valid time, in seconds since programming."""
         return self.definition.time.first
 
-    @property
-    def varies_with_time(self) -> bool:
-        """Whether a stage depends on the time since programming."""
-        return self._assembled.timed
-
     def check_time(self, at_s: float | None) -> float:
         """The time to use: ``at_s``, or the first valid time for None.
 

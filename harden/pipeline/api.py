@@ -8,13 +8,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harden import distributed, methods, streams
+from harden import distributed, methods
 from harden.data.dataset import Dataset, check_data
+from harden.data.validation import split_validation
 from harden.engines import check_name
 from harden.errors import SettingsError, UnknownNameError
 from harden.graph.file import Model
 from harden.noise.profile import Profile
-from harden.pipeline.inputs import open_model
+from harden.pipeline.models import open_model
 from harden.pipeline.placement import place
 from harden.training import second_try as gentle_training
 from harden.training.auto import auto
@@ -23,8 +24,6 @@ from harden.training.problem import Problem
 
 if TYPE_CHECKING:
     import torch
-
-_VALIDATION_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,7 @@ def fit(
         profile: The noise or its text (``rram1:sigma_d=0.1``), or several noises that are mixed.
         method: The method's name; ``harden methods list`` shows them.
         options: The method's hyper-parameters.
-        validation: Examples to select by; a stratified tenth of ``data`` when absent.
+        validation: Examples to select by; a stratified tenth of ``data``, at most 5,000, when absent.
         epochs: Passes over the training examples; one by default, or as many as show 12,800 examples.
         seed: Root of every random stream.
         device: What is trained on: ``cpu``, ``cuda``, or ``auto``.
@@ -120,7 +119,7 @@ def fit(
     if unknown:
         raise UnknownNameError("argument of harden.fit or field of the plan", min(unknown), known)
     if validation is None:
-        data, validation = data.split(_VALIDATION_SHARE, streams.numpy_generator(seed, "split"))
+        data, validation = split_validation(data, seed)
     several = (profile,) if isinstance(profile, (str, Profile)) else tuple(profile)
     profiles = [Profile.parse(one) if isinstance(one, str) else one for one in several]
     full = TrainingPlan(

@@ -201,21 +201,21 @@ def _trials(judge: Judge, model: Model) -> dict[str, float | None]:
 def _chips(settings: Settings, notify: Notify) -> dict[str, Any]:
     """Of ``harden eval`` and ``harden compare``: every model on every condition."""
     if isinstance(settings, CompareSettings):
-        opened, conditions = open_models(settings, notify)
+        opened, checked = open_models(settings, notify)
     else:
         assert isinstance(settings, EvalSettings)
-        model, data, conditions = prepare_evaluation(settings, notify)
+        model, data, checked = prepare_evaluation(settings, notify)
         opened = {Path(settings.model).name: (model, data)}
     where = where_of(settings)
     seconds: dict[str, float | None] = {}
     for name, (model, data) in opened.items():
         with stage(notify, "timing a few chips"):
-            setup_s, image_s = _pace(judge_of(settings, data, conditions, where, silent), model)
-        seconds[f"chips of {name}"] = setup_s + len(conditions) * settings.chips * len(data) * image_s
+            setup_s, image_s = _pace(judge_of(settings, checked, data, where, silent), model)
+        seconds[f"chips of {name}"] = setup_s + len(checked.conditions) * settings.chips * len(data) * image_s
     data = next(iter(opened.values()))[1]
     return {
         "resolved": {
-            "noise": [_condition(condition) for condition in conditions],
+            "noise": [_condition(condition) for condition in checked.conditions],
             "chips": settings.chips,
             "threads": where.cores,
         },

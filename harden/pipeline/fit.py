@@ -9,6 +9,7 @@ from typing import Any
 
 from harden import distributed, methods
 from harden.analyses.column_baseline import add_column_baseline
+from harden.analyses.layer_ranking import layer_ranking
 from harden.analyses.severity import severity_curve
 from harden.data.overlap import shared_examples
 from harden.evaluation.judge import Judge
@@ -18,7 +19,6 @@ from harden.pipeline.command import command_line
 from harden.pipeline.controls import run_controls
 from harden.pipeline.environment import environment
 from harden.pipeline.hardening import harden_model
-from harden.pipeline.layers import layer_ranking
 from harden.pipeline.placement import placed
 from harden.pipeline.prepare import Prepared, prepare
 from harden.pipeline.protection import with_protection
@@ -68,7 +68,7 @@ def _finished(prepared: Prepared, settings: FitSettings, notify: Notify) -> dict
         finished = read_record(folder.path)
         if finished is not None:
             return finished
-        document = _run(prepared, folder.path, notify)
+        document = _run(prepared, folder, notify)
         write_report(folder.path, document)
     return document
 
@@ -82,7 +82,7 @@ def run_folder(settings: FitSettings) -> Path:
     return Path("runs") / f"{model}-{settings.method}-{Path(profile).stem}"
 
 
-def _run(prepared: Prepared, folder: Path, notify: Notify) -> dict[str, Any]:
+def _run(prepared: Prepared, folder: RunFolder, notify: Notify) -> dict[str, Any]:
     judge, before, after = prepared.judge(notify), None, None
     if judge is not None:
         log = folder / "trials.before.jsonl"
@@ -90,39 +90,29 @@ def _run(prepared: Prepared, folder: Path, notify: Notify) -> dict[str, Any]:
         add_column_baseline(judge, prepared.model, before, folder / "trials.jsonl")
     prepared, protection = with_protection(prepared, folder, notify)
     judge = prepared.judge(notify)
-    done = harden_model(prepared, folder, notify)
+    done = harden_model(prepared, folder.path, notify)
     hardened, training = done.model, done.training
     if protection is not None:
         training["levers"]["protect"] = protection
     if judge is not None:
         after = judge.of(hardened, trial_log=folder / "trials.jsonl", stage="chips after").document
         after["model"]["path"] = "model.onnx"  # in this folder, wherever it lies
-    controls = run_controls(prepared, folder, notify, done) if prepared.settings.controls else None
-    ablation = run_ablation(prepared, folder, notify, done) if prepared.settings.ablation else None
+    controls = run_controls(prepared, folder.path, notify, done) if prepared.settings.controls else None
+    ablation = run_ablation(prepared, folder.path, notify, done) if prepared.settings.ablation else None
     return {
-        **_document(prepared, folder, before, after, training),
+        **_document(prepared, folder.path, before, after, training),
         **_analyses(judge, prepared.model, hardened, folder),
         "controls": controls,
         "ablation": ablation,
     }
 
 
-def _analyses(judge: Judge | None, original: Model, hardened: Model, folder: Path) -> dict[str, Any]:
+def _analyses(judge: Judge | None, original: Model, hardened: Model, folder: RunFolder) -> dict[str, Any]:
     """Beside the chips: a quick severity curve and a ranking of layers, under the first condition."""
     if judge is None or judge.data.labels is None:
         return {"severity": None}
-    severity = severity_curve(judge, original, hardened, folder)
-    ranking = layer_ranking(
-        hardened,
-        judge.condition,
-        judge.data,
-        folder=folder,
-        seed=judge.seed,
-        threads=judge.where.cores,
-        digital=judge.where.digital,
-        notify=judge.notify,
-    )
-    return {"severity": severity, **ranking}
+    severity = severity_curve(judge, original, hardened, folder.path)
+    return {"severity": severity, **folder.step("layers", lambda: layer_ranking(judge, hardened))}
 
 
 def _document(

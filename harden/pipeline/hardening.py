@@ -8,21 +8,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from safetensors.torch import save
 
-from harden import __version__, methods
-from harden.errors import SettingsError
+from harden import __version__
+from harden.errors import SettingsError, VerificationError
 from harden.graph.file import Model
+from harden.methods.base import Transform
 from harden.pipeline.budget import steps_within
 from harden.pipeline.clamping import with_clamps
 from harden.pipeline.prepare import Prepared
 from harden.pipeline.tracking import tracked
-from harden.pipeline.verification import save_verified
 from harden.progress import Notify, stage
+from harden.runtime.canary import canary
+from harden.runtime.parity import parity
 from harden.settings import WHERE, FitSettings
 from harden.store import append_line, read_record, write_atomic
 from harden.streams import numpy_generator
@@ -174,7 +176,7 @@ def _memory(divisions: Any) -> dict[str, str]:
 
 
 def _transformed(prepared: Prepared, folder: Path, notify: Notify) -> tuple[Hardened, Tensors]:
-    method = methods.load(prepared.settings.method, prepared.settings.options)
+    method = cast("Transform", prepared.checked.method)
     with stage(notify, "transforming"):
         threads = torch.get_num_threads()
         torch.set_num_threads(prepared.threads)
@@ -220,6 +222,42 @@ def training_plan(prepared: Prepared) -> TrainingPlan:
         "train_sigma_scale": settings.train_sigma_scale[0],
     }
     return TrainingPlan(**{name: getattr(settings, name) for name in same} | resolved)
+
+
+def save_verified(
+    model: Model, inputs: tuple[np.ndarray, ...], folder: Path, *, digital: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """Check a hardened model on real inputs and under noise in ONNX Runtime, then write it.
+
+    Args:
+        model: The hardened model.
+        inputs: Real examples where there are any, one array per input.
+        folder: Gets ``model.onnx``, or ``model.rejected.onnx`` when a check fails.
+        digital: Globs of tensors that are kept off the crossbars.
+
+    Returns:
+        What was checked: ``parity`` (largest errors), ``inert`` (weights that move no output).
+
+    Raises:
+        VerificationError: torch and ONNX Runtime disagree, or noise does not reach a tensor.
+    """
+    try:
+        agreement = parity(model, inputs)
+        if not agreement.passed:
+            raise VerificationError(
+                f"torch and ONNX Runtime disagree by {agreement.max_abs_error:.2e} on real inputs", where=model.source
+            )
+        checked = canary(model, inputs, digital=digital)
+    except VerificationError as error:
+        rejected = write_atomic(folder / "model.rejected.onnx", model.serialize())
+        raise type(error)(error.what, where=error.where, fix=f"The file is kept as {rejected}") from error
+    model.save(folder / "model.onnx")
+    return {
+        "examples": len(inputs[0]),
+        "max_abs_error": agreement.max_abs_error,
+        "max_rel_error": agreement.max_rel_error,
+        "inert": list(checked.inert),
+    }
 
 
 def _metadata(prepared: Prepared) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from harden.engines import Engine, opened
 from harden.errors import SettingsError
-from harden.pipeline.inputs import trained_on
+from harden.pipeline.machine import trained_on
 from harden.pipeline.prepare import Prepared
 from harden.training.plan import BATCH_SIZE
 from harden.training.process_group import leading

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from harden import pacing
 from harden.errors import SettingsError
+from harden.evaluation.judge import Judge
 from harden.pipeline.prepare import Prepared
 from harden.progress import Notify, stage
-from harden.store import read_record, write_atomic
+from harden.runfolder import RunFolder
 from harden.streams import numpy_generator
-from harden.training.protect import budget_of, protect
+from harden.training.protect import protect
 
-_RECORD = "protect.json"
 _MOST = 1000  # validation examples: they go through the network some 200 times
 
 
-def with_protection(prepared: Prepared, folder: Path, notify: Notify) -> tuple[Prepared, dict[str, Any] | None]:
+def with_protection(prepared: Prepared, folder: RunFolder, notify: Notify) -> tuple[Prepared, dict[str, Any] | None]:
     """Choose the layers to keep digital, if that was asked for.
 
     Args:
@@ -34,29 +32,27 @@ def with_protection(prepared: Prepared, folder: Path, notify: Notify) -> tuple[P
         SettingsError: There are no examples to choose by.
         DataError: They have no labels, and the network is no classifier.
     """
-    wanted = prepared.settings.protect
-    if wanted is None:
+    share = prepared.checked.protection
+    if share is None:
         return prepared, None
-    record = folder / _RECORD
-    chosen = read_record(record)
-    if chosen is None:
-        if prepared.validation is None:
-            raise SettingsError("--protect needs --data to rank the layers by")
-        judged = prepared.validation.sample(_MOST, numpy_generator(prepared.settings.seed, "protect"))
-        with stage(notify, "ranking layers"):
-            pace = pacing.current()
-            names, choice = protect(
-                prepared.model,
-                prepared.noise[0],
-                judged,
-                budget_of(wanted),
-                digital=prepared.digital,
-                passes=pace.protection_passes,
-                check=pace.protection_checks,
-                check_chips=pace.protection_chips,
-                seed=prepared.settings.seed,
-                threads=prepared.threads,
-            )
-        chosen = {"names": list(names), **choice}
-        write_atomic(record, json.dumps(chosen, indent=1) + "\n")
+    chosen = folder.step("protect", lambda: _chosen(prepared, share, notify))
     return replace(prepared, digital=(*prepared.digital, *chosen["names"])), chosen
+
+
+def _chosen(prepared: Prepared, share: float, notify: Notify) -> dict[str, Any]:
+    if prepared.validation is None:
+        raise SettingsError("--protect needs --data to rank the layers by")
+    seed = prepared.settings.seed
+    examples = prepared.validation.sample(_MOST, numpy_generator(seed, "protect"))
+    judge = Judge(examples, prepared.noise[:1], seed=seed, where=prepared.where).here()
+    pace = pacing.current()
+    with stage(notify, "ranking layers"):
+        names, ranking = protect(
+            judge,
+            prepared.model,
+            share,
+            passes=pace.protection_passes,
+            check=pace.protection_checks,
+            check_chips=pace.protection_chips,
+        )
+    return {"names": list(names), **ranking}

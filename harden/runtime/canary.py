@@ -9,21 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 
 from harden.errors import CanaryError
 from harden.graph.analog import AnalogWeight
+from harden.graph.file import Model
 from harden.runtime.copy import RuntimeCopy
 from harden.runtime.parity import FLOOR, difference, run_torch
 from harden.runtime.sessions import Session
 from harden.store import scratch
 from harden.streams import generator
-
-if TYPE_CHECKING:
-    from harden.graph.file import Model
 
 STRENGTH = 0.3  # standard deviation of the noise over the tensor's root mean square
 _SILENT_TENSOR = 0.1  # the same for a tensor that is all zeros

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import onnx
@@ -18,12 +18,10 @@ from onnx import numpy_helper
 
 from harden.errors import VerificationError
 from harden.graph.analog import AnalogWeight
+from harden.graph.file import Model
 from harden.runtime.parity import ABSOLUTE, RELATIVE, difference
 from harden.runtime.rewrite import Rewritten, split_uses
 from harden.runtime.sessions import Session
-
-if TYPE_CHECKING:
-    from harden.graph.file import Model
 
 _DATA = "weights.data"
 _ALIGNMENT = 64

@@ -8,7 +8,8 @@ import numpy as np
 
 from harden import streams
 from harden.errors import ModelError
-from harden.graph.file import Model, TensorSpec
+from harden.graph.file import Model
+from harden.graph.tensors import TensorSpec
 from harden.runtime.sessions import plain_session
 
 # Image classifiers, then text recognisers (height 48), transformers' token counts and detectors.

@@ -8,16 +8,13 @@ half the value. A detector that sees nothing has outputs no larger than that.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
-from harden.errors import VerificationError
+from harden.graph.file import Model
 from harden.runtime.sessions import Session
-
-if TYPE_CHECKING:
-    from harden.graph.file import Model
 
 ABSOLUTE = 1e-4  # of the largest |b|
 RELATIVE = 1e-3  # of each |b|
@@ -94,23 +91,6 @@ def parity(model: Model, inputs: tuple[np.ndarray, ...], *, threads: int = 1) ->
         all(p.passed for p in found),
         tuple(tuple(x.shape) for x in inputs),
     )
-
-
-def require_parity(model: Model, inputs: tuple[np.ndarray, ...]) -> Parity:
-    """The same as a gate.
-
-    Raises:
-        VerificationError: The two disagree.
-    """
-    found = parity(model, inputs)
-    if not found.passed:
-        raise VerificationError(
-            f"torch and ONNX Runtime disagree on the same inputs (largest difference {found.max_abs_error:.3g}, "
-            f"{found.max_rel_error:.1%} of the largest output)",
-            where=model.source,
-            fix="Run harden inspect on the original model; if it disagrees too, please report it",
-        )
-    return found
 
 
 def run_torch(module: Any, inputs: tuple[np.ndarray, ...], weights: Any = None) -> list[np.ndarray]:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
 
 from harden.errors import ModelError, SettingsError
-
-if TYPE_CHECKING:
-    from harden.graph.file import Model
+from harden.graph.file import Model
 
 _ERRORS_ONLY = 3
 

@@ -1,4 +1,4 @@
-"""``harden plan``: how many chips for a wanted certainty, how long, and what cannot be claimed with them."""
+"""``harden plan``: how many chips for a desired certainty, how long, and what cannot be claimed with them."""
 
 from __future__ import annotations
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from harden.analyses.layer_ranking import rank_layers
 from harden.analyses.sensitivity import accuracies
 from harden.errors import SettingsError
-from harden.evaluation.bench import bench_of
-from harden.evaluation.plan import Condition
+from harden.evaluation.judge import Judge
 from harden.evaluation.pseudo_labels import answered
-from harden.evaluation.where import Where
+
+if TYPE_CHECKING:
+    from harden.graph.file import Model
 
 
 def budget_of(text: str) -> float:
@@ -32,17 +34,7 @@ def budget_of(text: str) -> float:
 
 
 def protect(
-    model: Any,
-    condition: Condition,
-    data: Any,
-    budget: float,
-    *,
-    digital: Sequence[str] = (),
-    passes: int = 48,
-    check: int = 5,
-    check_chips: int = 20,
-    seed: int = 0,
-    threads: int | None = None,
+    judge: Judge, model: Model, budget: float, *, passes: int = 48, check: int = 5, check_chips: int = 20
 ) -> tuple[tuple[str, ...], dict[str, Any]]:
     """Choose the layers to keep digital.
 
@@ -50,17 +42,13 @@ def protect(
     in that order while they fit. The first ones are checked by leaving that layer's noise out.
 
     Args:
+        judge: The noise, its first condition, and validation examples, never those that are reported on. Without
+            labels the network's own answers count as right.
         model: The model.
-        condition: The noise.
-        data: Validation examples, never those that are reported on. Without labels the network's own answers count as
-            right.
         budget: Largest share of the analog weights that may be kept digital, in (0, 1).
-        digital: Globs of weights that are off the crossbars already.
         passes: Noisy backward passes of the ranking.
         check: How many of the first places are checked by trials.
         check_chips: Chips of that check.
-        seed: Root of the streams.
-        threads: Cores for the trials.
 
     Returns:
         Names to add to ``digital``, and a record: ``budget``, ``used`` (share of the weights), ``layers`` (the chosen
@@ -70,25 +58,15 @@ def protect(
     Raises:
         DataError: The data has no labels, and the network is no classifier.
     """
-    if data.labels is None:
-        data = answered(data, model)
-    ranking = rank_layers(
-        model,
-        condition,
-        data,
-        passes=passes,
-        check=check,
-        check_chips=check_chips,
-        seed=seed,
-        digital=tuple(digital),
-        threads=threads,
-    )
-    sizes = {key: weight.tensor.numel() for key, weight in model.analog_weights(digital).items()}
+    if judge.data.labels is None:
+        judge = replace(judge, data=answered(judge.data, model))
+    ranking = rank_layers(judge, model, passes=passes, check=check, check_chips=check_chips)
+    sizes = {key: weight.tensor.numel() for key, weight in model.analog_weights(judge.where.digital).items()}
     chosen = choose(ranking["sensitivity"], sizes, budget)
     names = tuple(_escaped(key) for key in chosen)
     share = sum(row["share"] for row in ranking["sensitivity"] if row["key"] in chosen)
     used = sum(sizes[key] for key in chosen) / max(sum(sizes.values()), 1)
-    before, after = _bought(model, condition, data, chosen, digital, check_chips, seed, threads)
+    before, after = _bought(judge, model, chosen, check_chips)
     return names, {
         "budget": budget,
         "used": used,
@@ -100,24 +78,13 @@ def protect(
     }
 
 
-def _bought(
-    model: Any,
-    condition: Condition,
-    data: Any,
-    chosen: Sequence[str],
-    digital: Sequence[str],
-    chips: int,
-    seed: int,
-    threads: int | None,
-) -> tuple[float | None, float | None]:
+def _bought(judge: Judge, model: Model, chosen: Sequence[str], chips: int) -> tuple[float | None, float | None]:
     """Mean accuracy of chips as they are, and of the same chips with the chosen layers clean; None for no layers."""
     if not chosen:
         return None, None
-    with bench_of(model, data, Where(digital=tuple(digital))) as bench:
-        noisy = accuracies(bench, condition, chips, seed, lambda chip: chip, threads)
-        spared = accuracies(
-            bench, condition, chips, seed, lambda chip: {k: w for k, w in chip.items() if k not in chosen}, threads
-        )
+    with judge.bench(model) as bench:
+        noisy = accuracies(judge, bench, chips, lambda chip: chip)
+        spared = accuracies(judge, bench, chips, lambda chip: {k: w for k, w in chip.items() if k not in chosen})
     return float(noisy.mean()), float(spared.mean())
 
 

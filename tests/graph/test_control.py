@@ -12,7 +12,6 @@ import toys
 from onnx import TensorProto, helper, numpy_helper
 
 from harden.errors import ModelError
-from harden.graph.batch import fixed_batch, open_batch
 from harden.graph.file import Model
 from harden.graph.folding import fold_batch_norms
 from harden.graph.taps import choose_taps
@@ -170,10 +169,10 @@ def fixed(reshape):
 @pytest.mark.parametrize("reshape", [[4, 12], [4, -1], [-1, 12], [0, -1]])
 def test_a_fixed_batch_size_is_opened_where_the_graph_allows(reshape):
     model = fixed(reshape)
-    assert fixed_batch(model) == 4
-    opened = open_batch(model)
+    assert model.batch_size == 4
+    opened = model.open_batch()
     assert opened is not None
-    assert fixed_batch(opened) is None
+    assert opened.batch_size is None
     x = toys.numbers(7, 2, 3, 3)
     (ours,) = agrees_with_runtime(opened, x)
     part = onnxruntime.InferenceSession(model.serialize()).run(None, {"x": x[:4]})[0]
@@ -181,7 +180,7 @@ def test_a_fixed_batch_size_is_opened_where_the_graph_allows(reshape):
 
 
 def test_a_graph_that_mixes_examples_stays_as_it_is():
-    assert open_batch(mixing()) is None
+    assert mixing().open_batch() is None
 
 
 def mixing():

@@ -13,9 +13,10 @@ from torch import nn
 from harden.data.preprocess import Preprocess
 from harden.errors import ModelError, UnknownNameError
 from harden.graph import export
-from harden.graph.export import from_timm, from_torch
+from harden.graph.export import from_torch
 from harden.graph.file import Model
 from harden.graph.taps import choose_taps
+from harden.graph.zoo import from_timm
 
 
 def scrambled(module):

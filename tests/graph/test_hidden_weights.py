@@ -139,7 +139,7 @@ def test_a_model_beyond_two_gigabytes_is_split(tmp_path, monkeypatch):
     monkeypatch.undo()
     assert path.stat().st_size < 500
     assert Model.load(path).sha256 == model.sha256
-    assert set(external.spread(proto)) == {"w"}
+    assert set(external.packed(proto)) == {"w"}
 
 
 # Types

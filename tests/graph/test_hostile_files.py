@@ -217,6 +217,10 @@ def test_attributes_are_held_to_their_schema():
     def inputs(graph):
         del graph.node[0].input[1:]
 
-    for change, message in ((wrong_type, "is no INTS"), (missing, "lacks the attribute 'axis'"), (inputs, "1 inputs")):
+    for change, message in (
+        (wrong_type, "is not of the type INTS"),
+        (missing, "lacks the attribute 'axis'"),
+        (inputs, "1 inputs"),
+    ):
         with pytest.raises(ModelError, match=message):
             small(change).module()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fnmatch import fnmatchcase
 
 import numpy as np
@@ -13,10 +14,14 @@ from onnx import helper, numpy_helper
 
 from harden.errors import DataError, SettingsError
 from harden.evaluation.evaluate import evaluate
+from harden.evaluation.judge import Judge
 from harden.evaluation.plan import Condition
+from harden.evaluation.where import Where
 from harden.graph.file import Model
 from harden.noise.profile import Profile
 from harden.training.protect import _escaped, budget_of, choose, protect
+
+NOISE = (Condition(Profile.parse("gaussian:sigma=0.4")),)
 
 
 @pytest.mark.parametrize("text", ["auto", "auto:0%", "auto:100%", "5%", "auto:x%", "auto:5"])
@@ -45,13 +50,13 @@ def test_a_glob_is_made_to_mean_one_name():
 
 
 def test_without_labels_the_networks_own_answers_count(model, clouds):
-    condition = Condition(Profile.parse("gaussian:sigma=0.4"), None)
-    data, unlabelled = clouds(128), clouds(128, labelled=False)
-    settings = {"passes": 8, "check": 1, "check_chips": 4, "threads": 1}
+    judge = Judge(clouds(128, labelled=False), NOISE, where=Where(1))
+    data = clouds(128)
+    settings = {"passes": 8, "check": 1, "check_chips": 4}
     with torch.no_grad():
         own = model.module().eval()(torch.from_numpy(data.inputs(slice(None)))).argmax(1).numpy()
-    found = protect(model, condition, unlabelled, 0.5, **settings)
-    labelled = protect(model, condition, data.with_labels(own, 3), 0.5, **settings)
+    found = protect(judge, model, 0.5, **settings)
+    labelled = protect(replace(judge, data=data.with_labels(own, 3)), model, 0.5, **settings)
     assert found == labelled
     assert found[0]
 
@@ -64,18 +69,16 @@ def test_without_labels_a_network_that_scores_no_classes_is_refused(make_model, 
     model.proto.graph.output[0].type.tensor_type.shape.dim.add().dim_value = 3
     model.proto.graph.output[0].type.tensor_type.shape.dim[1].dim_value = 1
     model = Model.from_proto(model.proto)
-    condition = Condition(Profile.parse("gaussian:sigma=0.4"), None)
     with pytest.raises(DataError, match="no score for each class"):
-        protect(model, condition, clouds(16, labelled=False), 0.5)
+        protect(Judge(clouds(16, labelled=False), NOISE), model, 0.5)
 
 
 def test_the_layer_that_hurts_is_found(model, clouds):
-    condition = Condition(Profile.parse("gaussian:sigma=0.4"), None)
-    names, record = protect(model, condition, clouds(128), 0.5, passes=8, check=1, check_chips=4, threads=1)
+    names, record = protect(Judge(clouds(128), NOISE, where=Where(1)), model, 0.5, passes=8, check=1, check_chips=4)
     assert names
     assert record["used"] <= 0.5
     for globs, mean in (((), record["before"]), (names, record["after"])):
-        direct = evaluate(model, (condition,), clouds(128), chips=4, seed=0, threads=1, digital=globs).document
+        direct = evaluate(model, NOISE, clouds(128), chips=4, seed=0, threads=1, digital=globs).document
         assert mean == pytest.approx(direct["profiles"][0]["accuracy"]["mean"])
     assert set(record["layers"]) <= {"a", "b"}
     assert set(model.analog_weights(names)) == {"a", "b"} - set(record["layers"])

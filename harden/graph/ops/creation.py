@@ -40,7 +40,7 @@ def densify(node: Node, values: Tensor) -> Tensor:
     """A sparse initializer as the dense tensor that the graph reads."""
     shape = node.get("shape")
     flat = torch.zeros(elements(shape), dtype=values.dtype, device=values.device)
-    return flat.index_put((node.get("places").to(values.device),), values).reshape(shape)
+    return flat.index_put((node.get("positions").to(values.device),), values).reshape(shape)
 
 
 @operator("Range", gradient=False, host=(0, 1, 2))

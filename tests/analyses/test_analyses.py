@@ -16,13 +16,19 @@ from harden.analyses.worst_case import worst_case
 from harden.data.dataset import Dataset
 from harden.errors import DataError, ProfileError, SettingsError
 from harden.evaluation.evaluate import evaluate
+from harden.evaluation.judge import Judge
 from harden.evaluation.plan import Condition
+from harden.evaluation.where import Where
 from harden.graph.file import Model
 from harden.noise.profile import Profile
 from harden.streams import numpy_generator
 
 Problem = tuple[Model, Dataset]
 NOISE = Condition(Profile.parse("gaussian:sigma=0.1"))
+
+
+def judge(data, condition=NOISE, threads=1):
+    return Judge(data, (condition,), where=Where(threads))
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +50,7 @@ def learnt(deep, digits):
 
 def test_noise_in_the_only_layer_is_all_the_noise(problem):
     model, data = problem
-    found = sensitivity(model, NOISE, data, chips=5, threads=1)
+    found = sensitivity(judge(data), model, chips=5)
     whole = evaluate(model, NOISE, data, chips=5, threads=1)
 
     (row,) = found["sensitivity"]
@@ -53,7 +59,7 @@ def test_noise_in_the_only_layer_is_all_the_noise(problem):
 
 
 def test_a_layer_without_noise_loses_and_gains_nothing(deep, learnt):
-    found = sensitivity(deep, Condition(NOISE.profile.scaled(0)), learnt, chips=2, keys=["fc.weight"], threads=1)
+    found = sensitivity(judge(learnt, Condition(NOISE.profile.scaled(0))), deep, chips=2, keys=["fc.weight"])
 
     assert [row["key"] for row in found["sensitivity"]] == ["fc.weight"]
     assert found["sensitivity"][0]["drop"] == 0
@@ -61,7 +67,7 @@ def test_a_layer_without_noise_loses_and_gains_nothing(deep, learnt):
 
 
 def test_ranking_shares_sum_to_one_and_follow_the_noise(deep, learnt):
-    found = rank_layers(deep, NOISE, learnt, passes=12, check=1, check_chips=6, threads=1)
+    found = rank_layers(judge(learnt), deep, passes=12, check=1, check_chips=6)
 
     rows = found["sensitivity"]
     assert {r["key"] for r in rows} == {"conv.weight", "fc.weight"}
@@ -77,7 +83,7 @@ def test_a_linear_model_of_a_linear_classifier_explains_much(make_linear):
     model, data = make_linear(classes=2, examples=600)
     weak = Condition(Profile.parse("gaussian:sigma=0.02"))
 
-    found = rank_layers(model, weak, data, passes=16, check=0, check_chips=60, threads=1)
+    found = rank_layers(judge(data, weak), model, passes=16, check=0, check_chips=60)
 
     assert found["sensitivity"] == [{"key": "w", "share": 1.0}]
 
@@ -86,7 +92,7 @@ def test_the_landscape_passes_through_the_clean_model(problem):
     model, data = problem
     clean = evaluate(model, NOISE, data, chips=1, threads=1).document["clean"]
 
-    found = landscape(model, NOISE, data, alphas=(-1, 0, 1), repeats=2, threads=1)
+    found = landscape(judge(data), model, alphas=(-1, 0, 1), repeats=2)
 
     for loss, accuracy in zip(found["loss"], found["accuracy"], strict=True):
         assert loss[1] == clean["loss"]
@@ -94,13 +100,13 @@ def test_the_landscape_passes_through_the_clean_model(problem):
     steps = np.abs(np.diff(found["loss"], axis=1))
     assert found["slope"] == pytest.approx(steps.mean())
     with pytest.raises(SettingsError, match="rising"):
-        landscape(model, NOISE, data, alphas=(0, 0))
+        landscape(judge(data), model, alphas=(0, 0))
 
 
 def test_an_adversary_is_worse_than_chance_and_worse_with_a_wider_box(make_linear):
     model, data = make_linear(examples=400)
 
-    found = worst_case(model, NOISE, data, widths=(0.25, 1.0), steps=10)
+    found = worst_case(judge(data), model, widths=(0.25, 1.0), steps=10)
 
     small, large = found["worst_case"]
     assert large["accuracy"] < small["accuracy"] <= found["clean"]
@@ -120,7 +126,7 @@ def test_the_adversary_of_a_linear_classifier_is_near_the_exact_worst_case(make_
     radius = 0.1 * np.abs(weight).max()
     needed = margin / (2 * radius * np.abs(x).sum())  # width of the box, in sigma, at which the image can be turned
 
-    found = worst_case(model, NOISE, one, widths=(0.6 * needed, 1.6 * needed), steps=20)
+    found = worst_case(judge(one), model, widths=(0.6 * needed, 1.6 * needed), steps=20)
 
     assert found["worst_case"][0]["accuracy"] > 0.9
     assert found["worst_case"][1]["accuracy"] < 0.1
@@ -129,11 +135,11 @@ def test_the_adversary_of_a_linear_classifier_is_near_the_exact_worst_case(make_
 def test_unlabelled_data_and_nonsense_are_refused(problem, unlabelled):
     model, data = problem
     with pytest.raises(DataError, match="no labels"):
-        sensitivity(model, NOISE, unlabelled)
+        sensitivity(judge(unlabelled), model)
     with pytest.raises(SettingsError, match="positive widths"):
-        worst_case(model, NOISE, data, widths=(0,))
+        worst_case(judge(data), model, widths=(0,))
     with pytest.raises(SettingsError, match="at least 200 chips"):
-        rare_failures(model, NOISE, data, 0.5, chips=10)
+        rare_failures(judge(data), model, 0.5, chips=10)
 
 
 def test_subset_simulation_finds_a_known_tail():
@@ -173,7 +179,7 @@ def test_rare_failures_of_a_linear_classifier_agree_with_counting(make_linear):
     threshold = float(np.quantile(accuracies, 0.01))
     counted = (accuracies < threshold).mean()
 
-    found = rare_failures(model, NOISE, data, threshold)
+    found = rare_failures(judge(data), model, threshold)
 
     assert found["experimental"]
     assert counted / 4 < found["probability"] < counted * 4
@@ -182,4 +188,4 @@ def test_rare_failures_of_a_linear_classifier_agree_with_counting(make_linear):
 def test_noise_that_is_not_gaussian_is_refused(problem):
     model, data = problem
     with pytest.raises(ProfileError, match="not Gaussian"):
-        rare_failures(model, Condition(Profile.load("uniform")), data, 0.5)
+        rare_failures(judge(data, Condition(Profile.load("uniform"))), model, 0.5)

@@ -10,7 +10,9 @@ from harden.data.dataset import Dataset
 from harden.data.embedded import content
 from harden.errors import UnsupportedError
 from harden.evaluation.evaluate import evaluate
+from harden.evaluation.judge import Judge
 from harden.evaluation.plan import Condition
+from harden.evaluation.where import Where
 from harden.graph.file import Model
 from harden.graph.folding import fold_batch_norms
 from harden.noise.profile import Profile
@@ -33,7 +35,7 @@ def condition(text):
 def test_it_helps_chips_whose_activations_moved_and_the_chips_are_those_of_the_trials(digits):
     model, data = digits
     one = condition("gaussian:sigma=0.2")
-    found = per_chip(model, one, data, chips=5, inputs=100, seed=4, threads=1)["per_chip"]
+    found = per_chip(Judge(data, (one,), seed=4, where=Where(1)), model, chips=5, inputs=100)["per_chip"]
     assert found["calibration_examples"] + found["examples"] == len(data)
     assert found["gain"] == pytest.approx(found["calibrated"]["mean"] - found["as_it_is"]["mean"])
     assert found["gain_ci95"][0] > 0
@@ -45,10 +47,10 @@ def test_it_helps_chips_whose_activations_moved_and_the_chips_are_those_of_the_t
 def test_a_graph_without_batch_norms_is_refused(digits):
     model, data = digits
     with pytest.raises(UnsupportedError, match="no batch norms"):
-        per_chip(fold_batch_norms(model), condition("gaussian:sigma=0.2"), data, chips=1)
+        per_chip(Judge(data, (condition("gaussian:sigma=0.2"),)), fold_batch_norms(model), chips=1)
 
 
 def test_converters_are_refused(digits):
     model, data = digits
     with pytest.raises(UnsupportedError, match="converters"):
-        per_chip(model, condition("gaussian:sigma=0.2,adc_bits=6"), data, chips=1)
+        per_chip(Judge(data, (condition("gaussian:sigma=0.2,adc_bits=6"),)), model, chips=1)

@@ -10,7 +10,9 @@ import pytest
 from harden.analyses.mean_to_precision import mean_accuracy_until, parse_until, two_stage
 from harden.errors import SettingsError
 from harden.evaluation.evaluate import evaluate
+from harden.evaluation.judge import Judge
 from harden.evaluation.plan import Condition
+from harden.evaluation.where import Where
 from harden.noise.profile import Profile
 from harden.streams import numpy_generator
 
@@ -36,7 +38,7 @@ def test_the_interval_is_as_tight_as_asked_and_holds_the_mean_of_all_images(make
     model, data = make_linear(examples=1500)
     whole = evaluate(model, NOISE, data, chips=300).document["profiles"][0]["accuracy"]
 
-    found = mean_accuracy_until(model, NOISE, data, "ci95(mean_accuracy)<0.01")
+    found = mean_accuracy_until(Judge(data, (NOISE,)), model, "ci95(mean_accuracy)<0.01")
 
     assert found["half_width"] <= 0.01
     tolerance = 1.5 * math.hypot(found["half_width"], (whole["ci95"][1] - whole["ci95"][0]) / 2)
@@ -47,7 +49,9 @@ def test_the_interval_is_as_tight_as_asked_and_holds_the_mean_of_all_images(make
 
 def test_equal_seeds_give_equal_numbers(problem):
     model, data = problem
-    runs = [mean_accuracy_until(model, NOISE, data, "ci90(mean_accuracy)<0.03", threads=t) for t in (1, 2)]
+    runs = [
+        mean_accuracy_until(Judge(data, (NOISE,), where=Where(t)), model, "ci90(mean_accuracy)<0.03") for t in (1, 2)
+    ]
 
     assert runs[0] == runs[1]
 
