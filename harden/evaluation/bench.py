@@ -18,7 +18,7 @@ from harden.evaluation.fidelity import FidelityScorer
 from harden.evaluation.input_feed import Feed
 from harden.evaluation.layout import available_cores
 from harden.evaluation.outputs import Kind, kind_of_output
-from harden.evaluation.periphery import ANALYSIS, Surround
+from harden.evaluation.periphery import ANALYSIS, EvaluationPeriphery
 from harden.evaluation.scores import ChipScores, ClassScorer, Reference
 from harden.evaluation.where import Where
 from harden.graph.analog import AnalogWeight
@@ -51,7 +51,7 @@ class Bench:
     canary: Canary
     identity: dict[str, Any]
     classes: int
-    around: Surround
+    periphery: EvaluationPeriphery
 
     @property
     def classifier(self) -> ClassScorer:
@@ -106,8 +106,8 @@ def open_bench(
         "metrics": sorted(metrics or {}),
         **({} if copy.device == "cpu" else {"device": copy.device}),
     }
-    around = Surround(model, copy, weights, feed)
-    return Bench(copy, weights, feed, scorer, clean, canary, identity, classes, around)
+    periphery = EvaluationPeriphery(model, copy, weights, feed)
+    return Bench(copy, weights, feed, scorer, clean, canary, identity, classes, periphery)
 
 
 def _score_clean(
@@ -169,7 +169,7 @@ def score(
 
     The profile says what stands around the crossbars; ``seed`` and ``path`` name the stream of its output noise.
     """
-    session = bench.around.session(profile, weights, threads=threads, seed=seed, path=path)
+    session = bench.periphery.session(profile, weights, threads=threads, seed=seed, path=path)
     tally = bench.classifier.tally()
     for batch, count in bench.feed:
         tally.add([output[:count] for output in session.run(*batch)])

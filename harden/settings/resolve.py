@@ -49,7 +49,7 @@ def resolve(kind: type[S], flags: Mapping[str, object], config: Path | None = No
     try:
         settings = kind.model_validate(merged)
     except ValidationError as error:
-        problems += [_problem(item, origins) for item in error.errors()]
+        problems += [problem(item, origins) for item in error.errors()]
         settings = None
     if settings is None or problems:
         raise SettingsError("a setting is wrong" if len(problems) == 1 else "settings are wrong", problems=problems)
@@ -114,7 +114,13 @@ def _near(name: str, names: Iterable[str]) -> str:
     return f"; did you mean {near[0]}?" if near else ""
 
 
-def _problem(error: Any, origins: Mapping[str, str]) -> str:
+def problem(error: Any, origins: Mapping[str, str]) -> str:
+    """One of pydantic's errors as a sentence: where the value came from, what is wrong, and what it was.
+
+    Args:
+        error: As ``ValidationError.errors()`` has it.
+        origins: Where each field's value came from; the field's flag where there is none.
+    """
     name = str(error["loc"][0]) if error["loc"] else "settings"
     if name == "model" and error["type"] == "missing":
         return "MODEL is missing: give an ONNX file or timm:NAME"

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from harden.evaluation.plan import Condition
 from harden.noise.profile import Profile
 from harden.training.auto import auto
 from harden.training.listener import SILENT
@@ -18,8 +19,8 @@ from harden.training.second_try import gentle, second_try
 from harden.training.selection import quiet_score
 from harden.training.trained import Selection, Trained
 
-OURS = ((Profile.parse("gaussian:sigma=0.1"), None),)
-OWN_SIZE = ((Profile.parse("mismatch:zeta=0.1"), None),)
+OURS = (Condition(Profile.parse("gaussian:sigma=0.1")),)
+OWN_SIZE = (Condition(Profile.parse("mismatch:zeta=0.1")),)
 
 
 def trained(selected, plan, *scores, steps=20):
@@ -91,14 +92,14 @@ def test_the_better_of_two_trainings_is_taken(problem, plan, after, kept):
     }
     assert found.seconds == 3.0
     (careful,) = trainer.plans
-    assert (careful.method, careful.clip, careful.freeze_batch_norms, careful.steps) == ("distill", None, 1.0, 20)
+    assert (careful.method, careful.clip, careful.freeze_batch_norms, careful.steps) == ("distill", "none", 1.0, 20)
     assert careful.learning_rate == pytest.approx(plan().learning_rate / 20)
-    assert found.plan == (replace(gentle(this), steps=20) if kept else this)  # what controls and ablation repeat
+    assert found.plan == (gentle(this).replace(steps=20) if kept else this)  # what controls and ablation repeat
 
 
 def test_rescaling_is_for_noise_that_follows_the_range(plan):
-    assert gentle(plan(profiles=OURS)).rescale_first == "on"
-    assert gentle(plan(profiles=OWN_SIZE)).rescale_first == "off"
+    assert gentle(plan(conditions=OURS)).rescale_first == "on"
+    assert gentle(plan(conditions=OWN_SIZE)).rescale_first == "off"
 
 
 def test_a_network_that_training_ruins_is_hardened_all_the_same(model, clouds, plan):
@@ -106,7 +107,7 @@ def test_a_network_that_training_ruins_is_hardened_all_the_same(model, clouds, p
     good = train(Problem(model, data, validation), plan(method="none", clip=None)).model
     uneven = good.with_weights({"b": good.module().export_weights()["b"] * torch.tensor([30.0] + [1.0] * 15)})
     problem = Problem(uneven, data, validation)
-    step = train(problem, plan(method="noise", steps=1, profiles=OURS))
+    step = train(problem, plan(method="noise", steps=1, conditions=OURS))
     first = replace(step, selected_step=0, validation=step.validation[:1], history=step.history * 30)
     found = second_try(first, problem, train)
     record = found.levers["second_try"]
@@ -117,7 +118,7 @@ def test_a_network_that_training_ruins_is_hardened_all_the_same(model, clouds, p
 def test_a_start_from_the_rescaled_network_computes_the_same(model, clouds, plan):
     data = clouds()
     still = plan(method="none", lr=1e-12, steps=1, rescale_first="on", clip=None, batch_norm_reestimation="off")
-    run = train(Problem(model, data, clouds(99, seed=1)), replace(still, freeze_batch_norms=1.0))
+    run = train(Problem(model, data, clouds(99, seed=1)), still.replace(freeze_batch_norms=1.0))
     assert run.levers["rescale_first"]["noise_after"] <= run.levers["rescale_first"]["noise_before"]
     x = torch.from_numpy(data.inputs(np.arange(50)))
     with torch.no_grad():
