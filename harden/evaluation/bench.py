@@ -25,7 +25,7 @@ from harden.graph.analog import AnalogWeight
 from harden.noise.profile import Profile
 from harden.runtime.canary import Canary, check_noise
 from harden.runtime.copy import RuntimeCopy
-from harden.runtime.sessions import choose_device
+from harden.runtime.sessions import Session, choose_device
 from harden.statistics.reliability import reliability
 from harden.store import scratch
 
@@ -98,7 +98,9 @@ def open_bench(
     head = feed.head(_CHECKED_IMAGES)
     copy.check(*head)
     canary = check_noise(copy, model.module(), head)
-    scorer, clean, classes = _score_clean(model, data, feed, copy, folder, dict(metrics or {}))
+    scorer, clean, classes = _score_clean(
+        model, data, feed, copy.clean_session(threads=where.cores), folder, dict(metrics or {})
+    )
     identity = {
         "model": model.sha256,
         "data": data.sha256,
@@ -111,10 +113,9 @@ def open_bench(
 
 
 def _score_clean(
-    model: Model, data: Dataset, feed: Feed, copy: RuntimeCopy, folder: Path, custom: dict[str, Metric]
+    model: Model, data: Dataset, feed: Feed, session: Session, folder: Path, custom: dict[str, Metric]
 ) -> tuple[ClassScorer | FidelityScorer, dict[str, Any], int]:
     """A scorer that knows the clean network's answers, these answers' scores, and over how many classes they go."""
-    session = copy.clean_session(threads=available_cores())
     first = session.run(*feed.head(feed.batch))
     if data.labels is None:
         distant = FidelityScorer(first, feed.batch, feed.examples, folder, str(model.source))
