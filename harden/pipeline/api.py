@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,10 +13,11 @@ from harden.data.dataset import Dataset, check_data
 from harden.data.validation import split_validation
 from harden.engines import check_name
 from harden.errors import SettingsError, UnknownNameError
+from harden.evaluation.plan import Condition
 from harden.graph.file import Model
 from harden.noise.profile import Profile
 from harden.pipeline.models import open_model
-from harden.pipeline.placement import place
+from harden.pipeline.placement import placement
 from harden.training import second_try as gentle_training
 from harden.training.auto import auto
 from harden.training.plan import TrainingPlan
@@ -114,7 +115,7 @@ def fit(
         DivergedError: Training diverged twice.
     """
     check_data(data)
-    known = {field.name for field in fields(TrainingPlan)}
+    known = set(TrainingPlan.model_fields)
     unknown = set(plan) - known
     if unknown:
         raise UnknownNameError("argument of harden.fit or field of the plan", min(unknown), known)
@@ -125,16 +126,16 @@ def fit(
     full = TrainingPlan(
         method=method,
         options=dict(options or {}),
-        profiles=tuple((one, one.default_at_s) for one in profiles),
+        conditions=tuple(Condition(one) for one in profiles),
         epochs=epochs,
         seed=seed,
         **plan,
     )
     recipe = _trainable(method) == "recipe"
-    batch = min(full.batch_size, len(data))
-    with distributed.joined(), place(check_name(engine), workers, batch, device) as where:
+    batch = min(full.examples_per_step, len(data))
+    with distributed.joined(), placement(check_name(engine), workers, batch, device) as where:
         run = partial(auto, trainer=where.trainer, engine=where.engine) if recipe else where.trainer
-        ready = replace(full, device=where.device)
+        ready = full.replace(device=where.device)
         problem = Problem(model, data, validation)
         trained = run(problem, ready)
         if second_try:

@@ -16,6 +16,7 @@ from harden.evaluation.copies import Copies, parse_copies
 from harden.evaluation.custom import Metric, load_metrics
 from harden.evaluation.plan import Condition
 from harden.graph.loading import missing
+from harden.levers.protect import budget_of
 from harden.methods.base import Objective, Recipe, Transform
 from harden.noise.profile import Profile
 from harden.pipeline.clamping import check_new_nodes
@@ -23,7 +24,6 @@ from harden.pipeline.machine import drawn_on
 from harden.pipeline.tracking import check_tracking
 from harden.settings import FILE, EvalSettings, FitSettings, Settings, origin
 from harden.statistics.requirements import Requirement, check_meetable
-from harden.training.protect import budget_of
 
 T = TypeVar("T")
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import Any
 
+from harden.data.dataset import Dataset
+from harden.graph.module import GraphModule
 from harden.noise.periphery import ChipPeriphery, Periphery, Range
 from harden.training.batches import as_tensors
 from harden.training.plan import TrainingPlan
@@ -22,15 +24,15 @@ class TrainingPeriphery:
     Args:
         net: The network, with its weights as given.
         data: Training examples.
-        plan: Profiles, seed.
+        plan: Conditions, seed.
 
     Raises:
         UnsupportedError: Converters cannot stand around a node.
     """
 
-    def __init__(self, net: Any, data: Any, plan: TrainingPlan) -> None:
+    def __init__(self, net: GraphModule, data: Dataset, plan: TrainingPlan) -> None:
         self._net, self._seed = net, plan.seed
-        self._peripheries: list[Periphery] = [profile.periphery for profile, _ in plan.profiles]
+        self._peripheries: list[Periphery] = [condition.profile.periphery for condition in plan.conditions]
         self._ranges: list[dict[str, tuple[Range, Range]]] = [{} for _ in self._peripheries]
         if not self.on:
             return
@@ -51,7 +53,7 @@ class TrainingPeriphery:
         """From now on, the network runs with the periphery of the profile with this number.
 
         Args:
-            number: Of the plan's profile.
+            number: Of the plan's condition.
             path: Names the stream of the output noise, which starts again.
             noise: Times the output noise.
         """

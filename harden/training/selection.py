@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 
 from harden import distributed
+from harden.data.dataset import Dataset
 from harden.errors import DataError
+from harden.graph.file import Model
 from harden.methods.base import Outputs, each, listed
 from harden.streams import numpy_generator
 from harden.training.batches import as_labels, as_tensors
@@ -33,7 +35,7 @@ class Selector:
     Args:
         net: The network to judge, with whatever weights it has when asked.
         data: Validation examples; at most ``plan.selection_examples`` of them are used.
-        plan: Profiles, chips, seed.
+        plan: Conditions, chips, seed.
         reference: The clean network, where there are no labels.
         periphery: Sets the converters that stand around each chip's layers; None for none.
 
@@ -95,10 +97,11 @@ class Selector:
 
     def chip(self, number: int, index: int) -> dict[str, Tensor]:
         """A validation chip of the network's present weights under the profile of this number, {key: tensor}."""
-        profile, at_s = self._plan.profiles[number]
+        condition = self._plan.conditions[number]
         with torch.no_grad():
             weights = self._net.analog_weights(self._plan.digital)
-            return profile.perturb(weights, seed=self._plan.seed, path=("select", number, index), at_s=at_s)
+            path = ("select", number, index)
+            return condition.profile.perturb(weights, seed=self._plan.seed, path=path, at_s=condition.at_s)
 
     def score(self) -> float:
         """Mean score of the network as it is now. Leaves it in the mode it was in."""
@@ -113,7 +116,7 @@ class Selector:
                 self.periphery.use(numbers[0], "select", *numbers)
             return self.on(self.chip(*numbers))
 
-        chips = [(i, chip) for i in range(len(self._plan.profiles)) for chip in range(self._plan.selection_chips)]
+        chips = [(i, chip) for i in range(len(self._plan.conditions)) for chip in range(self._plan.selection_chips)]
         return distributed.divided(chips, one)
 
     def on(self, weights: Mapping[str, Tensor] | None) -> float:
@@ -151,7 +154,7 @@ class Selector:
         return float((right * self._shares[labels.to(self._shares.device)]).mean())
 
 
-def quiet_score(model: Any, data: Any, plan: TrainingPlan) -> float:
+def noise_free_score(model: Model, data: Dataset, plan: TrainingPlan) -> float:
     """The score of a model without noise, on the validation examples that a run of the plan is judged by."""
     if plan.objective == "match":
         return 1.0  # it is its own reference

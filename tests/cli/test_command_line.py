@@ -12,7 +12,7 @@ import pytest
 
 from harden import __version__
 from harden.cli import cli, main
-from harden.cli.groups import HEADINGS
+from harden.cli.groups import headings
 from harden.settings import CompareSettings, EvalSettings, FitSettings
 
 
@@ -148,7 +148,7 @@ def test_an_interrupted_command_prints_the_line_that_resumes(capsys, monkeypatch
 
 @pytest.mark.parametrize("kind", [FitSettings, EvalSettings, CompareSettings])
 def test_every_setting_has_a_place_in_the_help(kind):
-    placed = [name for names in HEADINGS.values() for name in names]
+    placed = [name for names in headings().values() for name in names]
     assert len(placed) == len(set(placed))
     assert set(kind.model_fields) - {"model", "others"} <= set(placed)
 

@@ -4,30 +4,20 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
+from harden import levers
 from harden.records import AnotherTraining
 from harden.report.blocks import Block, Figure, Paragraph, Section, Table
 from harden.report.charts.bars import Bar, bars
 from harden.report.document import Reading
 from harden.report.verdict import NOTHING_BETTER, kept_nothing
-from harden.report.words import clean, known, label, number, percent, plural, points, shown
+from harden.report.words import clean, known, label, percent, points
 from harden.statistics.difference import paired_difference
 
 ORDER = 70
 TITLE = "What helped"
-# What the control without noise has, and the bare one has not.
-_LEVERS = (
-    "clip",
-    "rescale_first",
-    "column_scaling",
-    "freeze_batch_norms",
-    "teacher",
-    "penalty",
-    "batch_norm_reestimation",
-)
 # In the order in which each adds something to the one before.
 _CONTROLS = {"none_bare": "fine-tuning alone", "none": "levers, no noise"}
 _UNFINISHED = 0.02  # what fine-tuning alone adds, without noise, to a network that its training had not finished
@@ -46,9 +36,9 @@ def build(reading: Reading) -> Section:
         blocks.append(_bars(reading, controls))
         blocks += [*_steps(reading), *_unfinished(reading)]
     blocks += _left_out(reading)
-    rows = [row for name, value in reading.levers.items() if (row := _lever(name, value))]
-    off = [row[0] for row in rows if row[1] == "off"]
-    rows = [row for row in rows if row[1] != "off"] + ([[", ".join(off), "off", "", ""]] if off else [])
+    all_rows = [made for name, record in reading.levers.items() if (made := levers.row(name, record))]
+    off = ", ".join(row.lever for row in all_rows if row.state == "off")
+    rows = [list(row) for row in all_rows if row.state != "off"] + ([[off, "off", "", ""]] if off else [])
     if kept_nothing(reading):
         blocks.insert(
             0, Paragraph(f"The training found {NOTHING_BETTER}. What levers did to its weights is not in the file.")
@@ -127,16 +117,18 @@ def _steps(reading: Reading) -> list[Block]:
     condition = reading.conditions[0] if reading.conditions else None
     before = condition.of("before") if condition else None
     controls = _trained(reading.fit.controls if reading.fit else None)
-    bare, levers = controls.get("none_bare"), controls.get("none")
-    if condition is None or before is None or bare is None or levers is None:
+    bare, same = controls.get("none_bare"), controls.get("none")
+    if condition is None or before is None or bare is None or same is None:
         return []
-    active = ", ".join(label(name) for name in _LEVERS if _active(reading, name))
+    # What the control without noise has, and the bare one has not.
+    credited = [lever.name for lever in levers.levers() if lever.trains and not lever.needs_noise]
+    active = ", ".join(label(name) for name in credited if _active(reading, name))
     method = reading.method or "the method"
     names = f"levers{f' ({active})' if active else ''}"
     stages = [
         ("the network as given", before.mean, before.values),
         (f"fine-tuning without noise, no levers{_given(bare)}", _mean(bare), bare.accuracies),
-        (f"{names}{_given(levers)}", _mean(levers), levers.accuracies),
+        (f"{names}{_given(same)}", _mean(same), same.accuracies),
         (f"{method}, which sees the noise", condition.subject.mean, condition.subject.values),
     ]
     rows = [[stages[0][0], percent(stages[0][1]), "", ""]]
@@ -207,62 +199,3 @@ def _bars(reading: Reading, controls: list[tuple[str, float]]) -> Figure:
         alt=f"Mean {reading.measure} over chips: {text}.",
         caption=f"Mean {reading.measure} over chips with and without the parts. Bars start at zero.",
     )
-
-
-def _lever(name: str, value: Any) -> list[str]:
-    """One row: name, state, what it did, points; none for an empty list."""
-    if isinstance(value, list):
-        return [_title(name), "", shown(value), ""] if value else []
-    idle = name == "train_sigma_scale" and value == 1  # the noise of the profile, no more and no less
-    if not value or idle or (isinstance(value, Mapping) and not any(value.values())):
-        return [_title(name), "off", "", ""]
-    if not isinstance(value, Mapping):
-        times = f"{number(value)} times the profile's noise" if name == "train_sigma_scale" else shown(value)
-        if name == "freeze_batch_norms":
-            times = f"last {percent(value)} of the steps with the statistics that the chip uses"
-        return [_title(name), "on", times, ""]
-    if name == "second_try":
-        return _second(value)
-    rest = {key: item for key, item in value.items() if item is not None}
-    state = next((shown(rest.pop(key)) for key in ("state", "kind") if key in rest), "")
-    if not state and "kept" in rest:
-        state = "kept" if rest.pop("kept") else "not kept" if rest.get("tried", True) else "not tried"
-    rest.pop("tried", None)
-    gain = next((rest.pop(key) for key in ("gain", "contribution") if known(rest.get(key))), None)
-    before, after = rest.pop("before", None), rest.pop("after", None)
-    words = [_clip(rest) if name == "clip" and known(rest.get("k")) else shown(rest)] if rest else []
-    if known(before) and known(after):
-        gain = after - before if gain is None else gain
-        words.append(f"validation chips {percent(before)} to {percent(after)}")
-    return [_title(name), state or "on", ", ".join(words), points(gain) if gain is not None else ""]
-
-
-def _second(value: Mapping[str, Any]) -> list[str]:
-    begin = "channels rescaled, then " if value.get("rescaled") else ""
-    recovered = value.get("recovered")
-    first = (
-        f"the first training recovered {percent(recovered)} of the accuracy that noise costs"
-        if recovered
-        else "no step of the first training was better than the network as given"
-    )
-    text = (
-        f"{first}; {begin}"
-        f"{plural(int(value['steps']), 'small step')}: validation chips {percent(value['before'])} to "
-        f"{percent(value['after'])}"
-    )
-    gain = points(value["after"] - value["before"]) if value["kept"] else ""
-    return ["second try", "kept" if value["kept"] else "not kept", text, gain]
-
-
-def _title(name: str) -> str:
-    # Methods such as distill have a teacher of their own.
-    return "extra teacher" if name == "teacher" else label(name)
-
-
-def _clip(value: Mapping[str, Any]) -> str:
-    text = f"at ±{number(value['k'])} standard deviations of each tensor"
-    if known(value.get("tensors")):
-        text += f", {plural(int(value['tensors']), 'tensor')}"
-    if known(value.get("beyond_at_start")):
-        text += f"; {percent(value['beyond_at_start'])} of the weights were beyond"
-    return text
