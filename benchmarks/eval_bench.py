@@ -47,7 +47,7 @@ Way = Callable[[int], None]
 def ours(bench: Bench, condition: Condition, layout: Layout) -> Way:
     plan = Plan((condition,), 10**6, 0, bench.feed.batch)
     runner = TrialRunner(
-        bench.around, bench.weights, bench.feed, bench.scorer, plan, threads=layout.threads, running=layout.workers
+        bench.periphery, bench.weights, bench.feed, bench.scorer, plan, threads=layout.threads, running=layout.workers
     )
     return lambda chip: runner(Task(0, chip)) and None
 

@@ -1,7 +1,9 @@
-"""Write the pages of docs/ that are made from code, and fill the lines of all others; with --check, fail instead."""
+"""Write what is made from code, pages and JSON Schemas, and fill the lines of all pages; with --check, fail instead."""
 
 from __future__ import annotations
 
+import functools
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +11,8 @@ from pathlib import Path
 import click
 
 from harden.cli import cli
+from harden.records.schema import KINDS, schema_of
+from harden.report import schema
 
 DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS))
@@ -72,11 +76,16 @@ def _results() -> str:
     return make_results.page()
 
 
+def _schema(name: str) -> str:
+    return json.dumps(schema_of(KINDS[name]), indent=1)
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "cli.md": command_line,
     "methods.md": _methods,
     "operators.md": _operators,
     "results.md": _results,
+    **{f"../harden/report/schema/{schema.file_of(name)}": functools.partial(_schema, name) for name in KINDS},
 }
 
 

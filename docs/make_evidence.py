@@ -6,7 +6,6 @@ Nothing is written by hand here: a cell that was measured is listed, one that wa
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
 from functools import cache
 from typing import Any
 
@@ -99,7 +98,8 @@ def _cells() -> Iterator[tuple[str, Task, str, Rows]]:
 def _plan_defaults() -> dict[str, Any]:
     from harden.training.plan import TrainingPlan
 
-    return {**{field.name: field.default for field in fields(TrainingPlan)}, "freeze_batch_norms": 0.5, "clip": 1.5}
+    defaults = {name: field.default for name, field in TrainingPlan.model_fields.items()}
+    return {**defaults, "train_sigma_scale": 1.0, "freeze_batch_norms": 0.5, "clip": 1.5}
 
 
 def _settings(task: Task, recipe: Recipe) -> dict[str, Any]:

@@ -83,6 +83,8 @@ def _size(value: object) -> object:
 
 
 def _clip(value: object) -> object:
+    if value is None:  # in Python
+        return "none"
     if isinstance(value, str) and value not in ("auto", "none", "search"):
         try:
             return float(value)

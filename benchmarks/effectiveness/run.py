@@ -34,12 +34,13 @@ from harden import methods, streams
 from harden.evaluation.plan import Condition
 from harden.evaluation.pseudo_labels import answered
 from harden.graph.file import Model
+from harden.levers.protect import budget_of
 from harden.noise.profile import Profile
 from harden.registry import METHODS
 from harden.settings import read_seconds
 from harden.statistics import intervals
 from harden.store import append_line, read_lines, scratch, write_atomic
-from harden.training.protect import budget_of, protect
+from harden.training.protect import protect
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results"

@@ -92,7 +92,7 @@ def _mean_gradients(
     condition, seed, data = judge.condition, judge.seed, judge.data
     labels = np.asarray(data.labels)
     module = model.module().eval()
-    module.around = bench.around.hook(condition.profile, seed=seed)
+    module.periphery = bench.periphery.hook(condition.profile, seed=seed)
     zero = {k: torch.zeros_like(w.tensor.detach()) for k, w in bench.weights.items()}
     sums, variance = [{k: z.clone() for k, z in zero.items()} for _ in range(2)], dict(zero)
     for index in range(passes):

@@ -186,7 +186,7 @@ class _Sampler:
         # The pilot's chips are others than those that count: its outcome decides how they are sampled.
         number = chip if stream == "until" else -1 - chip
         drawn = draw_chip(self.condition, self.bench.weights, seed=self.seed, index=number)
-        session = self.bench.around.session(self.condition.profile, drawn, seed=self.seed, path=("chip", number))
+        session = self.bench.periphery.session(self.condition.profile, drawn, seed=self.seed, path=("chip", number))
         scorer = self.bench.classifier.on(self.labels[index])
         tally = scorer.tally()
         for batch, count in self.bench.feed.batches(index):

@@ -60,7 +60,7 @@ def worst_case(
         raise SettingsError("the worst case needs positive widths, and at least one step and one start")
     with judge.bench(model) as bench:
         module = model.module().eval()
-        module.around = bench.around.hook(judge.condition.profile, seed=judge.seed)
+        module.periphery = bench.periphery.hook(judge.condition.profile, seed=judge.seed)
         attack = _Attack(judge, bench, module, _box(bench, judge.condition, judge.seed), steps)
         rows = []
         for width in widths:

@@ -25,7 +25,7 @@ def command(model: str, profile: str, out: Path, digital: tuple[str, ...], answe
     """
     from harden.noise.profile import Profile
     from harden.pipeline.conductances import write_conductances
-    from harden.pipeline.inputs import check_digital, open_model
+    from harden.pipeline.models import check_digital, open_model
 
     opened = open_model(model)
     check_digital(opened, digital)

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from pydantic import BeforeValidator
 from pydantic.fields import FieldInfo
 
 from harden.cli import completion
 from harden.cli.command_output import Output
 from harden.errors import SettingsError
 from harden.settings import Settings, resolve
+from harden.values import repeated
 
 F = TypeVar("F", bound=Callable[..., Any])
 S = TypeVar("S", bound=Settings)
@@ -44,11 +46,15 @@ def _option(name: str, field: FieldInfo) -> Callable[[F], F]:
         flag,
         name,
         default=None,
-        multiple="may repeat" in help_text,
+        multiple=_may_be_repeated(field),
         metavar=_metavar(field),
         help=help_text,
         shell_complete=_complete(name, field),
     )
+
+
+def _may_be_repeated(field: FieldInfo) -> bool:
+    return any(isinstance(rule, BeforeValidator) and rule.func is repeated for rule in field.metadata)
 
 
 def _complete(name: str, field: FieldInfo) -> completion.Complete:

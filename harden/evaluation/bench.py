@@ -18,14 +18,15 @@ from harden.evaluation.fidelity import FidelityScorer
 from harden.evaluation.input_feed import Feed
 from harden.evaluation.layout import available_cores
 from harden.evaluation.outputs import Kind, kind_of_output
-from harden.evaluation.periphery import ANALYSIS, Surround
+from harden.evaluation.periphery import ANALYSIS, EvaluationPeriphery
 from harden.evaluation.scores import ChipScores, ClassScorer, Reference
 from harden.evaluation.where import Where
 from harden.graph.analog import AnalogWeight
 from harden.noise.profile import Profile
 from harden.runtime.canary import Canary, check_noise
 from harden.runtime.copy import RuntimeCopy
-from harden.runtime.sessions import choose_device
+from harden.runtime.sessions import Session, choose_device
+from harden.runtime.threads import torch_threads
 from harden.statistics.reliability import reliability
 from harden.store import scratch
 
@@ -51,7 +52,7 @@ class Bench:
     canary: Canary
     identity: dict[str, Any]
     classes: int
-    around: Surround
+    periphery: EvaluationPeriphery
 
     @property
     def classifier(self) -> ClassScorer:
@@ -98,7 +99,9 @@ def open_bench(
     head = feed.head(_CHECKED_IMAGES)
     copy.check(*head)
     canary = check_noise(copy, model.module(), head)
-    scorer, clean, classes = _score_clean(model, data, feed, copy, folder, dict(metrics or {}))
+    scorer, clean, classes = _score_clean(
+        model, data, feed, copy.clean_session(threads=where.cores), folder, dict(metrics or {})
+    )
     identity = {
         "model": model.sha256,
         "data": data.sha256,
@@ -106,15 +109,14 @@ def open_bench(
         "metrics": sorted(metrics or {}),
         **({} if copy.device == "cpu" else {"device": copy.device}),
     }
-    around = Surround(model, copy, weights, feed)
-    return Bench(copy, weights, feed, scorer, clean, canary, identity, classes, around)
+    periphery = EvaluationPeriphery(model, copy, weights, feed)
+    return Bench(copy, weights, feed, scorer, clean, canary, identity, classes, periphery)
 
 
 def _score_clean(
-    model: Model, data: Dataset, feed: Feed, copy: RuntimeCopy, folder: Path, custom: dict[str, Metric]
+    model: Model, data: Dataset, feed: Feed, session: Session, folder: Path, custom: dict[str, Metric]
 ) -> tuple[ClassScorer | FidelityScorer, dict[str, Any], int]:
     """A scorer that knows the clean network's answers, these answers' scores, and over how many classes they go."""
-    session = copy.clean_session(threads=available_cores())
     first = session.run(*feed.head(feed.batch))
     if data.labels is None:
         distant = FidelityScorer(first, feed.batch, feed.examples, folder, str(model.source))
@@ -135,12 +137,8 @@ def _score_clean(
 @contextlib.contextmanager
 def single_threaded_torch() -> Iterator[None]:
     """Torch on one thread while chips are drawn: the cores belong to ONNX Runtime, and sums keep their order."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with torch_threads(1):
         yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 @contextlib.contextmanager
@@ -169,7 +167,7 @@ def score(
 
     The profile says what stands around the crossbars; ``seed`` and ``path`` name the stream of its output noise.
     """
-    session = bench.around.session(profile, weights, threads=threads, seed=seed, path=path)
+    session = bench.periphery.session(profile, weights, threads=threads, seed=seed, path=path)
     tally = bench.classifier.tally()
     for batch, count in bench.feed:
         tally.add([output[:count] for output in session.run(*batch)])

@@ -49,7 +49,7 @@ def document_of(
     ]
     for entry, condition in zip(entries, conditions, strict=True):
         if condition.profile.periphery.on:
-            entry["periphery"] = bench.around.record(condition.profile.periphery)
+            entry["periphery"] = bench.periphery.record(condition.profile.periphery)
     return {
         "schema": SCHEMA,
         "model": _model_part(model, bench.weights),

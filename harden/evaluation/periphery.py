@@ -12,10 +12,10 @@ import torch
 
 from harden.evaluation.input_feed import Feed
 from harden.graph.analog import AnalogWeight
-from harden.noise.periphery import Conversion, Periphery, Range
+from harden.noise.periphery import ChipPeriphery, Periphery, Range
 from harden.noise.profile import Profile
-from harden.runtime.converters import ConvertedCopy, ConvertedSession
 from harden.runtime.copy import RuntimeCopy
+from harden.runtime.periphery import PeripheryCopy, PeripherySession
 from harden.runtime.sessions import Session
 from harden.transforms import ranges
 
@@ -27,7 +27,7 @@ ANALYSIS: Path = ("analysis",)
 _CHECKED_IMAGES = 4
 
 
-class Surround:
+class EvaluationPeriphery:
     """Opens sessions of a model under any profile; one copy is made a periphery, when it is first asked for.
 
     Args:
@@ -42,7 +42,7 @@ class Surround:
         self._lock = threading.RLock()
         self._network: Any = None
         self._seen: dict[float, dict[str, tuple[Range, Range]]] = {}
-        self._copies: dict[Periphery, ConvertedCopy] = {}
+        self._copies: dict[Periphery, PeripheryCopy] = {}
         self._shapes: dict[Any, dict[str, tuple[int, ...]]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -61,7 +61,7 @@ class Surround:
         threads: int = 1,
         seed: int = 0,
         path: Path = ANALYSIS,
-    ) -> Session | ConvertedSession:
+    ) -> Session | PeripherySession:
         """A session of one chip.
 
         Args:
@@ -73,12 +73,12 @@ class Surround:
         """
         if not profile.periphery.on:
             return self._copy.session(values, threads=threads)
-        return self._converted(profile.periphery).session(values, threads=threads, seed=seed, path=path)
+        return self._copy_with(profile.periphery).session(values, threads=threads, seed=seed, path=path)
 
-    def hook(self, profile: Profile, *, seed: int = 0, path: Path = ANALYSIS) -> Conversion | None:
-        """The same converters for the torch module's ``around``; None where there are none."""
-        around = profile.periphery
-        return Conversion(around, self.ranges(around), seed, path) if around.on else None
+    def hook(self, profile: Profile, *, seed: int = 0, path: Path = ANALYSIS) -> ChipPeriphery | None:
+        """The same converters for the torch module's ``periphery``; None where there are none."""
+        periphery = profile.periphery
+        return ChipPeriphery(periphery, self.ranges(periphery), seed, path) if periphery.on else None
 
     def ranges(self, periphery: Periphery) -> dict[str, tuple[Range, Range]]:
         """The ranges of inputs and outputs by key."""
@@ -95,10 +95,10 @@ class Surround:
         found = {key: {"input": list(i), "output": list(o)} for key, (i, o) in self.ranges(periphery).items()}
         return {**asdict(periphery), "ranges": found}
 
-    def _converted(self, periphery: Periphery) -> ConvertedCopy:
+    def _copy_with(self, periphery: Periphery) -> PeripheryCopy:
         with self._lock:
             if periphery not in self._copies:
-                made = ConvertedCopy(self._copy, periphery, self.ranges(periphery), self._output_shapes)
+                made = PeripheryCopy(self._copy, periphery, self.ranges(periphery), self._output_shapes)
                 made.check(*self._feed.head(_CHECKED_IMAGES))
                 self._copies[periphery] = made
             return self._copies[periphery]

@@ -93,7 +93,7 @@ class Run:
         self._layout = layout
         spare = 1 if layout.threads > 1 else 0  # draws the next chip while all slots run
         runner = TrialRunner(
-            self.bench.around,
+            self.bench.periphery,
             self.bench.weights,
             self.bench.feed,
             self._scorer,

@@ -13,7 +13,7 @@ import torch
 from harden.errors import HardenError
 from harden.evaluation.copies import averaged_chip
 from harden.evaluation.input_feed import Feed
-from harden.evaluation.periphery import Surround
+from harden.evaluation.periphery import EvaluationPeriphery
 from harden.evaluation.plan import Condition, Plan, Task
 from harden.graph.analog import AnalogWeight
 
@@ -70,7 +70,7 @@ class TrialRunner:
     """The function that an engine maps over tasks.
 
     Args:
-        around: Opens the sessions.
+        periphery: Opens the sessions.
         weights: Analog weights by key.
         feed: The data.
         scorer: How outputs become scores.
@@ -81,7 +81,7 @@ class TrialRunner:
 
     def __init__(
         self,
-        around: Surround,
+        periphery: EvaluationPeriphery,
         weights: Mapping[str, AnalogWeight],
         feed: Feed,
         scorer: Scorer,
@@ -90,7 +90,7 @@ class TrialRunner:
         threads: int,
         running: int,
     ) -> None:
-        self._around = around
+        self._periphery = periphery
         self._weights = weights
         self._feed = feed
         self._scorer = scorer
@@ -104,7 +104,7 @@ class TrialRunner:
         """For a worker elsewhere; what this machine calibrated goes along, so that every worker has the same."""
         for condition in self._plan.conditions:
             if condition.profile.periphery.on:
-                self._around.ranges(condition.profile.periphery)
+                self._periphery.ranges(condition.profile.periphery)
         return {key: value for key, value in self.__dict__.items() if key not in ("_slots", "cancelled")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -118,7 +118,7 @@ class TrialRunner:
         """Run one trial."""
         condition = self._plan.conditions[task.condition]
         chip = draw_chip(condition, self._weights, seed=self._plan.seed, index=task.chip)
-        session = self._around.session(
+        session = self._periphery.session(
             condition.profile, chip, threads=self._threads, seed=self._plan.seed, path=("chip", task.chip)
         )
         noise = relative_noise(self._weights, chip)

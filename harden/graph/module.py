@@ -14,7 +14,7 @@ from torch import nn
 
 from harden.errors import ModelError
 from harden.graph.analog import AnalogWeight, Use, analog_weight, find_uses, select
-from harden.graph.plan import NO_OVERRIDES, Around, Frame, Observer, Plan, Step, Tracer
+from harden.graph.plan import NO_OVERRIDES, ExecutionPlan, Frame, Observer, PeripheryHook, Step, Tracer
 from harden.graph.precision import Precision
 from harden.graph.program import Node, Program
 from harden.graph.quantized import Quantization
@@ -63,7 +63,7 @@ class GraphModule(nn.Module):
             size is open.
 
     Attributes:
-        around: What stands around analog nodes in every forward pass, such as converters; None for nothing.
+        periphery: What stands around analog nodes in every forward pass, such as converters; None for nothing.
         precision: What forward passes compute in; None is what the graph says.
 
     Raises:
@@ -77,7 +77,7 @@ class GraphModule(nn.Module):
         self.fixed = fixed
         self._twins: list[GraphModule | None] = []
         self.program = program
-        self.around: Around | None = None
+        self.periphery: PeripheryHook | None = None
         self.precision: Precision | None = None
         self.roles: Roles = assign_roles(program)
         self.uses: tuple[Use, ...] = tuple(find_uses(program, self.roles))
@@ -99,7 +99,7 @@ class GraphModule(nn.Module):
             self._tied[value] = _Tie(slot.name, dtype, quantization)
         self._by_node = _by_node(self.uses)
         self._keys = frozenset(use.key for use in self.uses)
-        self._plans: OrderedDict[tuple[Any, ...], Plan] = OrderedDict()
+        self._plans: OrderedDict[tuple[Any, ...], ExecutionPlan] = OrderedDict()
 
     def forward(
         self,
@@ -143,7 +143,7 @@ class GraphModule(nn.Module):
         signature = (tuple(map(_facts, inputs)), tuple(taps), self.precision)
         plan = self._plans.get(signature)
         frame = self._frame(inputs, weights or NO_OVERRIDES, update_statistics)
-        frame.around = self.around
+        frame.periphery = self.periphery
         outputs = self.program.outputs
         tapped = [self.value(name) for name in taps]
         if plan is None:
@@ -172,8 +172,8 @@ class GraphModule(nn.Module):
         """
         if self.fixed is not None and not self.fixed.fits(inputs):
             twin = self._twin(self.fixed)
-            one, given = (twin, inputs) if twin else (self, self.fixed.piece(inputs))
-            return one.observe(observer, *given, weights=weights)
+            module, piece = (twin, inputs) if twin else (self, self.fixed.piece(inputs))
+            return module.observe(observer, *piece, weights=weights)
         with torch.no_grad():
             return self._trace(self._frame(inputs, weights or NO_OVERRIDES, False), set(), observer).steps
 
@@ -211,8 +211,8 @@ class GraphModule(nn.Module):
         """Load as any module; torch takes the dots in names for submodules and calls them unexpected."""
         super()._load_from_state_dict(state_dict, prefix, *rest)
         unexpected: list[str] = rest[-2]
-        known = {prefix + name for name in (*self._parameters, *self._buffers)}
-        unexpected[:] = [name for name in unexpected if name not in known]
+        own = {prefix + name for name in (*self._parameters, *self._buffers)}
+        unexpected[:] = [name for name in unexpected if name not in own]
 
     def _twin(self, fixed: FixedBatch | WholeExamples) -> GraphModule | None:
         """A module for any batch size on the very parameters and statistics of this one, where the graph allows it."""
@@ -222,7 +222,7 @@ class GraphModule(nn.Module):
         twin = self._twins[0]
         if twin is not None:
             twin._parameters, twin._buffers = self._parameters, self._buffers
-            twin.training, twin.around, twin.precision = self.training, self.around, self.precision
+            twin.training, twin.periphery, twin.precision = self.training, self.periphery, self.precision
         return twin
 
     def _resized(self, fixed: FixedBatch | WholeExamples, inputs: tuple[torch.Tensor, ...], **options: Any) -> Any:
@@ -283,7 +283,7 @@ class GraphModule(nn.Module):
         except ValueError:
             raise ModelError(f"the graph has no value called '{name}'") from None
 
-    def _trace(self, frame: Frame, keep: set[int], observer: Observer | None = None) -> Plan:
+    def _trace(self, frame: Frame, keep: set[int], observer: Observer | None = None) -> ExecutionPlan:
         frame.values = [self._constants.get(i, v) for i, v in enumerate(frame.values)]
         static = set(self._constants)
         shaped = {*static, *self._tied, *self.program.inputs}
@@ -296,13 +296,10 @@ class GraphModule(nn.Module):
             return
         for value, tensor in self._constants.items():
             frame.values[value] = tensor
-        makers = self._makers()
+        makers = {value: node for node in self.program.walk() for value in node.outputs if value}
         for use in uses:
             for node in _ancestors(use.value, makers, frame):
                 frame.call(node)
-
-    def _makers(self) -> dict[int, Node]:
-        return {value: node for node in self.program.walk() for value in node.outputs if value}
 
 
 def _device(inputs: tuple[Any, ...]) -> torch.device:
@@ -341,14 +338,14 @@ def _declared(item: Any, kind: int) -> Any:
 
     A graph in single precision may well be run in double, with parameters to match.
     """
-    wanted = None if kind == TensorProto.FLOAT else TORCH_TYPES.get(kind)
-    if wanted is None or not isinstance(item, torch.Tensor) or not item.is_floating_point() or item.dtype == wanted:
+    dtype = None if kind == TensorProto.FLOAT else TORCH_TYPES.get(kind)
+    if dtype is None or not isinstance(item, torch.Tensor) or not item.is_floating_point() or item.dtype == dtype:
         return item
-    return item.to(wanted)
+    return item.to(dtype)
 
 
 def _by_node(uses: Sequence[Use]) -> dict[str, tuple[tuple[int, str], ...]]:
-    found: dict[str, tuple[tuple[int, str], ...]] = {}
+    by_node: dict[str, tuple[tuple[int, str], ...]] = {}
     for use in uses:
-        found[use.node] = (*found.get(use.node, ()), (use.position, use.key))
-    return found
+        by_node[use.node] = (*by_node.get(use.node, ()), (use.position, use.key))
+    return by_node

@@ -1,11 +1,9 @@
-"""How a program runs on inputs of one shape: what depends on shapes alone is computed once, the rest is a list of
-steps.
+"""How a program runs on inputs of one shape: what depends on shapes alone once, the rest as a list of steps.
 
-Running a program for the first time on a shape traces it. A value is *static* if it follows from the input's shape
-and from
-constants: the arithmetic that exporters emit around Reshape, Slice and Pad. Static values are kept, their nodes
-    dropped. A value whose very shape depends on numbers (NonZero, a data-dependent slice) never counts as static, nor
-    does its Shape.
+Running a program for the first time on a shape traces it. A value is *static* if it follows from the input's shape and
+from constants: the arithmetic that exporters emit around Reshape, Slice and Pad. Static values are kept, their nodes
+dropped. A value whose very shape depends on numbers (NonZero, a data-dependent slice) never counts as static, nor does
+its Shape.
 """
 
 from __future__ import annotations
@@ -21,7 +19,7 @@ from harden.graph.program import Body, Node
 
 Values = list[Any]
 Observer = Callable[[Node, list[Any], tuple[Any, ...]], None]
-Around = Callable[[str, str, torch.Tensor], torch.Tensor]
+PeripheryHook = Callable[[str, str, torch.Tensor], torch.Tensor]
 """Called with an analog key, ``"input"`` or ``"output"``, and what goes in or comes out; gives what takes its place."""
 MOST_CONSTANT = 4 << 30
 """Bytes that values computed from shapes and constants alone may take in one run."""
@@ -40,7 +38,7 @@ class Frame:
         overrides: Weights to use in place of the program's own, by key.
         device: Where data live.
         frozen: Values whose tensors belong to the caller and are never written to.
-        around: What stands around analog nodes, such as converters.
+        periphery: What stands around analog nodes, such as converters.
     """
 
     values: Values
@@ -50,7 +48,7 @@ class Frame:
     overrides: Mapping[str, torch.Tensor]
     device: torch.device
     frozen: frozenset[int] = frozenset()
-    around: Around | None = None
+    periphery: PeripheryHook | None = None
 
     def run(self, body: Body, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
         """Run a nested graph."""
@@ -87,7 +85,7 @@ class Step:
 
 
 @dataclass
-class Plan:
+class ExecutionPlan:
     """What is left to do for inputs of one shape.
 
     Attributes:
@@ -110,13 +108,13 @@ class Plan:
             arguments = [values[value] for value in step.inputs]
             if overrides and step.uses:
                 override(arguments, step.uses, overrides)
-            around = frame.around if step.uses else None
-            if around is not None:
-                enter(arguments, step.uses, around)
+            periphery = frame.periphery if step.uses else None
+            if periphery is not None:
+                enter(arguments, step.uses, periphery)
             node = step.node
             outputs = step.function(node, frame, *arguments) if step.framed else step.function(node, *arguments)
-            if around is not None:
-                outputs = leave(outputs, step.uses, around)
+            if periphery is not None:
+                outputs = leave(outputs, step.uses, periphery)
             if len(step.outputs) == 1 and not isinstance(outputs, tuple):
                 values[step.outputs[0]] = outputs
             else:
@@ -131,25 +129,25 @@ def override(arguments: list[Any], uses: tuple[tuple[int, str], ...], overrides:
     """Put given weights in the place of a node's own."""
     for position, key in uses:
         if key in overrides:
-            given = overrides[key]
-            if given.shape != arguments[position].shape:
+            weight = overrides[key]
+            if weight.shape != arguments[position].shape:
                 takes = list(arguments[position].shape)
-                raise ModelError(f"the weight given for '{key}' has shape {list(given.shape)}, its node takes {takes}")
-            arguments[position] = given
+                raise ModelError(f"the weight given for '{key}' has shape {list(weight.shape)}, its node takes {takes}")
+            arguments[position] = weight
 
 
-def enter(arguments: list[Any], uses: tuple[tuple[int, str], ...], around: Around) -> None:
-    """Pass what meets a weight on a crossbar through ``around``: of two operands, the other one."""
+def enter(arguments: list[Any], uses: tuple[tuple[int, str], ...], periphery: PeripheryHook) -> None:
+    """Pass what meets a weight on a crossbar through the periphery: of two operands, the other one."""
     for position, key in uses:
         if position <= 1:
-            arguments[1 - position] = around(key, "input", arguments[1 - position])
+            arguments[1 - position] = periphery(key, "input", arguments[1 - position])
 
 
-def leave(outputs: Any, uses: tuple[tuple[int, str], ...], around: Around) -> Any:
-    """Pass what comes out of a crossbar through ``around``."""
+def leave(outputs: Any, uses: tuple[tuple[int, str], ...], periphery: PeripheryHook) -> Any:
+    """Pass what comes out of a crossbar through the periphery."""
     first, *others = outputs if isinstance(outputs, tuple) else (outputs,)
     for _, key in uses:
-        first = around(key, "output", first)
+        first = periphery(key, "output", first)
     return (first, *others) if isinstance(outputs, tuple) else first
 
 
@@ -199,7 +197,7 @@ class Tracer:
             else:
                 self._node(node)
 
-    def plan(self, keep: set[int], size: int) -> Plan:
+    def plan(self, keep: set[int], size: int) -> ExecutionPlan:
         """The plan that the trace amounts to; ``keep`` are values that must be there at the end."""
         device = self.frame.device
         needed: dict[int, bool] = dict.fromkeys(keep & self.static, True)
@@ -225,7 +223,7 @@ class Tracer:
                     dead.setdefault(index, []).append(value)
         for index, values in dead.items():
             self.steps[index].dead = tuple(values)
-        return Plan(constants, self.steps, size)
+        return ExecutionPlan(constants, self.steps, size)
 
     def _node(self, node: Node) -> None:
         frame, operator = self.frame, node.operator
@@ -247,9 +245,9 @@ class Tracer:
         uses = frame.uses.get(node.label, ())
         if frame.overrides:
             override(arguments, uses, frame.overrides)
-        if frame.around is not None and uses:
-            enter(arguments, uses, frame.around)
-            outputs = leave(invoke(node, frame, arguments), uses, frame.around)
+        if frame.periphery is not None and uses:
+            enter(arguments, uses, frame.periphery)
+            outputs = leave(invoke(node, frame, arguments), uses, frame.periphery)
         else:
             outputs = invoke(node, frame, arguments)
         for value, output in zip(node.outputs, outputs, strict=False):
@@ -292,9 +290,9 @@ class Tracer:
             if not target:
                 continue
             self.frame.values[target] = self.frame.values[source]
-            for known in (self.static, self.shaped):
-                if source in known:
-                    known.add(target)
+            for facts in (self.static, self.shaped):
+                if source in facts:
+                    facts.add(target)
             if source not in self.static:
                 self.steps.append(Step(node, _same, False, (source,), (target,), ()))
 

@@ -100,10 +100,10 @@ def convert(x: Tensor, low: float, high: float, bits: int) -> Tensor:
         >>> convert(torch.tensor([-1.0, 0.4, 2.6, 9.0]), 0.0, 3.0, 2).tolist()
         [0.0, 0.0, 3.0, 3.0]
     """
-    return _Converted.apply(x, Converter(low, high, bits))  # pyright: ignore[reportReturnType]
+    return _Convert.apply(x, Converter(low, high, bits))  # pyright: ignore[reportReturnType]
 
 
-class _Converted(torch.autograd.Function):
+class _Convert(torch.autograd.Function):
     @staticmethod
     def forward(x: Tensor, converter: Converter) -> Tensor:
         if not converter.bits:
@@ -138,9 +138,9 @@ class Periphery:
     output_noise: float = 0.0
 
     def __post_init__(self) -> None:
-        one = [name for name in ("dac_bits", "adc_bits") if getattr(self, name) == 1]
-        if one:
-            raise ValueError(f"{' and '.join(one)} must be 0 (no converter) or at least 2, a sign and a digit")
+        single = [name for name in ("dac_bits", "adc_bits") if getattr(self, name) == 1]
+        if single:
+            raise ValueError(f"{' and '.join(single)} must be 0 (no converter) or at least 2, a sign and a digit")
 
     @property
     def on(self) -> bool:
@@ -152,22 +152,22 @@ class Periphery:
         fixed = (self.input_range, self.output_range)
         return {key: (_wide(pair[0], fixed[0]), _wide(pair[1], fixed[1])) for key, pair in seen.items()}
 
-    def input_converter(self, around: Range) -> Converter | None:
+    def input_converter(self, inputs: Range) -> Converter | None:
         """The DAC of a layer with this input range; None where nothing clips or rounds, or nothing ever comes in."""
-        return _converter(around, self.dac_bits, self.input_range)
+        return _converter(inputs, self.dac_bits, self.input_range)
 
-    def output_converter(self, around: Range) -> Converter | None:
+    def output_converter(self, outputs: Range) -> Converter | None:
         """The ADC of a layer with this output range."""
-        return _converter(around, self.adc_bits, self.output_range)
+        return _converter(outputs, self.adc_bits, self.output_range)
 
-    def noise_sigma(self, around: Range) -> float:
+    def noise_sigma(self, outputs: Range) -> float:
         """The standard deviation of the output noise of a layer with this output range."""
-        return self.output_noise * around[1]
+        return self.output_noise * outputs[1]
 
 
 @dataclass
-class Conversion:
-    """One chip's periphery, as a hook around the analog nodes of a network: ``conversion(key, side, tensor)``.
+class ChipPeriphery:
+    """One chip's periphery, as the hook at the analog nodes of a network: ``periphery(key, side, tensor)``.
 
     Output noise is drawn from ``generator(seed, *path, "output", key, pass)``, anew for every pass.
 
@@ -182,7 +182,7 @@ class Conversion:
     ranges: Ranges
     seed: int
     path: tuple[str | int, ...]
-    passes: Counter[str] = field(default_factory=Counter)
+    passes: Counter[str] = field(default_factory=Counter[str])
 
     def __call__(self, key: str, side: str, tensor: Tensor) -> Tensor:
         """The tensor behind the converter; ``side`` is ``input`` or ``output``."""
@@ -213,5 +213,5 @@ def _wide(seen: Range, fixed: float) -> Range:
     return seen if not fixed else (-fixed if seen[0] < 0 else 0.0, fixed)
 
 
-def _converter(around: Range, bits: int, fixed: float) -> Converter | None:
-    return Converter(*around, bits) if (bits or fixed) and around[1] > 0 else None
+def _converter(ends: Range, bits: int, fixed: float) -> Converter | None:
+    return Converter(*ends, bits) if (bits or fixed) and ends[1] > 0 else None

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harden import distributed, methods, streams
+from harden import distributed, methods
 from harden.data.dataset import Dataset, check_data
+from harden.data.validation import split_validation
 from harden.engines import check_name
 from harden.errors import SettingsError, UnknownNameError
+from harden.evaluation.plan import Condition
 from harden.graph.file import Model
 from harden.noise.profile import Profile
-from harden.pipeline.inputs import open_model
-from harden.pipeline.placement import place
+from harden.pipeline.models import open_model
+from harden.pipeline.placement import placement
 from harden.training import second_try as gentle_training
 from harden.training.auto import auto
 from harden.training.plan import TrainingPlan
@@ -23,8 +25,6 @@ from harden.training.problem import Problem
 
 if TYPE_CHECKING:
     import torch
-
-_VALIDATION_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def fit(
         profile: The noise or its text (``rram1:sigma_d=0.1``), or several noises that are mixed.
         method: The method's name; ``harden methods list`` shows them.
         options: The method's hyper-parameters.
-        validation: Examples to select by; a stratified tenth of ``data`` when absent.
+        validation: Examples to select by; a stratified tenth of ``data``, at most 5,000, when absent.
         epochs: Passes over the training examples; one by default, or as many as show 12,800 examples.
         seed: Root of every random stream.
         device: What is trained on: ``cpu``, ``cuda``, or ``auto``.
@@ -115,27 +115,27 @@ def fit(
         DivergedError: Training diverged twice.
     """
     check_data(data)
-    known = {field.name for field in fields(TrainingPlan)}
+    known = set(TrainingPlan.model_fields)
     unknown = set(plan) - known
     if unknown:
         raise UnknownNameError("argument of harden.fit or field of the plan", min(unknown), known)
     if validation is None:
-        data, validation = data.split(_VALIDATION_SHARE, streams.numpy_generator(seed, "split"))
+        data, validation = split_validation(data, seed)
     several = (profile,) if isinstance(profile, (str, Profile)) else tuple(profile)
     profiles = [Profile.parse(one) if isinstance(one, str) else one for one in several]
     full = TrainingPlan(
         method=method,
         options=dict(options or {}),
-        profiles=tuple((one, one.default_at_s) for one in profiles),
+        conditions=tuple(Condition(one) for one in profiles),
         epochs=epochs,
         seed=seed,
         **plan,
     )
     recipe = _trainable(method) == "recipe"
-    batch = min(full.batch_size, len(data))
-    with distributed.joined(), place(check_name(engine), workers, batch, device) as where:
+    batch = min(full.examples_per_step, len(data))
+    with distributed.joined(), placement(check_name(engine), workers, batch, device) as where:
         run = partial(auto, trainer=where.trainer, engine=where.engine) if recipe else where.trainer
-        ready = replace(full, device=where.device)
+        ready = full.replace(device=where.device)
         problem = Problem(model, data, validation)
         trained = run(problem, ready)
         if second_try:

@@ -6,7 +6,7 @@ import itertools
 import json
 import statistics
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from harden import pacing
@@ -78,7 +78,7 @@ def measure_pace(plan: TrainingPlan, problem: Problem, trainer: Trainer = train,
     """Time a pilot of so many steps, at least 2, and two selections of a plan on its own model and data."""
     marks = [time.perf_counter()]
     listener = Listener(on_step=lambda _: marks.append(time.perf_counter()))
-    pilot = trainer(problem, replace(plan, steps=steps, selections=1), listener)
+    pilot = trainer(problem, plan.replace(steps=steps, selections=1), listener)
     step_s = statistics.median(b - a for a, b in itertools.pairwise(marks[1:]))
     other_s = max(pilot.seconds - steps * step_s, 0.0) * (plan.selections + 1) / _PILOT_SELECTIONS
     return Pace(step_s, other_s)

@@ -8,7 +8,7 @@ from typing import Any
 from harden import methods as method_package
 from harden.noise import describe as noise_text
 from harden.noise.profile import Profile
-from harden.pipeline.inputs import open_model
+from harden.pipeline.models import open_model
 from harden.registry import METHODS
 
 

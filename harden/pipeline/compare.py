@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,22 +10,15 @@ from harden.data.dataset import Dataset
 from harden.engines import Engine, opened
 from harden.errors import SettingsError
 from harden.evaluation.compare import compare as compare_documents
-from harden.evaluation.plan import Condition
 from harden.evaluation.record import Evaluation
 from harden.graph.file import Model
-from harden.pipeline.checks import check_settings
+from harden.pipeline.checks import Checked, check
 from harden.pipeline.command import command_line
+from harden.pipeline.data import open_data
 from harden.pipeline.environment import environment
-from harden.pipeline.inputs import (
-    check_digital,
-    drawn_on,
-    model_of,
-    open_conditions,
-    open_data,
-    open_model,
-    thread_count,
-)
 from harden.pipeline.judging import judge_of, where_of
+from harden.pipeline.machine import thread_count
+from harden.pipeline.models import check_digital, model_of, open_model
 from harden.progress import Notify, silent
 from harden.report.files import write_report
 from harden.runfolder import RunFolder
@@ -45,9 +38,9 @@ def compare(settings: CompareSettings, notify: Notify = silent) -> dict[str, Any
     Raises:
         HardenError: See harden.errors for which and the exit codes.
     """
-    models, conditions = open_models(settings, notify)
+    models, checked = open_models(settings, notify)
     with opened(settings.engine, settings.workers) as engine:
-        documents = _evaluated(settings, models, conditions, notify, engine)
+        documents = _evaluated(settings, models, checked, notify, engine)
     document = {
         **compare_documents(documents),
         "settings": settings.model_dump(mode="json", exclude_none=True, exclude={"out"}),
@@ -60,33 +53,30 @@ def compare(settings: CompareSettings, notify: Notify = silent) -> dict[str, Any
     return document
 
 
-def open_models(
-    settings: CompareSettings, notify: Notify = silent
-) -> tuple[dict[str, tuple[Model, Dataset]], tuple[Condition, ...]]:
-    """Open and check what ``harden compare`` works on: by name a model and the data in its form, and the noise."""
-    check_settings(settings, "profile", "data")
+def open_models(settings: CompareSettings, notify: Notify = silent) -> tuple[dict[str, tuple[Model, Dataset]], Checked]:
+    """Open and check what ``harden compare`` works on: by name a model and the data in its form; and the noise."""
+    checked = check(settings, "profile", "data")
     sources = (settings.model, *settings.others)
     if len(set(sources)) < len(sources) or len(sources) < 2:
         raise SettingsError("give two or more different models", fix="harden compare A.onnx B.onnx --profile ... ")
-    conditions = open_conditions(settings.profile, settings.at, drawn_on(settings))
     models = {}
     for name, source in zip(_names(sources), sources, strict=True):
         model = _opened(source, settings, notify)
         check_digital(model, settings.digital)
         models[name] = model, open_data(settings.data, model, settings, notify)
-    return models, conditions
+    return models, checked
 
 
 def _evaluated(
     settings: CompareSettings,
     models: Mapping[str, tuple[Model, Dataset]],
-    conditions: Sequence[Condition],
+    checked: Checked,
     notify: Notify,
     engine: Engine | None,
 ) -> dict[str, Evaluation]:
     documents, where = {}, where_of(settings, engine)
     for name, (model, data) in models.items():
-        documents[name] = judge_of(settings, data, conditions, where, notify).of(model, stage=name)
+        documents[name] = judge_of(settings, checked, data, where, notify).of(model, stage=name)
     return documents
 
 

@@ -1,21 +1,45 @@
-"""The controls beside a hardening claim: what fine-tuning without noise does, with the levers and without."""
+"""The run once more, trained in another way and judged on the same chips.
+
+Controls show what fine-tuning without noise does, with the levers and without; an ablation shows what each lever
+contributed.
+"""
 
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from harden.errors import SettingsError
+from harden.levers import in_use, levers, without
 from harden.pipeline.hardening import Hardened, training_plan
 from harden.pipeline.prepare import Prepared
 from harden.progress import Notify
 from harden.store import read_record, write_atomic
 from harden.training.listener import Listener
 from harden.training.plan import TrainingPlan
+from harden.words import label
 
-_RECORD = "controls.json"
+
+@dataclass(frozen=True)
+class Variant:
+    """Another way to train.
+
+    Attributes:
+        name: What the record calls it.
+        label: What the report calls it.
+        stage: What progress calls it.
+        plan: How to train; what it keeps digital is digital on the chips, too.
+        file: Part of the names of its files in the run folder.
+    """
+
+    name: str
+    label: str
+    stage: str
+    plan: TrainingPlan
+    file: str
 
 
 def run_controls(prepared: Prepared, folder: Path, notify: Notify, hardened: Hardened) -> dict[str, Any] | None:
@@ -35,65 +59,82 @@ def run_controls(prepared: Prepared, folder: Path, notify: Notify, hardened: Har
     """
     if prepared.problem is None or prepared.test is None:
         return None
-    plan = replace(
-        hardened.plan or training_plan(prepared), method="none", options={}, steps=hardened.training.get("steps")
-    )
-    plans = {
-        "none": ("noise-free fine-tuning, same levers", plan),
-        "none_bare": (
-            "noise-free fine-tuning, no levers",
-            replace(
-                plan,
-                clip=None,
-                rescale_first="off",
-                column_scaling="off",
-                freeze_batch_norms=0.0,
-                range_penalty=0.0,
-                kurtosis_penalty=0.0,
-                label_smoothing=0.0,
-                batch_norm_reestimation="off",
-                teacher="none",
-                teacher_match="logits",
-                teacher_taps=(),
-            ),
-        ),
-    }
-    record = folder / _RECORD
+    plan = hardened.plan or training_plan(prepared)
+    plan = plan.replace(method="none", options={}, steps=hardened.training.get("steps"))
+    bare = without(plan, [lever.name for lever in levers() if lever.trains and not lever.needs_noise])
+    variants = [
+        Variant("none", "noise-free fine-tuning, same levers", "control none", plan, "none"),
+        Variant("none_bare", "noise-free fine-tuning, no levers", "control none_bare", bare, "none_bare"),
+    ]
+    return _run(prepared, folder / "controls.json", notify, variants)
+
+
+def run_ablation(prepared: Prepared, folder: Path, notify: Notify, hardened: Hardened) -> dict[str, Any] | None:
+    """Leave one lever out at a time: each is one more training of as many steps, and one more set of chips.
+
+    Nothing is chosen by the result, so it may be taken on the data that is reported on.
+
+    Args:
+        prepared: What the run works on.
+        folder: The run folder; keeps each record, so that a killed run resumes.
+        notify: Called with stage, done and total.
+        hardened: How the run trained.
+
+    Returns:
+        By lever ``label``, ``clean``, and under the first condition ``accuracy`` (over chips) and ``accuracies``, of
+        the run without it. None where the run trains or reports nothing.
+    """
+    if hardened.plan is None or prepared.test is None:
+        return None
+    records = hardened.training["levers"]
+    plan = hardened.plan.replace(steps=hardened.training["steps"])
+    used = in_use(plan, records, prepared.model.batch_norm == "kept")
+    variants = [
+        Variant(
+            lever.name,
+            f"without {label(lever.name)}",
+            f"without {lever.name}",
+            lever.left_out(plan, records),
+            f"without_{lever.name}",
+        )
+        for lever in used
+    ]
+    return _run(prepared, folder / "ablation.json", notify, variants)
+
+
+def _run(prepared: Prepared, record: Path, notify: Notify, variants: Sequence[Variant]) -> dict[str, Any]:
+    """The records of several variants by name; those that an earlier process of this run left are not made again."""
     done: dict[str, Any] = read_record(record) or {}
-    for name, (label, one) in plans.items():
-        if name not in done:
-            done[name] = {"label": label, **train_and_judge(prepared, one, f"control {name}", name, folder, notify)}
+    for variant in variants:
+        if variant.name not in done:
+            done[variant.name] = {"label": variant.label, **train_and_judge(prepared, variant, record.parent, notify)}
             write_atomic(record, json.dumps(done, indent=1) + "\n")
     return done
 
 
-def train_and_judge(
-    prepared: Prepared, plan: TrainingPlan, stage: str, name: str, folder: Path, notify: Notify
-) -> dict[str, Any]:
-    """Train by another plan, and measure the result on the chips that the run is judged by, under its first condition.
+def train_and_judge(prepared: Prepared, variant: Variant, folder: Path, notify: Notify) -> dict[str, Any]:
+    """Train in another way, and measure the result on the chips that the run is judged by, under its first condition.
 
     Args:
         prepared: What the run works on; has training, validation and test data.
-        plan: How to train.
-        stage: What progress calls it.
-        name: Part of the names of the checkpoint and the trials in the run folder.
+        variant: How to train.
         folder: The run folder.
         notify: Called with stage, done and total.
 
     Returns:
         ``accuracy`` (over chips), ``accuracies``, ``clean``, ``steps``, ``selected_step``, ``seconds``.
     """
-    judge = prepared.judge(notify)
+    judge = replace(prepared, digital=variant.plan.digital).judge(notify)
     if prepared.problem is None or judge is None:
-        raise SettingsError(f"{stage} needs data to train, select and report on")
+        raise SettingsError(f"{variant.stage} needs data to train, select and report on")
     trained = prepared.trainer(
         prepared.problem,
-        plan,
-        Listener(on_progress=lambda at, total, _: notify(stage, at, total)),
-        folder / f"checkpoint.{name}.safetensors",
+        variant.plan,
+        Listener(on_progress=lambda at, total, _: notify(variant.stage, at, total)),
+        folder / f"checkpoint.{variant.file}.safetensors",
     )
-    log = folder / f"trials.{name}.jsonl"
-    document = judge.on(judge.condition).of(trained.model, trial_log=log, stage=f"chips, {stage}").document
+    log = folder / f"trials.{variant.file}.jsonl"
+    document = judge.on(judge.condition).of(trained.model, trial_log=log, stage=f"chips, {variant.stage}").document
     return {
         "accuracy": document["profiles"][0]["accuracy"],
         "accuracies": document["profiles"][0]["accuracies"],

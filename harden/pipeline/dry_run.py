@@ -16,8 +16,9 @@ from harden.data.dataset import Dataset
 from harden.evaluation.judge import Judge
 from harden.evaluation.plan import Condition
 from harden.graph.file import Model
+from harden.levers import in_use
+from harden.levers.batch_norm_reestimation import BATCHES
 from harden.memory import peak_memory_bytes
-from harden.pipeline.ablation import levers_in_use
 from harden.pipeline.budget import Pace, measure_pace
 from harden.pipeline.compare import open_models
 from harden.pipeline.evaluate import prepare_evaluation
@@ -28,7 +29,6 @@ from harden.pipeline.prepare import Prepared, prepare
 from harden.progress import Notify, silent, stage
 from harden.report.words import clean, duration
 from harden.settings import CompareSettings, EvalSettings, FitSettings, Settings, origin
-from harden.training.finish import BATCHES
 from harden.training.plan import TrainingPlan
 from harden.training.problem import Problem
 
@@ -119,7 +119,7 @@ def _fit(settings: FitSettings, notify: Notify) -> dict[str, Any]:
     plan, steps, training, memory_bytes = None, None, None, 0
     if prepared.kind != "transform" and (problem := prepared.problem) is not None:
         plan = training_plan(prepared)
-        pilot = replace(plan, method="noise", options={}) if prepared.kind == "recipe" else plan
+        pilot = plan.replace(method="noise", options={}) if prepared.kind == "recipe" else plan
         with stage(notify, "timing a few steps"):
             pace, memory_bytes = _quick_pace(pilot, problem)
         steps, training = plan.total_steps(len(problem.training)), settings.budget
@@ -135,7 +135,7 @@ def _fit(settings: FitSettings, notify: Notify) -> dict[str, Any]:
         if settings.controls and training is not None:
             seconds["controls"] = 2 * (training + _one_condition(seconds, prepared))
         if settings.ablation and training is not None and plan is not None:
-            levers = levers_in_use(plan, {}, prepared.model.batch_norm == "kept")
+            levers = in_use(plan, {}, prepared.model.batch_norm == "kept")
             count = len(levers) + (settings.protect is not None)
             seconds["ablation"] = count * (training + _one_condition(seconds, prepared))
     named = {"training": prepared.training, "validation": prepared.validation, "test": prepared.test}
@@ -165,11 +165,11 @@ def _quick_pace(plan: TrainingPlan, problem: Problem) -> tuple[Pace, int]:
     What would take long is worked out from small batches; so are the passes that re-estimate batch norms, twice.
     """
     before = peak_memory_bytes() or 0
-    short = replace(plan, batch_norm_reestimation="off")
-    small = replace(short, batch_size=min(_SMALL, plan.batch_size), selection_chips=1, steps=None, epochs=None)
+    short = plan.replace(batch_norm_reestimation="off")
+    small = short.replace(batch_size=min(_SMALL, plan.examples_per_step), selection_chips=1, steps=None, epochs=None)
     pace = measure_pace(small, problem, steps=2)
     memory_bytes = peak_memory_bytes() or 0
-    times = min(plan.batch_size, len(problem.training)) / small.batch_size
+    times = min(plan.examples_per_step, len(problem.training)) / small.examples_per_step
     if _STEPS * times * pace.step_s < _LONG_S:
         pace = measure_pace(short, problem, steps=_STEPS)
     else:
@@ -201,21 +201,21 @@ def _trials(judge: Judge, model: Model) -> dict[str, float | None]:
 def _chips(settings: Settings, notify: Notify) -> dict[str, Any]:
     """Of ``harden eval`` and ``harden compare``: every model on every condition."""
     if isinstance(settings, CompareSettings):
-        opened, conditions = open_models(settings, notify)
+        opened, checked = open_models(settings, notify)
     else:
         assert isinstance(settings, EvalSettings)
-        model, data, conditions = prepare_evaluation(settings, notify)
+        model, data, checked = prepare_evaluation(settings, notify)
         opened = {Path(settings.model).name: (model, data)}
     where = where_of(settings)
     seconds: dict[str, float | None] = {}
     for name, (model, data) in opened.items():
         with stage(notify, "timing a few chips"):
-            setup_s, image_s = _pace(judge_of(settings, data, conditions, where, silent), model)
-        seconds[f"chips of {name}"] = setup_s + len(conditions) * settings.chips * len(data) * image_s
+            setup_s, image_s = _pace(judge_of(settings, checked, data, where, silent), model)
+        seconds[f"chips of {name}"] = setup_s + len(checked.conditions) * settings.chips * len(data) * image_s
     data = next(iter(opened.values()))[1]
     return {
         "resolved": {
-            "noise": [_condition(condition) for condition in conditions],
+            "noise": [_condition(condition) for condition in checked.conditions],
             "chips": settings.chips,
             "threads": where.cores,
         },

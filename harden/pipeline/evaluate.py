@@ -9,22 +9,23 @@ from typing import Any
 from harden.analyses import replay as replaying
 from harden.analyses.column_baseline import add_column_baseline
 from harden.analyses.mean_to_precision import evaluate_until
-from harden.analyses.sweeps import parse_sweep, sweep
+from harden.analyses.sweeps import sweep
 from harden.analyses.table import analyse
 from harden.data.dataset import Dataset
 from harden.engines import opened
 from harden.errors import SettingsError
-from harden.evaluation.copies import check_copies, parse_copies
+from harden.evaluation.copies import check_copies
 from harden.evaluation.judge import Judge
 from harden.evaluation.plan import Condition
 from harden.graph.file import Model
 from harden.noise.profile import Profile
-from harden.pipeline.checks import check_settings
+from harden.pipeline.checks import Checked, check, require
 from harden.pipeline.command import command_line
+from harden.pipeline.data import open_data
 from harden.pipeline.environment import environment
-from harden.pipeline.inputs import check_digital, drawn_on, model_of, open_conditions, open_data
 from harden.pipeline.judging import judge_of, where_of
-from harden.pipeline.missing import require
+from harden.pipeline.machine import drawn_on
+from harden.pipeline.models import check_digital, model_of
 from harden.progress import Notify, silent
 from harden.report.files import read_record, write_report
 from harden.runfolder import RunFolder
@@ -45,27 +46,27 @@ def evaluate(settings: EvalSettings, notify: Notify = silent) -> dict[str, Any]:
     Raises:
         HardenError: See harden.errors for which and the exit codes.
     """
-    model, data, conditions = prepare_evaluation(settings, notify)
+    model, data, checked = prepare_evaluation(settings, notify)
     with opened(settings.engine, settings.workers) as engine:
-        judge = judge_of(settings, data, conditions, where_of(settings, engine), notify)
+        judge = judge_of(settings, checked, data, where_of(settings, engine), notify)
         return evaluate_until(judge, model, settings.until) if settings.until else _evaluated(settings, judge, model)
 
 
-def prepare_evaluation(settings: EvalSettings, notify: Notify = silent) -> tuple[Model, Dataset, tuple[Condition, ...]]:
+def prepare_evaluation(settings: EvalSettings, notify: Notify = silent) -> tuple[Model, Dataset, Checked]:
     """Open and check what ``harden eval`` works on; nothing is written."""
-    check_settings(settings, "profile", "data")
+    checked = check(settings, "profile", "data")
     if settings.until and (settings.require or settings.threshold is not None or settings.out):
         raise SettingsError(
             "--until measures the mean only, so it cannot be combined with --require, --threshold or --out",
             fix="Leave --until out to have every image on every chip",
         )
-    conditions = _conditions(settings)
+    checked = replace(checked, conditions=_conditions(settings, checked))
     model = model_of(settings, notify=notify)
     if settings.copies:
-        check_copies(conditions[0].copies, model.analog_weights(settings.digital))
+        check_copies(checked.copies, model.analog_weights(settings.digital))
     check_digital(model, settings.digital)
     data = open_data(settings.data, model, settings, notify)
-    return model, data, conditions
+    return model, data, checked
 
 
 def _evaluated(settings: EvalSettings, judge: Judge, model: Model) -> dict[str, Any]:
@@ -100,18 +101,16 @@ def replay(settings: EvalSettings) -> dict[str, Any]:
     return {"schema": "harden.replay/1", **replaying.replay(record, model, data, profile, where_of(settings))}
 
 
-def _conditions(settings: EvalSettings) -> tuple[Condition, ...]:
-    copies = parse_copies(settings.copies)
-    device = drawn_on(settings)
-    conditions = tuple(replace(one, copies=copies) for one in open_conditions(settings.profile, settings.at, device))
-    if not settings.sweep:
-        return conditions
-    axes = dict(parse_sweep(text) for text in settings.sweep)
-    if settings.until:
-        raise SettingsError("--sweep and --until cannot be combined", fix="Sweep with a fixed number of --chips")
-    profiles = [Profile.parse(text).on_device(device) for text in settings.profile]
-    swept = (one for profile in profiles for one in sweep(profile, axes, settings.at or None))
-    return tuple(replace(one, copies=copies) for one in swept)
+def _conditions(settings: EvalSettings, checked: Checked) -> tuple[Condition, ...]:
+    """Every profile at every time and every point of the sweep, with the copies."""
+    conditions = checked.conditions
+    if checked.axes:
+        if settings.until:
+            raise SettingsError("--sweep and --until cannot be combined", fix="Sweep with a fixed number of --chips")
+        times = len(settings.at or (None,))  # the conditions of a profile follow each other
+        profiles = [condition.profile for condition in conditions[::times]]
+        conditions = tuple(swept for profile in profiles for swept in sweep(profile, checked.axes, settings.at or None))
+    return tuple(replace(condition, copies=checked.copies) for condition in conditions)
 
 
 def _document(settings: EvalSettings, judge: Judge, model: Model, trial_log: Path | None = None) -> dict[str, Any]:

@@ -5,31 +5,34 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from safetensors.torch import save
 
-from harden import __version__, methods
-from harden.errors import SettingsError
+from harden import __version__
+from harden.errors import SettingsError, VerificationError
 from harden.graph.file import Model
+from harden.methods.base import Transform
 from harden.pipeline.budget import steps_within
 from harden.pipeline.clamping import with_clamps
 from harden.pipeline.prepare import Prepared
 from harden.pipeline.tracking import tracked
-from harden.pipeline.verification import save_verified
 from harden.progress import Notify, stage
-from harden.settings import WHERE, FitSettings
+from harden.runtime.canary import canary
+from harden.runtime.parity import parity
+from harden.runtime.threads import torch_threads
+from harden.settings import WHERE, TrainingOptions
 from harden.store import append_line, read_record, write_atomic
 from harden.streams import numpy_generator
 from harden.training.auto import auto, choose_scale
 from harden.training.batches import as_tensors
 from harden.training.listener import Listener
-from harden.training.plan import BATCH_SIZE, TrainingPlan
+from harden.training.plan import TrainingPlan
 from harden.training.second_try import second_try
 from harden.training.trained import Trained
 
@@ -97,13 +100,13 @@ def _kept(prepared: Prepared, folder: Path) -> Hardened | None:
     if hardened.sha256 != training["sha256"]:
         return None
     changes = training.pop("plan")
-    plan = None if prepared.kind == "transform" else replace(training_plan(prepared), **changes)
+    plan = None if prepared.kind == "transform" else training_plan(prepared).replace(**changes)
     return Hardened(hardened, training, plan)
 
 
 def _changes(plan: TrainingPlan, final: TrainingPlan) -> dict[str, Any]:
     """The fields in which a plan came to differ from the one that the settings say."""
-    pairs = {field.name: (getattr(plan, field.name), getattr(final, field.name)) for field in fields(TrainingPlan)}
+    pairs = {name: (getattr(plan, name), getattr(final, name)) for name in TrainingPlan.model_fields}
     return {name: value for name, (before, value) in pairs.items() if value != before}
 
 
@@ -117,8 +120,8 @@ def _trained(prepared: Prepared, folder: Path, notify: Notify) -> tuple[Hardened
     if budget is not None:
         record = folder / "budget.json"
         # A recipe counts its budget in steps of plain training.
-        pilot = replace(plan, method="noise", options={}) if prepared.kind == "recipe" else plan
-        plan = replace(plan, steps=steps_within(budget, pilot, problem, record, prepared.trainer))
+        pilot = plan.replace(method="noise", options={}) if prepared.kind == "recipe" else plan
+        plan = plan.replace(steps=steps_within(budget, pilot, problem, record, prepared.trainer))
     scales = prepared.settings.train_sigma_scale
     search = partial(choose_scale, scales=scales) if len(scales) > 1 else auto
     searches = len(scales) > 1 or prepared.kind == "recipe"
@@ -174,22 +177,17 @@ def _memory(divisions: Any) -> dict[str, str]:
 
 
 def _transformed(prepared: Prepared, folder: Path, notify: Notify) -> tuple[Hardened, Tensors]:
-    method = methods.load(prepared.settings.method, prepared.settings.options)
-    with stage(notify, "transforming"):
-        threads = torch.get_num_threads()
-        torch.set_num_threads(prepared.threads)
-        try:
-            done = method.apply(
-                prepared.model,
-                _batches(prepared),
-                prepared.noise[0].profile,
-                at_s=prepared.noise[0].at_s,
-                digital=prepared.digital,
-                seed=prepared.settings.seed,
-                allow_new_nodes=prepared.settings.allow_new_nodes,
-            )
-        finally:
-            torch.set_num_threads(threads)
+    method = cast("Transform", prepared.checked.method)
+    with stage(notify, "transforming"), torch_threads(prepared.threads):
+        done = method.apply(
+            prepared.model,
+            _batches(prepared),
+            prepared.noise[0].profile,
+            at_s=prepared.noise[0].at_s,
+            digital=prepared.digital,
+            seed=prepared.settings.seed,
+            allow_new_nodes=prepared.settings.allow_new_nodes,
+        )
     weights = done.model.module().export_weights()
     return Hardened(done.model, {"levers": {prepared.method: dict(done.record)}}), _tensors(weights)
 
@@ -206,20 +204,54 @@ def _batches(prepared: Prepared) -> list[tuple[torch.Tensor, ...]]:
 
 
 def training_plan(prepared: Prepared) -> TrainingPlan:
-    """The plan of a training run: the settings of the same names, and what was resolved."""
+    """The plan of a training run: the settings' training options, and what was resolved."""
     settings = prepared.settings
-    same = {field.name for field in fields(TrainingPlan)} & set(FitSettings.model_fields)
+    options = {name: getattr(settings, name) for name in TrainingOptions.model_fields}
     resolved = {
         "method": prepared.method,
-        "profiles": tuple((condition.profile, condition.at_s) for condition in prepared.noise),
-        "batch_size": settings.batch_size or BATCH_SIZE,
-        "clip": None if settings.clip == "none" else settings.clip,
+        "conditions": prepared.noise,
         "digital": prepared.digital,
         "threads": prepared.threads,
         "device": prepared.device,
-        "train_sigma_scale": settings.train_sigma_scale[0],
+        "train_sigma_scale": settings.train_sigma_scale[:1],  # of several, a search chooses
     }
-    return TrainingPlan(**{name: getattr(settings, name) for name in same} | resolved)
+    return TrainingPlan(**options | resolved)
+
+
+def save_verified(
+    model: Model, inputs: tuple[np.ndarray, ...], folder: Path, *, digital: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """Check a hardened model on real inputs and under noise in ONNX Runtime, then write it.
+
+    Args:
+        model: The hardened model.
+        inputs: Real examples where there are any, one array per input.
+        folder: Gets ``model.onnx``, or ``model.rejected.onnx`` when a check fails.
+        digital: Globs of tensors that are kept off the crossbars.
+
+    Returns:
+        What was checked: ``parity`` (largest errors), ``inert`` (weights that move no output).
+
+    Raises:
+        VerificationError: torch and ONNX Runtime disagree, or noise does not reach a tensor.
+    """
+    try:
+        agreement = parity(model, inputs)
+        if not agreement.passed:
+            raise VerificationError(
+                f"torch and ONNX Runtime disagree by {agreement.max_abs_error:.2e} on real inputs", where=model.source
+            )
+        checked = canary(model, inputs, digital=digital)
+    except VerificationError as error:
+        rejected = write_atomic(folder / "model.rejected.onnx", model.serialize())
+        raise type(error)(error.what, where=error.where, fix=f"The file is kept as {rejected}") from error
+    model.save(folder / "model.onnx")
+    return {
+        "examples": len(inputs[0]),
+        "max_abs_error": agreement.max_abs_error,
+        "max_rel_error": agreement.max_rel_error,
+        "inert": list(checked.inert),
+    }
 
 
 def _metadata(prepared: Prepared) -> dict[str, str]:

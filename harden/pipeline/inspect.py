@@ -9,7 +9,7 @@ from harden.errors import ModelError, SettingsError, UnsupportedError
 from harden.graph.file import Model
 from harden.graph.inspection import unsupported, weights_table
 from harden.graph.tensors import TensorSpec
-from harden.pipeline.inputs import open_model
+from harden.pipeline.models import open_model
 from harden.runtime.examples import find_inputs
 from harden.runtime.parity import parity
 

@@ -17,20 +17,11 @@ from harden.evaluation.plan import Condition
 from harden.evaluation.where import Where
 from harden.graph.file import Model
 from harden.graph.folding import fold_batch_norms
-from harden.pipeline.checks import check_settings
-from harden.pipeline.inputs import (
-    check_digital,
-    check_fits,
-    drawn_on,
-    input_names,
-    model_of,
-    open_conditions,
-    open_preprocess,
-    open_training_data,
-    thread_count,
-    trained_on,
-)
+from harden.pipeline.checks import Checked, check
+from harden.pipeline.data import check_fits, open_training_data
 from harden.pipeline.judging import judge_of
+from harden.pipeline.machine import thread_count, trained_on
+from harden.pipeline.models import check_digital, input_names, model_of, open_preprocess
 from harden.pipeline.new_head import with_new_head
 from harden.progress import Notify, silent
 from harden.runtime.examples import find_inputs
@@ -46,11 +37,8 @@ class Prepared:
 
     Attributes:
         settings: As the user gave them.
-        method: The method's own name, behind any alias.
-        kind: ``objective``, ``transform`` or ``recipe``.
+        checked: What their texts stand for.
         model: The model as given, with its preprocessing recorded.
-        conditions: The noise it is judged under.
-        noise: The noise it is hardened against.
         training: Examples to train on; None for a transform without data.
         validation: Examples to select by; None for a transform without data.
         test: Examples to report on; None where nothing is reported.
@@ -63,11 +51,8 @@ class Prepared:
     """
 
     settings: FitSettings
-    method: str
-    kind: str
+    checked: Checked
     model: Model
-    conditions: tuple[Condition, ...]
-    noise: tuple[Condition, ...]
     training: Dataset | None
     validation: Dataset | None
     test: Dataset | None
@@ -77,6 +62,27 @@ class Prepared:
     engine: Engine | None = None
     workers: int = 1
     device: Literal["cpu", "cuda"] = "cpu"
+
+    @property
+    def method(self) -> str:
+        """The method's own name, behind any alias."""
+        return methods.resolve(self.settings.method)
+
+    @property
+    def kind(self) -> str:
+        """``objective``, ``transform`` or ``recipe``."""
+        assert self.checked.method is not None
+        return self.checked.method.kind
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """The noise that the model is judged under."""
+        return self.checked.conditions
+
+    @property
+    def noise(self) -> tuple[Condition, ...]:
+        """The noise that it is hardened against."""
+        return self.checked.noise
 
     @property
     def problem(self) -> Problem | None:
@@ -114,7 +120,7 @@ class Prepared:
         """What measures the model before and after hardening; None where nothing is reported."""
         if self.test is None:
             return None
-        return judge_of(self.settings, self.test, self.conditions, self.where, notify)
+        return judge_of(self.settings, self.checked, self.test, self.where, notify)
 
     def examples(self, count: int) -> tuple[np.ndarray, ...]:
         """Real inputs where there is data, else random ones that the model accepts."""
@@ -135,10 +141,7 @@ def prepare(settings: FitSettings, notify: Notify = silent) -> Prepared:
         HardenError: Anything is missing, unreadable, or does not fit together.
     """
     needs_data = methods.needs_data(settings.method) or settings.new_head
-    check_settings(settings, "profile", *(["data"] if needs_data else []))
-    method = methods.load(settings.method, settings.options)
-    device = drawn_on(settings)
-    conditions = open_conditions(settings.profile, settings.at, device)
+    checked = check(settings, "profile", *(["data"] if needs_data else []))
     model = model_of(settings, notify=notify)
     check_digital(model, settings.digital)
     if settings.fold_bn:
@@ -146,7 +149,7 @@ def prepare(settings: FitSettings, notify: Notify = silent) -> Prepared:
     training = validation = test = None
     if settings.data:
         preprocess = open_preprocess(model, settings)
-        labelled = method.kind != "transform" and settings.objective == "labels"
+        labelled = checked.kind != "transform" and settings.objective == "labels"
         training, validation, test = open_training_data(
             settings, preprocess, input_names(model), labelled=labelled, notify=notify
         )
@@ -157,11 +160,8 @@ def prepare(settings: FitSettings, notify: Notify = silent) -> Prepared:
         test = test or validation
     return Prepared(
         settings=settings,
-        method=methods.resolve(settings.method),
-        kind=method.kind,
+        checked=checked,
         model=model,
-        conditions=conditions,
-        noise=open_conditions(settings.train_profile, (), device) or conditions,
         training=training,
         validation=validation,
         test=test,

@@ -12,7 +12,7 @@ from harden.pipeline.prepare import Prepared
 from harden.progress import Notify, stage
 from harden.runfolder import RunFolder
 from harden.streams import numpy_generator
-from harden.training.protect import budget_of, protect
+from harden.training.protect import protect
 
 _MOST = 1000  # validation examples: they go through the network some 200 times
 
@@ -32,14 +32,14 @@ def with_protection(prepared: Prepared, folder: RunFolder, notify: Notify) -> tu
         SettingsError: There are no examples to choose by.
         DataError: They have no labels, and the network is no classifier.
     """
-    wanted = prepared.settings.protect
-    if wanted is None:
+    share = prepared.checked.protection
+    if share is None:
         return prepared, None
-    chosen = folder.step("protect", lambda: _chosen(prepared, wanted, notify))
+    chosen = folder.step("protect", lambda: _chosen(prepared, share, notify))
     return replace(prepared, digital=(*prepared.digital, *chosen["names"])), chosen
 
 
-def _chosen(prepared: Prepared, wanted: str, notify: Notify) -> dict[str, Any]:
+def _chosen(prepared: Prepared, share: float, notify: Notify) -> dict[str, Any]:
     if prepared.validation is None:
         raise SettingsError("--protect needs --data to rank the layers by")
     seed = prepared.settings.seed
@@ -50,7 +50,7 @@ def _chosen(prepared: Prepared, wanted: str, notify: Notify) -> dict[str, Any]:
         names, ranking = protect(
             judge,
             prepared.model,
-            budget_of(wanted),
+            share,
             passes=pace.protection_passes,
             check=pace.protection_checks,
             check_chips=pace.protection_chips,

@@ -21,14 +21,14 @@ SPECIFICATION = "1.6"
 _TOOLS = ("torch", "onnx", "onnxruntime", "timm", "numpy", "scipy")
 
 
-def bom(document: Document) -> dict[str, Any]:
+def bom(document: Document | Reading) -> dict[str, Any]:
     """The bill of materials of a network.
 
     The serial number is derived from the document, and there is no timestamp: equal documents give equal bills. Paths
     are reduced to file names.
 
     Args:
-        document: A ``harden.fit/1`` or ``harden.eval/1`` document.
+        document: A record of ``harden fit`` or ``eval``, or its JSON.
 
     Returns:
         A CycloneDX document: plain dicts, lists and numbers.
@@ -45,10 +45,10 @@ def bom(document: Document) -> dict[str, Any]:
         raise InputError(
             "a bill of materials describes one model", where="schema", fix="Give the report.json of one run"
         )
-    digest = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).digest()
-    versions = reading.part("environment")
+    digest = hashlib.sha256(json.dumps(reading.document, sort_keys=True).encode()).digest()
+    versions = reading.environment.to_json() if reading.environment else {}
     components = [_model(reading)]
-    if reading.data.get("source"):
+    if reading.data.source:
         components.append(_data(reading))
     components += [
         {"type": "library", "bom-ref": f"pkg:pypi/{n}@{versions[n]}", "name": n, "version": str(versions[n])}
@@ -73,15 +73,15 @@ def bom(document: Document) -> dict[str, Any]:
 
 
 def _model(reading: Reading) -> dict[str, Any]:
-    last = reading.evaluations[-1][1].get("model") or {} if reading.evaluations else reading.model
+    last = (reading.last.model if reading.last else reading.model) or reading.model
     component: dict[str, Any] = {"type": "machine-learning-model", "bom-ref": "model", "name": reading.model_name}
-    component |= _hashes(last.get("sha256"))
-    before = reading.part("before", "model") if reading.kind == "fit" else {}
+    component |= _hashes(last.sha256)
+    before = reading.fit.before.model if reading.fit and reading.fit.before else None
     if before:
-        ancestor = {"type": "machine-learning-model", "name": reading.model_name, **_hashes(before.get("sha256"))}
+        ancestor = {"type": "machine-learning-model", "name": reading.model_name, **_hashes(before.sha256)}
         component["pedigree"] = {"ancestors": [ancestor], "notes": f"Weights tuned by harden, method {reading.method}."}
     card: dict[str, Any] = {"modelParameters": {"task": "classification"} if reading.measure == "accuracy" else {}}
-    if reading.data.get("source"):
+    if reading.data.source:
         card["modelParameters"]["datasets"] = [{"ref": "test-data"}]
     metrics = [m for c in reading.conditions for m in _metrics(reading, c.label, c.subject)]
     if metrics:
@@ -92,30 +92,30 @@ def _model(reading: Reading) -> dict[str, Any]:
         "harden:method": reading.method,
         "harden:profile": reading.profile,
         "harden:seed": reading.seed,
-        **{f"harden:profile-digest:{c.label}": c.subject.entry.get("digest") for c in reading.conditions},
+        **{f"harden:profile-digest:{c.label}": c.subject.entry.digest or None for c in reading.conditions},
     }
     component["properties"] = [{"name": k, "value": clean(v)} for k, v in properties.items() if v is not None]
     return component
 
 
 def _data(reading: Reading) -> dict[str, Any]:
-    name = clean(reading.data["source"]).replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
-    data = {"type": "data", "bom-ref": "test-data", "name": name, **_hashes(reading.data.get("sha256"))}
-    count = reading.data.get("examples")
+    name = clean(reading.data.source).replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
+    data = {"type": "data", "bom-ref": "test-data", "name": name, **_hashes(reading.data.sha256)}
+    count = reading.data.examples
     return data | ({"data": [{"type": "dataset", "name": f"{name}, {count} examples"}]} if known(count) else {})
 
 
 def _metrics(reading: Reading, label: str, trials: Trials) -> list[dict[str, Any]]:
-    bounds = trials.spread.get("ci95_images") or trials.spread.get("ci95")
+    bounds = trials.ci95_images or trials.ci95
     where = f"{label}, {trials.chips} chips"
     rows: list[tuple[str, Any, Any]] = [
-        (f"mean {reading.measure} over chips", trials.spread.get("mean"), bounds),
-        (f"5th percentile of {reading.measure} over chips", trials.spread.get("p05"), None),
-        (f"worst {reading.measure} of a chip", trials.spread.get("min"), None),
+        (f"mean {reading.measure} over chips", trials.mean, bounds),
+        (f"5th percentile of {reading.measure} over chips", trials.spread.p05, None),
+        (f"worst {reading.measure} of a chip", trials.spread.min, None),
     ]
-    if trials.yields:
+    if trials.reached:
         name = f"yield at {reading.measure} {percent(trials.threshold)}"
-        rows.append((name, trials.yields["value"], trials.yields.get("ci95")))
+        rows.append((name, trials.reached.value, trials.reached.ci95))
     metrics = []
     for name, value, interval in rows:
         if not known(value):

@@ -17,7 +17,7 @@ from harden.report.verdict import verdict
 from harden.report.words import clean, known
 
 
-def markdown(document: Document) -> str:
+def markdown(document: Document | Reading) -> str:
     """The card as Markdown text.
 
     Args:
@@ -34,17 +34,17 @@ def markdown(document: Document) -> str:
         "",
         f"# {_text(reading.model_name)}",
         "",
-        _text(verdict(document)),
+        _text(verdict(reading)),
         "",
     ]
-    if summary.applies(document):
+    if summary.applies(reading):
         parts += ["## Results", ""]
-        for block in summary.build(document).blocks:
+        for block in summary.build(reading).blocks:
             parts += _table(block) if isinstance(block, Table) else [_text(getattr(block, "text", ""))]
             parts.append("")
     parts += ["## Use", "", *_use(reading), ""]
     parts += [f"## {limits.TITLE}", ""]
-    for block in limits.build(document).blocks:
+    for block in limits.build(reading).blocks:
         if isinstance(block, Bullets):
             parts += [f"- {_text(item.replace('`', ''))}" for item in block.items]
     parts += ["", "## How it was made", "", *_made(reading), ""]
@@ -64,14 +64,13 @@ def _header(reading: Reading) -> dict[str, Any]:
 
 
 def _results(reading: Reading, label: str, trials: Trials) -> list[dict[str, Any]]:
-    data = reading.data
-    source = _base(data.get("source") or "unknown")
+    source = _base(reading.data.source or "unknown")
     spread = trials.spread
     values = [
-        (f"{reading.measure} without noise", trials.clean.get(reading.measure)),
-        (f"mean {reading.measure} over {trials.chips} chips, {label}", spread.get("mean")),
-        (f"standard deviation over {trials.chips} chips, {label}", spread.get("std")),
-        (f"worst of {trials.chips} chips, {label}", spread.get("min")),
+        (f"{reading.measure} without noise", trials.without_noise(reading.measure)),
+        (f"mean {reading.measure} over {trials.chips} chips, {label}", spread.mean),
+        (f"standard deviation over {trials.chips} chips, {label}", spread.std),
+        (f"worst of {trials.chips} chips, {label}", spread.min),
     ]
     metrics = [{"type": reading.measure, "name": name, "value": value} for name, value in values if known(value)]
     kind = "image-classification" if _images(reading) else "tabular-classification"
@@ -80,7 +79,7 @@ def _results(reading: Reading, label: str, trials: Trials) -> list[dict[str, Any
 
 
 def _images(reading: Reading) -> bool:
-    source = str(reading.data.get("source") or "").lower()
+    source = reading.data.source.lower()
     return bool(source) and not source.endswith((".npz", ".csv"))
 
 
@@ -98,14 +97,15 @@ def _use(reading: Reading) -> list[str]:
 
 
 def _made(reading: Reading) -> list[str]:
-    rows = [("method", reading.method), ("noise profile", reading.profile), ("seed", reading.seed)]
+    rows: list[tuple[str, object]] = [("method", reading.method), ("noise profile", reading.profile)]
+    rows.append(("seed", reading.seed))
     for role, evaluation in reading.evaluations:
-        sha = (evaluation.get("model") or {}).get("sha256")
+        sha = evaluation.model.sha256 if evaluation.model else ""
         rows.append(("sha256" if role == "network" else f"sha256, {role}", sha))
-    rows.append(("test data, sha256", reading.data.get("sha256")))
+    rows.append(("test data, sha256", reading.data.sha256))
     for condition in reading.conditions:
-        rows.append((f"profile digest, {condition.label}", condition.subject.entry.get("digest")))
-    shown = [[clean(name), clean(value)] for name, value in dict(rows).items() if value is not None]
+        rows.append((f"profile digest, {condition.label}", condition.subject.entry.digest))
+    shown = [[clean(name), clean(value)] for name, value in dict(rows).items() if value not in (None, "")]
     return _table(Table(["what", "value"], shown, "ll"))
 
 

@@ -2,58 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from harden.records import AccuracySpread, ConditionRecord, Spread
+from harden.records.base import RateInterval
+from harden.records.condition import Yield
+from harden.records.evaluation import Clean
 from harden.report.words import clean, duration, known, number, shown
+
+_NOTHING = Spread.read({})
 
 
 @dataclass(frozen=True)
 class Trials:
-    """One network under one condition: an entry of ``profiles`` of an evaluation.
+    """One network under one condition.
 
     Args:
-        role: "before", "after", or the network's name.
-        entry: The entry itself.
-        clean: The ``clean`` part of its evaluation.
+        role: "network", "before", "after", or the network's name.
+        entry: The condition's record.
+        clean: The network's scores without noise.
     """
 
     role: str
-    entry: Mapping[str, Any]
-    clean: Mapping[str, Any]
+    entry: ConditionRecord
+    clean: Clean
 
     @property
-    def spread(self) -> Mapping[str, Any]:
-        """Mean, std and percentiles over chips: of the accuracy, or of the fidelity where nothing is classified."""
-        fidelity = self.entry.get("fidelity") or {}
-        for part in (self.entry.get("accuracy"), fidelity.get("cosine"), fidelity):
-            if isinstance(part, Mapping) and known(part.get("mean")):
-                return part
-        return {}
+    def spread(self) -> Spread | AccuracySpread:
+        """Over chips: the accuracy, or the fidelity (a cosine) where nothing is classified."""
+        fidelity = self.entry.fidelity
+        return self.entry.accuracy or (fidelity and fidelity.cosine) or _NOTHING
+
+    @property
+    def mean(self) -> float:
+        """Mean over chips; NaN where no chip was tried."""
+        return self.spread.mean
+
+    @property
+    def ci95(self) -> RateInterval | None:
+        """95% interval of the mean over other chips."""
+        return self.entry.accuracy.ci95 if self.entry.accuracy else None
+
+    @property
+    def ci95_images(self) -> RateInterval | None:
+        """95% interval of the mean over other chips and other images."""
+        return self.entry.accuracy.ci95_images if self.entry.accuracy else None
+
+    def without_noise(self, measure: str) -> float | None:
+        """The measure of the network without noise; only the accuracy has one."""
+        return self.clean.accuracy if measure == "accuracy" else None
 
     @property
     def chips(self) -> int:
         """Number of chips."""
-        count = self.entry.get("chips")
-        return int(count) if known(count) else len(self.values)
+        return len(self.values) if self.entry.chips is None else self.entry.chips
 
     @property
     def values(self) -> list[float]:
-        """The measure of every chip in order, empty where the document keeps none."""
-        return [float(v) for v in self.entry.get("accuracies") or [] if known(v)]
+        """The accuracy of every chip in order, empty where the record keeps none."""
+        return [float(v) for v in self.entry.accuracies or () if known(v)]
 
     @property
-    def yields(self) -> Mapping[str, Any]:
-        """The ``yield`` part, empty where no threshold was given."""
-        part = self.entry.get("yield")
-        return part if isinstance(part, Mapping) and known(part.get("value")) else {}
+    def reached(self) -> Yield | None:
+        """The share of chips that reach the threshold; None where no threshold was given."""
+        part = self.entry.yield_
+        return part if part and known(part.value) else None
 
     @property
     def threshold(self) -> float | None:
         """The accuracy a chip has to reach."""
-        value = self.yields.get("threshold")
-        return float(value) if known(value) else None
+        return self.reached.threshold if self.reached and known(self.reached.threshold) else None
+
+    @property
+    def tolerance(self) -> Mapping[str, float | None]:
+        """Tolerance bounds by name; empty where there are none."""
+        return self.entry.tolerance or {}
 
 
 @dataclass(frozen=True)
@@ -66,7 +90,7 @@ class Condition:
     label: str
     name: str
     at_s: float | None
-    parameters: Mapping[str, Any]
+    parameters: Mapping[str, object]
     trials: tuple[Trials, ...]
     subject: Trials
 
@@ -90,37 +114,39 @@ class Condition:
         """As ``described``, for use in a sentence.
 
         Example:
-            >>> Condition("pcm at 1 h", "pcm", 3600.0, {}, (), Trials("network", {}, {})).noise
+            >>> pcm = ConditionRecord.read({"name": "pcm", "at_s": 3600.0})
+            >>> Condition("pcm at 1 h", "pcm", 3600.0, {}, (), Trials("network", pcm, Clean.read({}))).noise
             'pcm noise at 1 h'
         """
         name = clean(self.name or "noise")
         return self.described.replace(name, f"{name} noise", 1) if self.name else self.described
 
 
-def condition_labels(entries: list[Mapping[str, Any]]) -> list[str]:
+def condition_labels(entries: Sequence[ConditionRecord]) -> list[str]:
     """What tells the entries apart: the profile's name, the parameters that differ, the time.
 
     Example:
-        >>> condition_labels([{"name": "pcm", "at_s": 0}, {"name": "pcm", "at_s": 3600}])
+        >>> condition_labels([ConditionRecord.read({"name": "pcm", "at_s": time}) for time in (0, 3600)])
         ['pcm at 0 s', 'pcm at 1 h']
-        >>> condition_labels([{"name": "gaussian", "parameters": {"sigma": s, "to": "max"}} for s in (0.1, 0.2)])
+        >>> knobs = [{"sigma": sigma, "to": "max"} for sigma in (0.1, 0.2)]
+        >>> condition_labels([ConditionRecord.read({"name": "gaussian", "parameters": one}) for one in knobs])
         ['gaussian, sigma 0.1', 'gaussian, sigma 0.2']
     """
 
-    def parameters(entry: Mapping[str, Any]) -> Mapping[str, Any]:
-        return {**(entry.get("parameters") or {}), **(entry.get("sweep") or {})}
+    def parameters(entry: ConditionRecord) -> Mapping[str, object]:
+        return {**entry.parameters, **entry.sweep}
 
-    timed = any(known(e.get("at_s")) and e["at_s"] > 0 for e in entries)
+    timed = any(known(entry.at_s) and entry.at_s > 0 for entry in entries)
     labels = []
     for entry in entries:
-        same = [parameters(e) for e in entries if e.get("name") == entry.get("name")]
+        same = [parameters(other) for other in entries if other.name == entry.name]
         differing = [k for k in parameters(entry) if len({repr(p.get(k)) for p in same}) > 1]
-        text = clean(entry.get("name") or "noise")
+        text = clean(entry.name or "noise")
         for key in differing:
             value = parameters(entry)[key]
             text += f", {clean(key)} {number(value) if known(value) else clean(value)}"
-        if timed and known(entry.get("at_s")):
-            text += f" at {duration(entry['at_s'])}"
+        if timed and known(entry.at_s):
+            text += f" at {duration(entry.at_s)}"
         labels.append(text)
     return labels
 

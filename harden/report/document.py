@@ -1,7 +1,7 @@
-"""Reading a report document: which networks, under which conditions, with which chips.
+"""What a report is about: which networks, under which conditions, with which chips.
 
-A document is plain JSON: ``harden.eval/1`` (one network), ``harden.fit/1`` (before and after) or ``harden.compare/1``
-(several). Keys may be missing or null; everything here copes with that, so that the sections need not.
+A report is made from a record of ``harden eval`` (one network), ``harden fit`` (before and after) or ``harden compare``
+(several); what follows from the record for the reader is worked out here, so that the sections need not.
 """
 
 from __future__ import annotations
@@ -11,60 +11,62 @@ from functools import cached_property
 from pathlib import PurePath
 from typing import Any
 
-from harden.errors import InputError
+from harden.records import CompareRecord, EvalRecord, FitRecord, ReportRecord, TrainingRecord, read
+from harden.records.condition import Verdict
+from harden.records.evaluation import Clean, DataRecord, Environment, LayerRow, ModelRecord
 from harden.report.conditions import Condition, Trials, condition_labels
 from harden.report.words import clean, known
 
-Document = Mapping[str, Any]
+Document = Mapping[str, Any] | ReportRecord
+"""A record, or the JSON of one of any version."""
+
+_NO_MODEL = ModelRecord.read({})
+_NO_DATA = DataRecord.read({})
+_NO_TRAINING = TrainingRecord.read({})
 
 
 class Reading:
-    """A document with names for its parts.
+    """A record with names for what a report asks of it.
 
     Args:
-        document: A ``harden.eval/1``, ``harden.fit/1`` or ``harden.compare/1`` document.
+        document: A record of ``harden eval``, ``fit`` or ``compare``, or its JSON of any version.
+
+    Attributes:
+        record: The record.
+        fit: The record where it is one of ``harden fit``, else None.
+        comparison: The record where it is one of ``harden compare``, else None.
+        evaluations: The networks' chips, by role: "network", before and after, or their names.
 
     Raises:
         InputError: The document is none of these.
 
     Example:
-        >>> Reading({"schema": "harden.eval/1", "profiles": []}).kind
+        >>> Reading({"schema": "harden.eval/2", "conditions": []}).kind
         'eval'
     """
 
-    def __init__(self, document: Document) -> None:
-        schema = str(document.get("schema", ""))
-        kind = schema.removeprefix("harden.").partition("/")[0]
-        if kind not in ("eval", "fit", "compare"):
-            raise InputError(
-                f"'{clean(schema)}' is not a document that reports are made from",
-                where="schema",
-                fix="Give the report.json of `harden fit`, `harden eval` or `harden compare`.",
-            )
-        self.document = document
-        self.kind = kind
-        self.evaluations = tuple(self._evaluations())
+    def __init__(self, document: Document | Reading) -> None:
+        if isinstance(document, Reading):
+            document = document.record
+        self.record: ReportRecord = read(document) if isinstance(document, Mapping) else document
+        self.fit = self.record if isinstance(self.record, FitRecord) else None
+        self.comparison = self.record if isinstance(self.record, CompareRecord) else None
+        self.evaluations: tuple[tuple[str, EvalRecord], ...] = tuple(_evaluations(self.record))
 
-    def _evaluations(self) -> list[tuple[str, Document]]:
-        if self.kind == "eval":
-            return [("network", self.document)]
-        if self.kind == "fit":
-            return [(role, part) for role in ("before", "after") if (part := self.part(role))]
-        models = self.document.get("models") or []
-        return [(clean(m.get("name") or f"model {i + 1}"), m.get("evaluation") or {}) for i, m in enumerate(models)]
+    @property
+    def document(self) -> dict[str, Any]:
+        """The record as JSON."""
+        return self.record.document
 
-    def part(self, *keys: str) -> Document:
-        """A nested mapping of the document, empty where it is missing or null."""
-        node: Any = self.document
-        for key in keys:
-            node = node.get(key) if isinstance(node, Mapping) else None
-        return node if isinstance(node, Mapping) else {}
+    @property
+    def kind(self) -> str:
+        """``eval``, ``fit`` or ``compare``."""
+        return "fit" if self.fit else "compare" if self.comparison else "eval"
 
-    def rows(self, key: str) -> list[Mapping[str, Any]]:
-        """A list of mappings: of the document or else of its last evaluation; empty where it is missing or null."""
-        places = [self.document, *(evaluation for _, evaluation in self.evaluations[-1:])]
-        value = next((place[key] for place in places if isinstance(place.get(key), list)), [])
-        return [row for row in value if isinstance(row, Mapping)]
+    @property
+    def last(self) -> EvalRecord | None:
+        """The chips of the network that the report is about; of several, those of the last."""
+        return self.evaluations[-1][1] if self.evaluations else None
 
     @property
     def roles(self) -> tuple[str, ...]:
@@ -72,93 +74,107 @@ class Reading:
         return tuple(role for role, _ in self.evaluations)
 
     @property
-    def model(self) -> Document:
-        """The model that the report is about."""
-        return self.part("model") or (self.evaluations[-1][1].get("model") or {} if self.evaluations else {})
+    def model(self) -> ModelRecord:
+        """The network that the report is about, as it was given."""
+        return (self.fit and self.fit.model) or (self.last and self.last.model) or _NO_MODEL
 
     @property
     def model_name(self) -> str:
         """The model's file name, or what it was called on the command line."""
-        text = clean(self.model.get("path") or self.model.get("name") or "model")
+        text = clean(self.model.path or "model")
         return text if ":" in text and "/" not in text else PurePath(text.replace("\\", "/")).name or text
 
     @property
     def method(self) -> str | None:
         """The name of the method, resolved; None in evaluations."""
-        return name_of(self.document.get("method"))
+        return clean(self.fit.method.name) if self.fit and self.fit.method else None
 
     @property
-    def data(self) -> Document:
+    def levers(self) -> Mapping[str, Any]:
+        """What each lever did, by name; empty outside of ``harden fit``."""
+        return self.fit.levers if self.fit else {}
+
+    @property
+    def training(self) -> TrainingRecord:
+        """How the weights came about; without any value outside of ``harden fit``."""
+        return (self.fit and self.fit.training) or _NO_TRAINING
+
+    @property
+    def data(self) -> DataRecord:
         """The data the networks were tested on."""
-        found = [part for _, evaluation in reversed(self.evaluations) if (part := evaluation.get("data"))]
-        return found[0] if found else self.part("data")
+        return next((e.data for _, e in reversed(self.evaluations) if e.data), _NO_DATA)
 
     @property
-    def seed(self) -> Any:
+    def seed(self) -> int | None:
         """The root seed of the chips."""
-        seeds = [e.get("seed") for _, e in self.evaluations if e.get("seed") is not None]
-        return seeds[-1] if seeds else self.document.get("seed")
+        return next((e.seed for _, e in reversed(self.evaluations) if e.seed is not None), None)
+
+    @property
+    def environment(self) -> Environment | None:
+        """Versions and machine."""
+        return self.record.environment
+
+    @property
+    def layers(self) -> tuple[LayerRow, ...]:
+        """What noise in one tensor does, a row for each tensor."""
+        return (self.fit and self.fit.sensitivity) or (self.last and self.last.sensitivity) or ()
 
     @property
     def measure(self) -> str:
         """What is measured of a chip: "accuracy" or, without labels, "fidelity"."""
-        entries = [e for _, part in self.evaluations for e in part.get("profiles") or []]
-        classified = any(isinstance(e.get("accuracy"), Mapping) for e in entries)
-        return "fidelity" if entries and not classified else "accuracy"
+        entries = [entry for _, evaluation in self.evaluations for entry in evaluation.conditions]
+        return "fidelity" if entries and not any(entry.accuracy for entry in entries) else "accuracy"
 
     @property
     def constant(self) -> float | None:
         """The accuracy of always answering with the commonest class; None where chips have no accuracy."""
-        share = (self.data.get("classes") or {}).get("commonest")
+        share = self.data.classes.commonest if self.data.classes else None
         return float(share) if known(share) and self.measure == "accuracy" else None
 
     @property
-    def clean(self) -> dict[str, Document]:
-        """The clean measures of each network, by role."""
-        return {role: e.get("clean") or {} for role, e in self.evaluations}
+    def clean(self) -> dict[str, Clean]:
+        """The scores of each network without noise, by role."""
+        return {role: evaluation.clean for role, evaluation in self.evaluations}
 
     @cached_property
     def conditions(self) -> tuple[Condition, ...]:
         """All conditions in the order they were asked for; only those that have a number."""
-        columns = [
-            [Trials(role, entry, e.get("clean") or {}) for entry in e.get("profiles") or []]
-            for role, e in self.evaluations
-        ]
+        columns = [[Trials(role, entry, e.clean) for entry in e.conditions] for role, e in self.evaluations]
         count = max((len(column) for column in columns), default=0)
-        groups = [tuple(c[i] for c in columns if i < len(c) and c[i].spread) for i in range(count)]
+        groups = [tuple(c[i] for c in columns if i < len(c) and known(c[i].mean)) for i in range(count)]
         groups = [group for group in groups if group]
         labels = condition_labels([group[-1].entry for group in groups])
         return tuple(map(self._condition, labels, groups))
 
     def _condition(self, text: str, group: tuple[Trials, ...]) -> Condition:
         entry = group[-1].entry
-        best = max(group, key=lambda t: t.spread["mean"]) if self.kind == "compare" else group[-1]
-        parameters = {**(entry.get("parameters") or {}), **(entry.get("sweep") or {})}
-        return Condition(text, str(entry.get("name", "")), entry.get("at_s"), parameters, group, best)
+        best = max(group, key=lambda t: t.mean) if self.kind == "compare" else group[-1]
+        return Condition(text, entry.name, entry.at_s, {**entry.parameters, **entry.sweep}, group, best)
 
     @property
     def hardest(self) -> Condition | None:
         """The condition with the lowest mean, the one a verdict has to stand on."""
-        return min(self.conditions, key=lambda c: c.subject.spread["mean"], default=None)
+        return min(self.conditions, key=lambda c: c.subject.mean, default=None)
 
     @property
-    def requirements(self) -> list[tuple[Condition, Mapping[str, Any]]]:
+    def requirements(self) -> list[tuple[Condition, Verdict]]:
         """What was required of the network that the report is about, condition by condition, and whether it is met."""
-        return [(c, r) for c in self.conditions for r in c.subject.entry.get("requirements") or []]
+        return [(c, verdict) for c in self.conditions for verdict in c.subject.entry.requirements]
 
     @property
     def profile(self) -> str:
         """The names of the profiles, each once."""
         names = list(dict.fromkeys(c.name for c in self.conditions if c.name))
-        return ", ".join(clean(n) for n in names) or name_of(self.document.get("profile")) or "noise"
+        return ", ".join(clean(n) for n in names) or (clean(self.fit.profile) if self.fit else "") or "noise"
 
 
-def name_of(value: Any) -> str | None:
-    """The name in a string, in a mapping with "name", or in a list of these."""
-    if isinstance(value, str):
-        return clean(value)
-    if isinstance(value, Mapping):
-        return name_of(value.get("name"))
-    if isinstance(value, list):
-        return ", ".join(name for item in value if (name := name_of(item))) or None
-    return None
+def _evaluations(record: ReportRecord) -> list[tuple[str, EvalRecord]]:
+    if isinstance(record, EvalRecord):
+        return [("network", record)]
+    if isinstance(record, FitRecord):
+        return [(role, part) for role, part in (("before", record.before), ("after", record.after)) if part]
+    return [
+        (clean(model.name or f"model {number}"), model.evaluation)
+        for number, model in enumerate(record.models, 1)
+        if model.evaluation
+    ]

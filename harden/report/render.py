@@ -21,11 +21,11 @@ from harden.report.words import clean
 __all__ = ["html", "markdown", "sections", "verdict"]
 
 
-def html(document: Document) -> str:
+def html(document: Document | Reading) -> str:
     """The whole report as one HTML file without scripts or links to the outside.
 
     Args:
-        document: A ``harden.eval/1``, ``harden.fit/1`` or ``harden.compare/1`` document.
+        document: A record of ``harden eval``, ``fit`` or ``compare``, or its JSON of any version.
 
     Returns:
         HTML text; the same document gives the same text.
@@ -38,20 +38,21 @@ def html(document: Document) -> str:
     return template.render(
         title=_title(reading),
         subtitle=_subtitle(reading),
-        verdict=verdict(document),
-        sections=sections(document),
+        verdict=verdict(reading),
+        sections=sections(reading),
         version=_version(reading),
     )
 
 
-def markdown(document: Document) -> str:
+def markdown(document: Document | Reading) -> str:
     """The model card (README.md) with the Hugging Face model-index header."""
     return card.markdown(document)
 
 
-def sections(document: Document) -> list[Section]:
+def sections(document: Document | Reading) -> list[Section]:
     """All sections that apply, in order, named after their files."""
-    return [replace(module.build(document), name=name) for name, module in _modules() if module.applies(document)]
+    reading = Reading(document)
+    return [replace(module.build(reading), name=name) for name, module in _modules() if module.applies(reading)]
 
 
 @cache
@@ -87,13 +88,11 @@ def _subtitle(reading: Reading) -> str:
     parts.append(f"noise: {condition.described if condition and single else reading.profile}")
     if condition is not None:
         parts.append(f"{condition.subject.chips:,} chips")
-    if examples := reading.data.get("examples"):
+    if examples := reading.data.examples:
         parts.append(f"{examples:,} examples")
     # Short parts are kept on one line.
     return " · ".join(part.replace(" ", "\u00a0") if len(part) < 24 else part for part in parts)
 
 
 def _version(reading: Reading) -> str:
-    environment = reading.part("environment")
-    versions = environment.get("versions") or environment.get("packages") or environment
-    return clean(versions.get("harden") or "")
+    return clean(reading.environment.harden) if reading.environment else ""

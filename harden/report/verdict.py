@@ -13,14 +13,14 @@ _HARDLY_MORE = 0.05
 NOTHING_BETTER = "no step that did better on validation chips than the network as given"
 
 
-def verdict(document: Document) -> str:
+def verdict(document: Document | Reading) -> str:
     """Say in one sentence what the run showed.
 
     The numbers are those of the hardest condition (the lowest mean over chips). A change is called one only where its
     95% interval over paired chips leaves zero out.
 
     Args:
-        document: A ``harden.eval/1``, ``harden.fit/1`` or ``harden.compare/1`` document.
+        document: A record of ``harden eval``, ``fit`` or ``compare``, or its JSON.
 
     Returns:
         One sentence, ending in a full stop.
@@ -44,30 +44,29 @@ def verdict(document: Document) -> str:
     return f"{where} {body}{_spec(condition.subject, reading.measure)}."
 
 
-def kept_nothing(document: Document) -> bool:
+def kept_nothing(reading: Reading) -> bool:
     """Whether validation chips preferred the network as given to every step of the training, and to a second one."""
-    reading = Reading(document)
-    return reading.part("training").get("selected_step") == 0 and not reading.part("levers", "second_try").get("kept")
+    return reading.training.selected_step == 0 and not (reading.levers.get("second_try") or {}).get("kept")
 
 
 def _alone(reading: Reading, trials: Trials) -> str:
-    level = trials.clean.get(reading.measure)
+    level = trials.without_noise(reading.measure)
     notes = [_worst(trials), f"{percent(level)} without noise" if known(level) else ""]
     return (
-        f"{reading.model_name} has a mean {reading.measure} of {percent(trials.spread['mean'])} over "
+        f"{reading.model_name} has a mean {reading.measure} of {percent(trials.mean)} over "
         f"{plural(trials.chips, 'chip')}{_brackets(*notes)}{_constant(reading, trials)}"
     )
 
 
 def _change(reading: Reading, before: Trials, after: Trials) -> str:
-    old, new = before.spread["mean"], after.spread["mean"]
-    same = reading.evaluations[0][1].get("seed") == reading.evaluations[-1][1].get("seed")
+    old, new = before.mean, after.mean
+    same = reading.evaluations[0][1].seed == reading.evaluations[-1][1].seed
     pairs = len(before.values) == len(after.values) > 1
     difference = paired_difference(np.asarray(before.values), np.asarray(after.values)) if same and pairs else None
     method = reading.method or "hardening"
     mean = f"the mean {reading.measure} of {plural(after.chips, 'chip')}"
     low, high = difference["ci95"] if difference else (1.0, 1.0)
-    if kept_nothing(reading.document):
+    if kept_nothing(reading):
         text = f"{method} found {NOTHING_BETTER}, and so leaves {mean} at {percent(new)}"
     elif difference and low <= 0 <= high:
         change, low, high = map(points, (difference["mean"], low, high))
@@ -77,33 +76,33 @@ def _change(reading: Reading, before: Trials, after: Trials) -> str:
         )
     else:
         text = f"{method} {'raises' if new > old else 'lowers'} {mean} from {percent(old)} to {percent(new)}"
-    quiet = ""
-    if known(before.clean.get(reading.measure)) and known(after.clean.get(reading.measure)):
-        pair = percent(before.clean[reading.measure]), percent(after.clean[reading.measure])
-        quiet = f"; without noise it has {pair[1]}, before {pair[0]}"
+    noise_free = ""
+    levels = before.without_noise(reading.measure), after.without_noise(reading.measure)
+    if all(map(known, levels)):
+        noise_free = f"; without noise it has {percent(levels[1])}, before {percent(levels[0])}"
     worst = ""
-    if known(before.spread.get("min")) and known(after.spread.get("min")):
-        worst = f", the worst chip from {percent(before.spread['min'])} to {percent(after.spread['min'])}"
-    return f"{text}{worst}{quiet}{_constant(reading, after)}"
+    if known(before.spread.min) and known(after.spread.min):
+        worst = f", the worst chip from {percent(before.spread.min)} to {percent(after.spread.min)}"
+    return f"{text}{worst}{noise_free}{_constant(reading, after)}"
 
 
 def _constant(reading: Reading, trials: Trials) -> str:
     """Said where chips know hardly more than which class is the commonest."""
     level = reading.constant
-    if level is None or trials.spread["mean"] > level + _HARDLY_MORE:
+    if level is None or trials.mean > level + _HARDLY_MORE:
         return ""
     return f"; always answering with the commonest class has {percent(level)}"
 
 
 def _ranking(reading: Reading, condition: Condition) -> str:
-    order = sorted(condition.trials, key=lambda t: -t.spread["mean"])
+    order = sorted(condition.trials, key=lambda t: -t.mean)
     best = order[0]
     text = (
         f"{best.role} has the highest mean {reading.measure} of {plural(len(order), 'model')}: "
-        f"{percent(best.spread['mean'])} over {plural(best.chips, 'chip')}{_brackets(_worst(best))}"
+        f"{percent(best.mean)} over {plural(best.chips, 'chip')}{_brackets(_worst(best))}"
     )
     if len(order) > 1:
-        text += f", then {order[1].role} with {percent(order[1].spread['mean'])}{_brackets(_worst(order[1]))}"
+        text += f", then {order[1].role} with {percent(order[1].mean)}{_brackets(_worst(order[1]))}"
         text += _lead(reading, condition, best.role, order[1].role)
     return text
 
@@ -111,17 +110,17 @@ def _ranking(reading: Reading, condition: Condition) -> str:
 def _lead(reading: Reading, condition: Condition, best: str, second: str) -> str:
     """How sure the first place is, where the document compares the two."""
     index = reading.conditions.index(condition)
-    for row in reading.rows("differences"):
-        names = clean(row.get("a")), clean(row.get("b"))
-        if row.get("condition") == index and set(names) == {best, second} and interval(row.get("ci95")) != MISSING:
-            low, high = sorted(row["ci95"] if names[1] == best else [-v for v in row["ci95"]])
+    for row in reading.comparison.differences if reading.comparison else ():
+        names, (low, high) = (clean(row.a), clean(row.b)), row.ci95 or (None, None)
+        if row.condition == index and set(names) == {best, second} and known(low) and known(high):
+            low, high = (low, high) if names[1] == best else (-high, -low)
             sure = "ahead by" if low > 0 else "no clear difference:"
             return f"; {sure} {points(low)} to {points(high)} points (95% interval over chips)"
     return ""
 
 
 def _worst(trials: Trials) -> str:
-    worst = trials.spread.get("min")
+    worst = trials.spread.min
     return f"worst chip {percent(worst)}" if known(worst) else ""
 
 
@@ -131,10 +130,10 @@ def _brackets(*notes: str) -> str:
 
 
 def _spec(trials: Trials, measure: str) -> str:
-    if not trials.yields:
+    if not trials.reached:
         return ""
-    reached = round(trials.yields["value"] * trials.chips)
-    found = interval(trials.yields.get("ci95"))
-    bounds = f" (95% interval of the yield: {found})" if found != MISSING else ""
+    reached = round((trials.reached.value or 0.0) * trials.chips)
+    range_95 = interval(trials.reached.ci95)
+    bounds = f" (95% interval of the yield: {range_95})" if range_95 != MISSING else ""
     chips = f"{reached:,} of {plural(trials.chips, 'chip')}"
     return f"; {chips} reach the required {measure} of {rate(trials.threshold)}{bounds}"

@@ -9,7 +9,8 @@ from __future__ import annotations
 from harden.settings.common import WHERE, Settings
 from harden.settings.evaluate import CompareSettings, EvalSettings
 from harden.settings.fit import FitSettings
-from harden.settings.resolve import FILE, origin, resolve, to_toml
+from harden.settings.resolve import FILE, origin, problem, resolve, to_toml
+from harden.settings.training import TrainingOptions
 from harden.values import engine_name, read_seconds, read_size, seconds
 
 __all__ = [
@@ -19,8 +20,10 @@ __all__ = [
     "EvalSettings",
     "FitSettings",
     "Settings",
+    "TrainingOptions",
     "engine_name",
     "origin",
+    "problem",
     "read_seconds",
     "read_size",
     "resolve",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
@@ -12,22 +13,27 @@ from harden.values import Bytes, Durations, Engine, Numbers, Rate, Size, Texts
 WHERE = frozenset({"out", "engine", "workers", "max_memory", "track"})
 
 
-class Settings(BaseModel):
-    """What every command about a model has in common."""
+class Run(BaseModel):
+    """What a command and a training have in common."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    # By field, the flag or the line of the file that the value came from; see :func:`origin`.
-    _origins: dict[str, str] = PrivateAttr(default_factory=dict)
+    objective: Literal["labels", "match"] = Field(
+        "labels", description="match: the clean network's own outputs are right, no labels needed"
+    )
+    seed: int = Field(0, ge=0, description="root of every random stream")
+
+
+class Settings(Run):
+    """What every command about a model has in common."""
+
+    _origins: dict[str, str] = PrivateAttr(default_factory=dict[str, str])
 
     model: str = Field(description="an ONNX file, or timm:NAME")
     profile: Texts = Field((), description="noise profile, NAME or NAME:key=value,...; may be repeated")
     weights: str | None = Field(None, description="checkpoint (safetensors) for timm:NAME")
     pretrained: bool = Field(False, description="let timm download the pretrained weights of timm:NAME")
     data: str = Field("", description="examples: a parquet file, a folder of images, or .npz")
-    objective: Literal["labels", "match"] = Field(
-        "labels", description="match: the clean network's own outputs are right, no labels needed"
-    )
     at: Durations = Field((), description="times since programming, such as 1h,30d; default: the first valid one")
     chips: int = Field(100, ge=1, description="virtual chips per condition")
     threshold: Rate | None = Field(None, description="accuracy a chip must reach to count as good, such as 0.9 or 90%")
@@ -40,7 +46,6 @@ class Settings(BaseModel):
     batch_size: int | None = Field(None, ge=1, description="examples per batch")
     limit: int | None = Field(None, ge=1, description="use the first N examples of each data set")
     digital: Texts = Field((), description="glob of tensors or nodes kept off the crossbars; may be repeated")
-    seed: int = Field(0, ge=0, description="root of every random stream")
     threads: int | None = Field(None, ge=1, le=256, description="processor threads; default: all cores")
     device: Literal["auto", "cpu", "cuda"] = Field(
         "cpu", description="where ONNX Runtime runs chips, and where a network is trained"
@@ -62,3 +67,12 @@ class Settings(BaseModel):
         description="memory this process may take, such as 8GB, 512MiB: batches and workers shrink to fit; Linux only",
     )
     out: str | None = Field(None, description="run folder")
+
+    @property
+    def origins(self) -> Mapping[str, str]:
+        """By field, the flag or the line of the file that its value came from."""
+        return self._origins
+
+    def remember(self, origins: Mapping[str, str]) -> None:
+        """Note where values came from; see :attr:`origins`."""
+        self._origins.update(origins)

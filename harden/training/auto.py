@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from harden import methods
@@ -79,7 +78,7 @@ def choose_scale(
         raise SettingsError(
             f"method {plan.method} chooses the noise in training by itself", fix="Give --train-sigma-scale one number"
         )
-    candidates = {f"{scale:g}": replace(plan, train_sigma_scale=scale) for scale in scales}
+    candidates = {f"{scale:g}": plan.replace(train_sigma_scale=scale) for scale in scales}
     search = Search("sigma_scale_search", plan, candidates, engine=engine)
     return halve(problem, search, trainer, listener, checkpoint)
 
@@ -87,5 +86,5 @@ def choose_scale(
 def _plan(plan: TrainingPlan, candidate: Candidate) -> TrainingPlan:
     """The run's plan with a candidate's fields; a lever that the user switched off stays off."""
     changes = {key: value for key, value in candidate.plan.items() if key != "clip" or plan.clip == "auto"}
-    chosen = replace(plan, **{"options": {}, **changes})
+    chosen = plan.replace(**{"options": {}, **changes})
     return gentle(chosen) if candidate.gentle else chosen

@@ -10,6 +10,7 @@ import torch
 
 from harden import distributed
 from harden.data.augment import augment
+from harden.data.dataset import Dataset
 from harden.errors import DataError, SettingsError
 from harden.methods.base import Batch, Task
 from harden.streams import numpy_generator
@@ -37,7 +38,7 @@ class Batches:
 
     def __init__(
         self,
-        data: Any,
+        data: Dataset,
         plan: TrainingPlan,
         task: Task,
         targets: Callable[[tuple[torch.Tensor, ...], Any], Any] | None = None,
@@ -50,7 +51,7 @@ class Batches:
         self.task = task
         self.total = plan.total_steps(len(data))
         self._targets = targets
-        self.size = min(plan.batch_size, len(data))
+        self.size = min(plan.examples_per_step, len(data))
         if self.size % distributed.size():
             raise SettingsError(
                 f"a batch of {self.size} examples cannot be divided equally among {distributed.size()} processes",
@@ -64,6 +65,17 @@ class Batches:
 
     def at(self, step: int) -> Batch:
         """The batch of a step, from 0; with :func:`harden.distributed.together`, this process's slice of it."""
+        index, tensors = self._own(step)
+        labels = None if self.data.labels is None else as_labels(self.data.labels[index], self._device)
+        targets = labels if self._targets is None else self._targets(tensors, labels)
+        return Batch(tensors, targets, self.task, self._seed, step, step / self.total)
+
+    def inputs(self, step: int) -> tuple[torch.Tensor, ...]:
+        """The inputs of that batch alone."""
+        return self._own(step)[1]
+
+    def _own(self, step: int) -> tuple[np.ndarray, tuple[torch.Tensor, ...]]:
+        """This process's examples of a step, and their inputs."""
         places = distributed.own(np.arange(self.size))
         index = self.index(step)[places]
         inputs = self.data.feed(index)
@@ -71,10 +83,7 @@ class Batches:
             rng, part = numpy_generator(self._seed, "augment", step), slice(places[0], places[-1] + 1)
             raw = augment(self.data.raw(index), rng, part=part, of=self.size, **self._augment)
             inputs = (self.data.normalise(raw), *inputs[1:])
-        tensors = as_tensors(inputs, self._device)
-        labels = None if self.data.labels is None else as_labels(self.data.labels[index], self._device)
-        targets = labels if self._targets is None else self._targets(tensors, labels)
-        return Batch(tensors, targets, self.task, self._seed, step, step / self.total)
+        return index, as_tensors(inputs, self._device)
 
     def index(self, step: int) -> np.ndarray:
         """The examples of a step: every epoch is a fresh permutation, its incomplete last batch is left out."""
@@ -95,7 +104,7 @@ def as_labels(labels: np.ndarray, device: str = "cpu") -> torch.Tensor:
     return torch.from_numpy(np.asarray(labels, np.int64)).to(device)
 
 
-def _augmentation(data: Any, switch: str) -> dict[str, Any] | None:
+def _augmentation(data: Dataset, switch: str) -> dict[str, Any] | None:
     raw = data.raw(np.arange(1))
     if switch == "off" or not data.images or raw.dtype != np.uint8:
         return None

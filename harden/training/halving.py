@@ -99,14 +99,14 @@ def halve(
         left = left[: max(1, math.ceil(search.keep * len(left)))] if number + 1 < len(schedule) else left[:1]
     winner = left[0]
     share = (1 - search.trying) * total
-    final = replace(candidates[winner], steps=_steps(candidates[winner], share))
+    final = candidates[winner].replace(steps=_steps(candidates[winner], share))
     run = trainer(problem, final, Listener(listener.on_step, report(final.steps or 1, share)), checkpoint)
     record = {"tried": tried, "chosen": winner, "why": _why(tried, winner), "plan": _shown(final)}
     return replace(run, levers={**run.levers, search.name: record})
 
 
 def _short(plan: TrainingPlan, passes: float) -> TrainingPlan:
-    return replace(plan, steps=_steps(plan, passes), selections=1)
+    return plan.replace(steps=_steps(plan, passes), selections=1)
 
 
 def _side_by_side(engine: Engine, problem: Problem, plans: Mapping[str, TrainingPlan]) -> Iterator[tuple[str, float]]:
@@ -151,8 +151,8 @@ def _shown(plan: TrainingPlan) -> dict[str, Any]:
     return {
         "method": plan.method,
         "options": dict(plan.options),
-        "clip": plan.clip,
-        "train_sigma_scale": plan.train_sigma_scale,
+        "clip": None if plan.clip == "none" else plan.clip,
+        "train_sigma_scale": plan.train_sigma_scale[0],
         "steps": plan.steps,
     }
 

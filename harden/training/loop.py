@@ -6,28 +6,28 @@ a run that was killed ends with the same bits as one that was not.
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from harden import distributed, methods
 from harden.errors import SettingsError
+from harden.levers import levers
+from harden.levers.base import Training
 from harden.memory import SMALLER, OutOfMemoryError, out_of_memory
 from harden.methods.base import Batch, Objective
+from harden.runtime.threads import torch_threads
 from harden.training.allocation import pages_kept
 from harden.training.batches import Batches
-from harden.training.begin import begin
 from harden.training.checkpoint import Snapshot, Tensors, latest
-from harden.training.features import Features
-from harden.training.finish import finish_batch_norms, settle_batch_norms
 from harden.training.listener import SILENT, Listener
 from harden.training.microbatches import pieces
 from harden.training.noise import StepNoise, TrainingNoise
 from harden.training.optimizer import build, clip_gradient, factor, set_rate
-from harden.training.periphery import Surround
+from harden.training.periphery import TrainingPeriphery
 from harden.training.plan import TrainingPlan
 from harden.training.precision import TrainingPrecision
 from harden.training.problem import Problem
@@ -37,11 +37,6 @@ from harden.training.snapshots import Snapshots
 from harden.training.state import RunState
 from harden.training.teachers import Targets, frozen_copy
 from harden.training.trained import Trained
-from harden.transforms import clip as clipping
-from harden.transforms import column_scaling
-from harden.transforms.batch_norm import statistics
-from harden.transforms.penalty import penalty
-from harden.transforms.range_search import search_limits
 
 
 def train(problem: Problem, plan: TrainingPlan, listener: Listener = SILENT, checkpoint: Path | None = None) -> Trained:
@@ -65,10 +60,8 @@ def train(problem: Problem, plan: TrainingPlan, listener: Listener = SILENT, che
     objective = methods.load(plan.method, plan.options)
     if objective.kind != "objective":
         raise SettingsError(f"method {plan.method} is a {objective.kind}: it has no training loop")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(plan.threads)
     try:
-        with pages_kept():
+        with torch_threads(plan.threads), pages_kept():
             return _Run(problem, plan, objective, checkpoint).run(listener)
     except (RuntimeError, MemoryError) as error:
         if not out_of_memory(error):
@@ -76,8 +69,6 @@ def train(problem: Problem, plan: TrainingPlan, listener: Listener = SILENT, che
         raise OutOfMemoryError(
             "not enough memory for this training", where=f"method {plan.method}", fix=SMALLER
         ) from error
-    finally:
-        torch.set_num_threads(threads)
 
 
 class _Run:
@@ -86,16 +77,24 @@ class _Run:
     def __init__(self, problem: Problem, plan: TrainingPlan, objective: Objective, checkpoint: Path | None) -> None:
         model, data, validation = problem.model, problem.training, problem.validation
         self.model, self.plan, self.objective, self.file = model, plan, objective, checkpoint
+        self.levers = [lever(plan) for lever in levers() if lever.trains]
+        # Those that are on, in the order in which they act.
+        self.active = [lever for lever in reversed(self.levers) if lever.on(plan)]
         self.net = model.module().to(plan.device)
-        needs_clean = plan.objective == "match" or plan.teacher == "clean"
+        needs_clean = plan.objective == "match" or any(lever.needs_clean(plan) for lever in self.active)
         clean = frozen_copy(model, plan.device) if needs_clean else None
         self.precision = TrainingPrecision(plan, [net for net in (self.net, clean) if net is not None])
-        targets = Targets(plan, self.net, clean)
+        targets = Targets(plan, clean, self.active)
         self.batches = Batches(data, plan, targets.task, targets)
         self.total = self.batches.total
-        self.rescaled = begin(self.net, self.batches, plan)
-        self.around = Surround(self.net, data, plan)
-        self.selector = Selector(self.net, validation, plan, clean if plan.objective == "match" else None, self.around)
+        self.training = Training(
+            model, self.net, clean, self.total, self.batches.inputs, self._score, self._without_output_noise
+        )
+        for lever in self.active:
+            lever.start(self.training)
+        self.periphery = TrainingPeriphery(self.net, data, plan)
+        reference = clean if plan.objective == "match" else None
+        self.selector = Selector(self.net, validation, plan, reference, self.periphery)
         self.net.train()
         self.precision.check(self.batches)
         objective.prepare(self.net, self.batches.at(0))
@@ -103,35 +102,17 @@ class _Run:
         self.parameters = {**dict(self.net.named_parameters()), **self.extra}
         self.optimizer = build(self.parameters, plan)
         self.tensors = Tensors(self.net, self.extra, self.optimizer)
-        listens = plan.teacher_match != "logits"
-        self.features = Features(plan, self.net, clean, self.batches.at(0).inputs) if listens else None
-        self.noise = TrainingNoise(plan, self._analog)
-        self.clip = self._clip()
-        self.columns = self._columns()
-        frozen = plan.frozen_share if statistics(self.net) else 0.0
-        self.frozen_from = self.total - round(frozen * self.total)
+        self.task_share = math.prod((lever.task_share for lever in self.active), start=1.0)
+        self.noise = TrainingNoise(plan, self._analog, self.active)
         file = checkpoint if distributed.first() else None
         self.state = RunState()
         self.snapshots = Snapshots(self.state, self.tensors, plan.digest, file, self.total)
 
-    def _clip(self) -> clipping.Clip | None:
-        plan, found = self.plan, None
-        k = clipping.resolve(plan.clip, [profile for profile, _ in plan.profiles])
-        if plan.clip == "search":
-            net = self.net if plan.device == "cpu" else self.model.module()
-            inputs = tuple(one.cpu() for one in self.batches.at(0).inputs)
-            found = search_limits(net, inputs, plan.profiles, plan.digital, plan.seed)
-        elif k is None:
-            return None
-        return clipping.Clip(clipping.clippable(self.net, plan.digital), k, plan.clip_anneal, found)
+    def _score(self) -> float:
+        return self.selector.score()
 
-    def _columns(self) -> column_scaling.ColumnScaling | None:
-        plan, profiles = self.plan, [profile for profile, _ in self.plan.profiles]
-        if not column_scaling.wanted(plan.column_scaling, profiles):
-            return None
-        k = None if plan.clip == "search" else clipping.resolve(plan.clip, profiles)
-        found = column_scaling.ColumnScaling(self.net, self.batches.at(0).inputs, k, plan.digital)
-        return found if found.record["columns"] else None
+    def _without_output_noise(self) -> None:
+        self.periphery.use(0, "reestimate", noise=0.0)
 
     def run(self, listener: Listener) -> Trained:
         """All steps, then the batch norms, then the selected weights."""
@@ -146,8 +127,8 @@ class _Run:
         self.snapshots.complete()
         self.tensors.restore_network(state.best)
         self.objective.finish(self.net)
-        levers = self._levers()
-        levers["batch_norm_reestimation"] = finish_batch_norms(self.net, self.batches, self.selector, self.plan)
+        for lever in self.active:
+            lever.finish(self.training)
         weights = {name: tensor.cpu() for name, tensor in self.net.export_weights().items()}
         return Trained(
             self.model.with_weights(weights),
@@ -155,7 +136,7 @@ class _Run:
             state.history,
             state.validation,
             state.best_step,
-            levers,
+            self._records(),
             time.perf_counter() - started,
             self.plan,
         )
@@ -179,7 +160,7 @@ class _Run:
                 self.selector.divide()
             return
         self._select()
-        self._project(0.0)
+        self._hold(0)
 
     def _kept(self) -> Snapshot | None:
         return None if self.file is None else latest(self.file, self.plan.digest)
@@ -200,12 +181,12 @@ class _Run:
     def _step(self) -> dict[str, Any] | None:
         """One optimizer step; None where the loss exploded and the run went back."""
         step, plan, state = self.state.step, self.plan, self.state
-        if step == self.frozen_from and step > 0 and plan.batch_norm_reestimation != "off":
-            settle_batch_norms(self.net, self.batches, self.around, plan)
-        self.net.train(step < self.frozen_from)
+        self.net.train()
+        for lever in self.active:
+            lever.before_step(self.training, step)
         self.optimizer.zero_grad(set_to_none=True)
-        turn = step % len(plan.profiles)
-        self.around.use(turn, "train", turn, step, noise=self.noise.strength(step / self.total))
+        turn = step % len(plan.conditions)
+        self.periphery.use(turn, "train", turn, step, noise=self.noise.strength(step / self.total))
         with distributed.together(), self.precision.within():
             batch = self.batches.at(step)
             loss, parts = self._backward(batch, self.noise.at(step, batch.progress))
@@ -219,33 +200,30 @@ class _Run:
         rate = plan.learning_rate * factor(step, self.total, plan.warmup) * state.rate_scale
         set_rate(self.optimizer, rate)
         self.optimizer.step()
-        self._project((step + 1) / self.total)
+        self._hold(step + 1)
         distributed.confirm()  # before the step counts
         record = {"step": step + 1, "loss": loss, "lr": rate, "gradient": norm, **parts}
         self.snapshots.advance(record)
         return record
 
-    def _project(self, done: float) -> None:
+    def _hold(self, step: int) -> None:
         """Bring the weights back to what the levers allow."""
-        if self.columns:
-            self.columns.apply()
-        if self.clip:
-            self.clip.apply(done)
+        for lever in self.active:
+            lever.after_step(self.training, step)
 
     def _backward(self, batch: Batch, noise: StepNoise) -> tuple[float, dict[str, float]]:
-        """Gradients of the objective, the teacher's features and the penalties; the loss and its parts."""
-        share = self.features.task_share if self.features else 1.0
+        """Gradients of the objective, the levers' own losses and their penalties; the loss and its parts."""
         parts = list(pieces(batch, self.state.parts))
         named: dict[str, Tensor] = {}
-        losses = [self._objective(piece, noise, share * weight, named) for piece, weight in parts]
+        losses = [self._objective(piece, noise, self.task_share * weight, named) for piece, weight in parts]
         for name, gradient in named.items():
             self.parameters[name].grad = gradient
-        if self.features:
+        for lever in self.active:
             for (piece, weight), losses_of_piece in zip(parts, losses, strict=True):
-                feature_loss = self.features.loss(piece, noise)
-                (weight * feature_loss).backward()
-                losses_of_piece["teacher_features"] = float(feature_loss.detach())
-                losses_of_piece["loss"] += losses_of_piece["teacher_features"]
+                for name, loss in lever.losses(piece, noise).items():
+                    (weight * loss).backward()
+                    losses_of_piece[name] = float(loss.detach())
+                    losses_of_piece["loss"] += losses_of_piece[name]
         means = losses[0]
         if len(parts) > 1:
             weights = [weight for _, weight in parts]
@@ -261,8 +239,7 @@ class _Run:
             for name, gradient in result.gradients.items():
                 so_far = named.get(name)
                 named[name] = share * gradient if so_far is None else so_far + share * gradient
-        task_share = self.features.task_share if self.features else 1.0
-        return {"loss": task_share * float(result.loss.detach()), **result.parts}
+        return {"loss": self.task_share * float(result.loss.detach()), **result.parts}
 
     def _average_gradients(self) -> None:
         own = {name: p.grad for name, p in self.parameters.items() if p.grad is not None}
@@ -270,11 +247,11 @@ class _Run:
             self.parameters[name].grad = gradient
 
     def _penalize(self, parts: dict[str, float]) -> dict[str, float]:
-        plan = self.plan
-        if plan.range_penalty or plan.kurtosis_penalty:
-            extra = penalty(self.net.analog_weights(plan.digital), plan.range_penalty, plan.kurtosis_penalty)
-            extra.backward()
-            parts["penalty"] = float(extra.detach())
+        for lever in self.active:
+            penalty = lever.penalty(self.training)
+            if penalty is not None:
+                penalty.backward()
+                parts[lever.name] = float(penalty.detach())
         return parts
 
     def _select(self) -> None:
@@ -295,27 +272,14 @@ class _Run:
     def _analog(self) -> dict[str, Any]:
         return {**self.net.analog_weights(self.plan.digital), **self.objective.analog_weights()}
 
-    def _levers(self) -> dict[str, Any]:
+    def _records(self) -> dict[str, Any]:
+        """What each lever did, and what else befell the run."""
         plan = self.plan
         return {
-            "clip": self.clip.record if self.clip else None,
-            "column_scaling": self.columns.record if self.columns else None,
-            **({"rescale_first": self.rescaled} if self.rescaled else {}),
+            **{lever.name: lever.to_json(lever.record()) for lever in self.levers},
             **({"amp": plan.amp} if plan.amp != "off" else {}),
             **({"channels_last": True} if plan.channels_last else {}),
-            "freeze_batch_norms": 1 - self.frozen_from / self.total,
-            "teacher": None
-            if plan.teacher == "none"
-            else {
-                "kind": plan.teacher,
-                "weight": plan.teacher_weight,
-                "temperature": plan.temperature,
-                **({"match": plan.teacher_match, "taps": ", ".join(self.features.taps)} if self.features else {}),
-            },
-            "train_sigma_scale": plan.train_sigma_scale,
-            "noise_ramp": plan.noise_ramp,
-            "penalty": {"range": plan.range_penalty, "kurtosis": plan.kurtosis_penalty},
             "rollbacks": self.state.rollbacks,
             **({"memory": self.state.divisions} if self.state.divisions else {}),
-            **({"periphery": self.around.record()} if self.around.on else {}),
+            **({"periphery": self.periphery.record()} if self.periphery.on else {}),
         }

@@ -1,12 +1,14 @@
-"""The noise of a training run: several profiles taking turns, over-noised, ramped up."""
+"""The noise of a training run: several conditions taking turns, times the levers' factors."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
 
+from harden.levers import Lever
 from harden.noise.sampler import NoiseSampler
 from harden.training.plan import TrainingPlan
 
@@ -15,26 +17,28 @@ class TrainingNoise:
     """Noisy weights for every step of a run.
 
     Args:
-        plan: Profiles, ``train_sigma_scale``, ``noise_ramp``, seed.
+        plan: Conditions, seed.
         weights: The analog weights as they are now, by key.
+        levers: Those that are on; each has a factor of the noise.
     """
 
-    def __init__(self, plan: TrainingPlan, weights: Callable[[], Mapping[str, Any]]) -> None:
-        self._plan = plan
+    def __init__(
+        self, plan: TrainingPlan, weights: Callable[[], Mapping[str, Any]], levers: Sequence[Lever[Any]] = ()
+    ) -> None:
+        self._levers = levers
         self._samplers = [
-            NoiseSampler(profile, weights, seed=plan.seed, path=("train", i), at_s=at_s)
-            for i, (profile, at_s) in enumerate(plan.profiles)
+            NoiseSampler(condition.profile, weights, seed=plan.seed, path=("train", i), at_s=condition.at_s)
+            for i, condition in enumerate(plan.conditions)
         ]
 
     def at(self, step: int, progress: float) -> StepNoise:
-        """The noise of one step; profiles take turns."""
+        """The noise of one step; conditions take turns."""
         sampler = self._samplers[step % len(self._samplers)]
         return StepNoise(sampler.at(step), self.strength(progress))
 
     def strength(self, progress: float) -> float:
         """The noise as a multiple of the profile's, at this share of the training."""
-        ramp = self._plan.noise_ramp
-        return self._plan.train_sigma_scale * (min(progress / ramp, 1.0) if ramp > 0 else 1.0)
+        return math.prod((lever.noise(progress) for lever in self._levers), start=1.0)
 
 
 class StepNoise:

@@ -8,7 +8,9 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import Any
 
-from harden.noise.periphery import Conversion, Periphery, Range
+from harden.data.dataset import Dataset
+from harden.graph.module import GraphModule
+from harden.noise.periphery import ChipPeriphery, Periphery, Range
 from harden.training.batches import as_tensors
 from harden.training.plan import TrainingPlan
 from harden.transforms import ranges
@@ -16,21 +18,21 @@ from harden.transforms import ranges
 _BATCH = 32
 
 
-class Surround:
+class TrainingPeriphery:
     """Sets what stands around the analog nodes of a network; for profiles without a periphery, nothing.
 
     Args:
         net: The network, with its weights as given.
         data: Training examples.
-        plan: Profiles, seed.
+        plan: Conditions, seed.
 
     Raises:
         UnsupportedError: Converters cannot stand around a node.
     """
 
-    def __init__(self, net: Any, data: Any, plan: TrainingPlan) -> None:
+    def __init__(self, net: GraphModule, data: Dataset, plan: TrainingPlan) -> None:
         self._net, self._seed = net, plan.seed
-        self._peripheries: list[Periphery] = [profile.periphery for profile, _ in plan.profiles]
+        self._peripheries: list[Periphery] = [condition.profile.periphery for condition in plan.conditions]
         self._ranges: list[dict[str, tuple[Range, Range]]] = [{} for _ in self._peripheries]
         if not self.on:
             return
@@ -51,16 +53,16 @@ class Surround:
         """From now on, the network runs with the periphery of the profile with this number.
 
         Args:
-            number: Of the plan's profile.
+            number: Of the plan's condition.
             path: Names the stream of the output noise, which starts again.
             noise: Times the output noise.
         """
         periphery = self._peripheries[number]
         if not periphery.on:
-            self._net.around = None
+            self._net.periphery = None
             return
         periphery = replace(periphery, output_noise=noise * periphery.output_noise)
-        self._net.around = Conversion(periphery, self._ranges[number], self._seed, path)
+        self._net.periphery = ChipPeriphery(periphery, self._ranges[number], self._seed, path)
 
     def record(self) -> list[dict[str, Any]]:
         """The knobs and ranges of each profile, for the report."""

@@ -9,28 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from harden.analyses.layer_ranking import rank_layers
 from harden.analyses.sensitivity import accuracies
-from harden.errors import SettingsError
 from harden.evaluation.judge import Judge
 from harden.evaluation.pseudo_labels import answered
 
 if TYPE_CHECKING:
     from harden.graph.file import Model
-
-
-def budget_of(text: str) -> float:
-    """The share of weights that a setting such as ``auto:5%`` allows.
-
-    Raises:
-        SettingsError: The text is no such setting.
-
-    Example:
-        >>> budget_of("auto:5%")
-        0.05
-    """
-    match = re.fullmatch(r"auto:([0-9]+(?:\.[0-9]+)?)%", text.strip())
-    if match is None or not 0 < float(match[1]) < 100:
-        raise SettingsError(f"'{text}' is not a protection", fix="Write auto:5% for five per cent of the weights")
-    return float(match[1]) / 100
 
 
 def protect(

@@ -12,10 +12,11 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+from harden.levers import without
 from harden.training.listener import SILENT, Listener
 from harden.training.plan import LEAST_STEPS, TrainingPlan
 from harden.training.problem import Problem
-from harden.training.selection import quiet_score
+from harden.training.selection import noise_free_score
 from harden.training.trained import Trained
 from harden.training.trainer import Trainer
 
@@ -28,13 +29,9 @@ def gentle(plan: TrainingPlan) -> TrainingPlan:
 
     The network is rescaled first where noise grows with the range of its weights.
     """
-    follows = any(profile.scales_with_range for profile, _ in plan.profiles)
-    return replace(
-        plan,
+    follows = any(condition.profile.scales_with_range for condition in plan.conditions)
+    return without(plan, ["clip", "column_scaling"]).replace(
         rescale_first="on" if follows else plan.rescale_first,
-        clip=None,
-        clip_anneal=0.0,
-        column_scaling="off",
         freeze_batch_norms=1.0,
         lr=plan.learning_rate / _SLOWER,
     )
@@ -72,7 +69,7 @@ def second_try(
     recovered = _recovered(first, problem)
     if recovered >= _LITTLE:
         return first
-    careful = replace(gentle(first.plan), steps=max(LEAST_STEPS, round(share * len(first.history))))
+    careful = gentle(first.plan).replace(steps=max(LEAST_STEPS, round(share * len(first.history))))
     file = None if checkpoint is None else checkpoint.with_name("second.safetensors")
     second = trainer(problem, careful, listener, file)
     before, after = first.best_score, second.best_score
@@ -97,5 +94,5 @@ def _recovered(run: Trained, problem: Problem) -> float:
     if run.selected_step == 0:
         return 0.0
     before = run.validation[0].score
-    lost = quiet_score(problem.model, problem.validation, run.plan) - before
+    lost = noise_free_score(problem.model, problem.validation, run.plan) - before
     return (run.best_score - before) / lost if lost > 0 else math.inf

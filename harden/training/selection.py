@@ -11,12 +11,14 @@ import torch
 from torch import Tensor
 
 from harden import distributed
+from harden.data.dataset import Dataset
 from harden.errors import DataError
+from harden.graph.file import Model
 from harden.methods.base import Outputs, each, listed
 from harden.streams import numpy_generator
 from harden.training.batches import as_labels, as_tensors
 from harden.training.concordance import Concordance
-from harden.training.periphery import Surround
+from harden.training.periphery import TrainingPeriphery
 from harden.training.plan import TrainingPlan
 from harden.training.tasks import first
 
@@ -33,23 +35,23 @@ class Selector:
     Args:
         net: The network to judge, with whatever weights it has when asked.
         data: Validation examples; at most ``plan.selection_examples`` of them are used.
-        plan: Profiles, chips, seed.
+        plan: Conditions, chips, seed.
         reference: The clean network, where there are no labels.
-        around: Sets the converters that stand around each chip's layers; None for none.
+        periphery: Sets the converters that stand around each chip's layers; None for none.
 
     Raises:
         DataError: There is nothing to judge by.
     """
 
     def __init__(
-        self, net: Any, data: Any, plan: TrainingPlan, reference: Any = None, around: Surround | None = None
+        self, net: Any, data: Any, plan: TrainingPlan, reference: Any = None, periphery: TrainingPeriphery | None = None
     ) -> None:
         if len(data) == 0:
             raise DataError("the validation data is empty", where=str(data.source), fix="Give more training examples")
         if reference is None and data.labels is None:
             raise DataError("the validation data has no labels", where=str(data.source), fix="Use --objective match")
         self._net = net
-        self.around = around
+        self.periphery = periphery
         self._plan = plan
         rng = numpy_generator(plan.seed, "select", "examples")
         balanced = reference is None and plan.select == "balanced_accuracy"
@@ -95,10 +97,11 @@ class Selector:
 
     def chip(self, number: int, index: int) -> dict[str, Tensor]:
         """A validation chip of the network's present weights under the profile of this number, {key: tensor}."""
-        profile, at_s = self._plan.profiles[number]
+        condition = self._plan.conditions[number]
         with torch.no_grad():
             weights = self._net.analog_weights(self._plan.digital)
-            return profile.perturb(weights, seed=self._plan.seed, path=("select", number, index), at_s=at_s)
+            path = ("select", number, index)
+            return condition.profile.perturb(weights, seed=self._plan.seed, path=path, at_s=condition.at_s)
 
     def score(self) -> float:
         """Mean score of the network as it is now. Leaves it in the mode it was in."""
@@ -109,11 +112,11 @@ class Selector:
         """The score of each validation chip; processes that train together share the chips out."""
 
         def one(numbers: tuple[int, int]) -> float:
-            if self.around is not None:
-                self.around.use(numbers[0], "select", *numbers)
+            if self.periphery is not None:
+                self.periphery.use(numbers[0], "select", *numbers)
             return self.on(self.chip(*numbers))
 
-        chips = [(i, chip) for i in range(len(self._plan.profiles)) for chip in range(self._plan.selection_chips)]
+        chips = [(i, chip) for i in range(len(self._plan.conditions)) for chip in range(self._plan.selection_chips)]
         return distributed.divided(chips, one)
 
     def on(self, weights: Mapping[str, Tensor] | None) -> float:
@@ -151,7 +154,7 @@ class Selector:
         return float((right * self._shares[labels.to(self._shares.device)]).mean())
 
 
-def quiet_score(model: Any, data: Any, plan: TrainingPlan) -> float:
+def noise_free_score(model: Model, data: Dataset, plan: TrainingPlan) -> float:
     """The score of a model without noise, on the validation examples that a run of the plan is judged by."""
     if plan.objective == "match":
         return 1.0  # it is its own reference

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -38,18 +36,11 @@ def divergence(reference: Tensor, outputs: Tensor, temperature: float = 1.0) -> 
 
 
 class Labels:
-    """Cross-entropy with integer labels [B].
-
-    Args:
-        label_smoothing: In [0, 1); known to undo weight clipping (Stutz et al., MLSys 2021).
-    """
-
-    def __init__(self, label_smoothing: float = 0.0) -> None:
-        self.label_smoothing = label_smoothing
+    """Cross-entropy with integer labels [B]."""
 
     def loss(self, outputs: Outputs, targets: Tensor) -> Tensor:
         """Mean cross-entropy of the logits [B, C]."""
-        return functional.cross_entropy(first(outputs), targets, label_smoothing=self.label_smoothing)
+        return functional.cross_entropy(first(outputs), targets)
 
     def divergence(self, reference: Outputs, outputs: Outputs, temperature: float = 1.0) -> Tensor:
         """KL of the class probabilities; see :func:`divergence`."""
@@ -84,32 +75,3 @@ def relative_error(reference: Tensor, output: Tensor) -> Tensor:
     centre = distributed.mean(reference.mean())
     spread = distributed.mean((reference - centre).square().mean())
     return (output - reference).square().mean() / spread.clamp_min(1e-12)
-
-
-class Distilled:
-    """A task with a teacher: ``(1 - weight) * task + weight * divergence from the teacher``.
-
-    Targets are pairs of the task's own targets and the teacher's outputs.
-
-    Args:
-        task: The task underneath.
-        weight: Share of the teacher, in [0, 1].
-        temperature: Above 0.
-
-    Source: Hinton et al., arXiv 1503.02531; with noise, Zhou et al., arXiv 2001.04974.
-    """
-
-    def __init__(self, task: Any, weight: float, temperature: float = 1.0) -> None:
-        self.task = task
-        self.weight = weight
-        self.temperature = temperature
-
-    def loss(self, outputs: Outputs, targets: tuple[Any, Outputs]) -> Tensor:
-        """The weighted sum."""
-        own, teacher = targets
-        taught = self.weight * self.task.divergence(teacher, outputs, self.temperature)
-        return taught if self.weight == 1 else (1 - self.weight) * self.task.loss(outputs, own) + taught
-
-    def divergence(self, reference: Outputs, outputs: Outputs, temperature: float = 1.0) -> Tensor:
-        """That of the task underneath."""
-        return self.task.divergence(reference, outputs, temperature)

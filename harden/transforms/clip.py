@@ -11,34 +11,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
-
-AUTO = 1.5  # measured on ResNet-20 and on digits; see docs/levers.md
-
-
-def resolve(clip: float | Literal["auto", "none", "search"] | None, profiles: Iterable[Any]) -> float | None:
-    """The number of standard deviations that a setting means.
-
-    Args:
-        clip: A number, ``"auto"`` (1.5 where any profile's noise grows with the tensor's range, else off), ``"none"``
-            or None. ``"search"`` means ``"auto"`` here: it is for tensors that the search cannot judge.
-        profiles: The profiles trained for.
-
-    Returns:
-        The number, or None for no clipping.
-
-    Example:
-        >>> resolve("none", []), resolve("1.5", []), resolve("auto", [])
-        (None, 1.5, None)
-    """
-    if clip is None or clip == "none":
-        return None
-    if clip in ("auto", "search"):
-        return AUTO if any(profile.scales_with_range for profile in profiles) else None
-    return float(clip)
 
 
 def clip_(tensors: Iterable[Tensor], k: float) -> None:

@@ -16,7 +16,7 @@ Source: the scaling is that of :mod:`harden.transforms.rescale`; a digital scale
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -26,11 +26,6 @@ from harden.transforms._channels import Channels
 from harden.transforms._walk import find_channels
 from harden.transforms.clip import clip_channels
 from harden.transforms.rescale import apply, bounded, free_outputs
-
-
-def wanted(switch: str, profiles: Iterable[Any]) -> bool:
-    """Whether a setting means yes: ``auto`` does where any profile's noise follows the largest weight of a tensor."""
-    return switch == "on" or (switch == "auto" and any(profile.scales_with_range for profile in profiles))
 
 
 class ColumnScaling:

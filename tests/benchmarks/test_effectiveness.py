@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -34,7 +33,7 @@ def test_a_task_names_methods_options_profiles_and_plans_that_exist(name):
     from harden.training.plan import TrainingPlan
 
     task = read(all_tasks()[name])
-    known = {field.name for field in fields(TrainingPlan)}
+    known = set(TrainingPlan.model_fields)
     assert (
         task.network in networks.NETWORKS
         or task.network == "embedded"

@@ -12,7 +12,7 @@ import pytest
 
 from harden import __version__
 from harden.cli import cli, main
-from harden.cli.groups import HEADINGS
+from harden.cli.groups import headings
 from harden.settings import CompareSettings, EvalSettings, FitSettings
 
 
@@ -148,7 +148,7 @@ def test_an_interrupted_command_prints_the_line_that_resumes(capsys, monkeypatch
 
 @pytest.mark.parametrize("kind", [FitSettings, EvalSettings, CompareSettings])
 def test_every_setting_has_a_place_in_the_help(kind):
-    placed = [name for names in HEADINGS.values() for name in names]
+    placed = [name for names in headings().values() for name in names]
     assert len(placed) == len(set(placed))
     assert set(kind.model_fields) - {"model", "others"} <= set(placed)
 
@@ -166,3 +166,15 @@ def test_the_command_alone_shows_its_help(capsys):
     code, _, err = run(capsys)
     assert code == 2
     assert err.startswith("Usage: harden")
+
+
+@pytest.mark.parametrize(
+    ("command", "kind"), [("fit", FitSettings), ("eval", EvalSettings), ("compare", CompareSettings)]
+)
+def test_a_flag_of_several_values_keeps_them_all(command, kind):
+    """What may be given more than once follows from the setting's type, not from the words of its help."""
+    parameters = {one.name: one for one in cli.get_command(click.Context(cli), command).params}
+    several = {name for name in kind.model_fields if name in parameters and parameters[name].multiple}
+    common = {"profile", "require", "digital"}
+    more = {"fit": {"train_profile", "options"}, "eval": {"sweep", "copies", "metric", "also"}, "compare": set()}
+    assert several == common | more[command]

@@ -93,8 +93,8 @@ def test_torch_computes_the_same_chip(deep, digits, tmp_path):
     bench = open_bench(deep, digits, tmp_path, Where())
     module = deep.module()
     chip = profile.chip(bench.weights, seed=3, index=1)
-    module.around = bench.around.hook(profile, seed=3, path=("chip", 1))
-    session = bench.around.session(profile, chip, seed=3, path=("chip", 1))
+    module.periphery = bench.periphery.hook(profile, seed=3, path=("chip", 1))
+    session = bench.periphery.session(profile, chip, seed=3, path=("chip", 1))
     for batch, _ in bench.feed:
         mine, theirs = run_torch(module, batch, chip)[0], session.run(*batch)[0]
         agree = np.abs(mine - theirs).max(axis=1) < 1e-3 * np.abs(mine).max()

@@ -14,6 +14,7 @@ from harden.data.dataset import Dataset
 from harden.data.preprocess import Preprocess
 from harden.errors import HardenError
 from harden.evaluation.evaluate import evaluate
+from harden.evaluation.plan import Condition
 from harden.graph.file import Model
 from harden.noise.profile import Profile
 from harden.runtime.parity import parity
@@ -36,7 +37,14 @@ def typed(model, **shapes):
 def trained(model, data, steps=40):
     """Trained and held to what every training owes: it learns, and writes the same graph with other numbers."""
     plan = TrainingPlan(
-        steps=steps, batch_size=20, lr=0.05, profiles=((NOISE, None),), augment="off", selections=1, selection_chips=2
+        method="noise",
+        steps=steps,
+        batch_size=20,
+        lr=0.05,
+        conditions=(Condition(NOISE),),
+        augment="off",
+        selections=1,
+        selection_chips=2,
     )
     done = train(Problem(model, data, data.subset(np.arange(30))), plan)
     before, after = model.tensors(), done.model.tensors()

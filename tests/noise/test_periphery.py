@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from harden.errors import HardenError, SettingsError
 from harden.noise.check import check
-from harden.noise.periphery import KNOBS, Conversion, Converter, Periphery, convert
+from harden.noise.periphery import KNOBS, ChipPeriphery, Converter, Periphery, convert
 from harden.noise.profile import Profile
 from harden.streams import generator
 
@@ -53,15 +53,15 @@ class TestConvert:
         assert x.grad.tolist() == [0, 2, 3, 4, 5, 6, 0, 0]
 
 
-class TestConversion:
+class TestChipPeriphery:
     def test_each_side_has_its_range(self):
-        convert_ = Conversion(Periphery(dac_bits=2, adc_bits=3), RANGES, 0, ())
+        convert_ = ChipPeriphery(Periphery(dac_bits=2, adc_bits=3), RANGES, 0, ())
         x = torch.tensor([-1.0, 0.7, 3.0])
         assert torch.allclose(convert_("a", "input", x), torch.tensor([0.0, 2 / 3, 2.0]))
         assert torch.allclose(convert_("a", "output", x), torch.tensor([0.0, 0.0, 8 / 3]))
 
     def test_layers_without_a_range_or_signal_are_left_alone(self):
-        convert_ = Conversion(Periphery(dac_bits=2, adc_bits=3, output_noise=1.0), RANGES, 0, ())
+        convert_ = ChipPeriphery(Periphery(dac_bits=2, adc_bits=3, output_noise=1.0), RANGES, 0, ())
         x = torch.tensor([0.123])
         for key in ("other", "dead"):
             assert convert_(key, "input", x) is x
@@ -69,17 +69,17 @@ class TestConversion:
 
     def test_output_noise_is_its_stream_over_the_range_and_anew_each_pass(self):
         x = torch.zeros(200_000)
-        convert_ = Conversion(Periphery(output_noise=0.01), RANGES, 7, ("chip", 3))
+        convert_ = ChipPeriphery(Periphery(output_noise=0.01), RANGES, 7, ("chip", 3))
         first, second = convert_("a", "output", x), convert_("a", "output", x)
         assert float(first.std()) == pytest.approx(0.01 * 8.0, rel=0.01)
         for number, found in enumerate((first, second)):
             stream = generator(7, "chip", 3, "output", "a", number)
             assert torch.equal(found, torch.empty(200_000).normal_(0, 0.08, generator=stream))
-        again = Conversion(Periphery(output_noise=0.01), RANGES, 7, ("chip", 3))
+        again = ChipPeriphery(Periphery(output_noise=0.01), RANGES, 7, ("chip", 3))
         assert torch.equal(again("a", "output", x), first)
 
     def test_noise_comes_before_the_adc(self):
-        convert_ = Conversion(Periphery(adc_bits=3, output_noise=0.1), RANGES, 0, ())
+        convert_ = ChipPeriphery(Periphery(adc_bits=3, output_noise=0.1), RANGES, 0, ())
         out = convert_("a", "output", torch.zeros(1000))
         assert set((out / (8 / 3)).round(decimals=4).tolist()) <= {-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0}
         assert len(out.unique()) > 1

@@ -142,7 +142,7 @@ def make_fit(count=100, threshold=0.8):
     sides["after"]["model"]["sha256"] = "c07a" * 16
     losses = 0.35 + 1.6 * np.exp(-np.arange(360) / 70) + rng.normal(0, 0.08, 360)
     shares = rng.dirichlet(np.full(len(LAYERS), 0.7))
-    return {
+    document = {
         "schema": "harden.fit/1",
         "model": {"path": "resnet20_jpeg_bn.onnx", "sha256": "5f2c" * 16, "batch_norm": "kept"},
         "method": {"name": "nft_irs", "requested": "nft", "kind": "objective", "cost": "1F 1B"},
@@ -188,20 +188,6 @@ def make_fit(count=100, threshold=0.8):
             "examples": 45000,
             "check": {"examples": 16, "max_abs_error": 3.1e-6, "inert": []},
         },
-        "perturbed": [
-            {
-                "key": f"{layer}.weight",
-                "node": f"/{layer}/Conv" if layer != "fc" else "/fc/Gemm",
-                "op": "Conv" if layer != "fc" else "Gemm",
-                "shape": [16, 16, 3, 3] if layer != "fc" else [10, 64],
-                "rms_noise_relative": float(0.3 + 0.3 * rng.random()),
-            }
-            for layer in LAYERS
-        ],
-        "not_perturbed": [
-            *({"name": f"bn{i}.weight", "reason": "batch norm"} for i in range(19)),
-            {"name": "fc.bias", "reason": "bias"},
-        ],
         "settings": {
             "seed": 0,
             "threads": 2,
@@ -236,6 +222,21 @@ def make_fit(count=100, threshold=0.8):
             ),
         ],
     }
+    document["after"]["perturbed"] = [
+        {
+            "key": f"{layer}.weight",
+            "node": f"/{layer}/Conv" if layer != "fc" else "/fc/Gemm",
+            "op": "Conv" if layer != "fc" else "Gemm",
+            "shape": [16, 16, 3, 3] if layer != "fc" else [10, 64],
+            "rms_noise_relative": float(0.3 + 0.3 * rng.random()),
+        }
+        for layer in LAYERS
+    ]
+    document["after"]["not_perturbed"] = [
+        *({"name": f"bn{i}.weight", "reason": "batch norm"} for i in range(19)),
+        {"name": "fc.bias", "reason": "bias"},
+    ]
+    return document
 
 
 def make_compare(count=60):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from harden.report.blocks import Paragraph, Table
+from harden.report.document import Reading
 from harden.report.sections import levers
 from harden.report.words import percent, points
 
@@ -15,7 +16,7 @@ Document = dict[str, Any]
 
 
 def steps(document):
-    tables = [b for b in levers.build(document).blocks if isinstance(b, Table) and b.head[0] == "with"]
+    tables = [b for b in levers.build(Reading(document)).blocks if isinstance(b, Table) and b.head[0] == "with"]
     return [list(row) for row in tables[0].rows] if tables else []
 
 
@@ -45,12 +46,12 @@ def test_without_both_controls_nothing_is_split(fit_document, missing):
     del document["controls"][missing]
     assert steps(document) == []
     document["controls"] = None
-    note = levers.build(document).blocks[-1]
+    note = levers.build(Reading(document)).blocks[-1]
     assert "--controls" in getattr(note, "text", "")
 
 
 def left_out(document):
-    tables = [b for b in levers.build(document).blocks if isinstance(b, Table) and b.head[0] == "left out"]
+    tables = [b for b in levers.build(Reading(document)).blocks if isinstance(b, Table) and b.head[0] == "left out"]
     return [list(row) for row in tables[0].rows] if tables else []
 
 
@@ -77,7 +78,7 @@ def test_a_lever_is_credited_with_what_is_lost_without_it(fit_document):
 def test_without_an_ablation_the_report_says_how_to_get_one(fit_document):
     document = fit_document()
     assert left_out(document) == []
-    assert "--ablation" in getattr(levers.build(document).blocks[-1], "text", "")
+    assert "--ablation" in getattr(levers.build(Reading(document)).blocks[-1], "text", "")
 
 
 def test_a_control_that_went_back_to_its_start_says_so(fit_document):
@@ -92,7 +93,7 @@ def test_a_control_that_went_back_to_its_start_says_so(fit_document):
 def test_levers_that_are_off_share_a_row(fit_document):
     document = fit_document()
     document["levers"] |= {"column_scaling": None, "noise_ramp": 0.0}
-    rows = next(b for b in levers.build(document).blocks if isinstance(b, Table) and b.head[0] == "lever").rows
+    rows = next(b for b in levers.build(Reading(document)).blocks if isinstance(b, Table) and b.head[0] == "lever").rows
     assert [row[0] for row in rows] == [
         "clip",
         "batch norm reestimation",
@@ -106,7 +107,7 @@ def test_a_network_that_fine_tuning_alone_improves_is_called_no_good_teacher(fit
     clean = document["before"]["clean"]["accuracy"]
     document["method"]["name"] = method
     document["controls"]["none_bare"]["clean"] = clean + gain
-    blocks = levers.build(document).blocks
+    blocks = levers.build(Reading(document)).blocks
     found = [b.text for b in blocks if isinstance(b, Paragraph) and "--method auto" in b.text]
     assert len(found) == said
     assert all(percent(clean) in text and percent(clean + gain) in text for text in found)
@@ -117,7 +118,7 @@ def test_a_second_try_says_why_there_was_one(fit_document, recovered, said):
     document = fit_document()
     tried = {"kept": True, "before": 0.1, "after": 0.4, "recovered": recovered, "steps": 12, "rescaled": True}
     document["levers"]["second_try"] = tried
-    (table,) = [b for b in levers.build(document).blocks if isinstance(b, Table) and b.head[0] == "lever"]
+    (table,) = [b for b in levers.build(Reading(document)).blocks if isinstance(b, Table) and b.head[0] == "lever"]
     (row,) = [row for row in table.rows if row[0] == "second try"]
     assert said in row[2]
     assert "12 small steps" in row[2]

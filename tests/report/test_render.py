@@ -67,12 +67,12 @@ def test_colours_are_variables(fit_html):
 
 def test_names_are_text(fit_document):
     document = fit_document()
-    for key in ("perturbed", "sensitivity"):
-        document[key][0]["key"] = EVIL
-    document["not_perturbed"][0] = {"name": EVIL, "reason": EVIL}
+    for rows in (document["after"]["perturbed"], document["sensitivity"]):
+        rows[0]["key"] = EVIL
+    document["after"]["not_perturbed"][0] = {"name": EVIL, "reason": EVIL}
     document["settings"][EVIL] = EVIL
     document["levers"][EVIL] = {EVIL: EVIL}
-    document["controls"][EVIL] = 0.5
+    document["controls"][EVIL] = {"label": EVIL, "accuracy": {"mean": 0.5}}
     document["method"]["name"] = document["model"]["path"] = document["command"][0] = EVIL
     for side in ("before", "after"):
         document[side]["profiles"][0].update({"name": EVIL, "parameters": {EVIL: EVIL}, "digest": EVIL})

@@ -73,4 +73,4 @@ def test_the_inside_of_a_fit_is_checked_too(fit_document):
 
 def test_an_unknown_schema_is_named():
     with pytest.raises(UnknownNameError, match="Did you mean"):
-        schema.load("harden.eval/2")
+        schema.load("harden.eval/3")

@@ -204,7 +204,7 @@ def test_few_steps_and_few_chips_are_told(fit_document):
     assert "seldom suffice" not in summary(document)
     document["training"]["steps"] = 16
     assert "16 steps; fewer than 100 seldom suffice (--epochs)" in summary(document)
-    few = tolerance.build(fit_document(5)).blocks
+    few = tolerance.build(Reading(fit_document(5))).blocks
     assert "needs 29 (--chips)" in str(few)
 
 

@@ -22,7 +22,7 @@ def document(fit_document):
 
 
 def words(document):
-    return next(b.text for b in seeds.build(document).blocks if isinstance(b, Paragraph))
+    return next(b.text for b in seeds.build(Reading(document)).blocks if isinstance(b, Paragraph))
 
 
 def test_the_spread_over_seeds_and_the_share_that_reaches(document):
@@ -30,7 +30,7 @@ def test_the_spread_over_seeds_and_the_share_that_reaches(document):
     assert "from 80.0% to 84.0%: on average 82.0%, standard deviation 2 points" in text
     assert "2 of 3 reach the required 81% with it (95% interval of that share: 9.4% to 99.2%)" in text
     assert text.endswith("All else in this report is of seed 0.")
-    (table,) = [b for b in seeds.build(document).blocks if isinstance(b, Table)]
+    (table,) = [b for b in seeds.build(Reading(document)).blocks if isinstance(b, Table)]
     assert [row[:2] for row in table.rows] == [["0", "80.0%"], ["1", "82.0%"], ["2", "84.0%"]]
 
 
@@ -46,6 +46,6 @@ def test_the_limits_know_of_the_seeds(document):
 
 
 def test_one_run_has_no_such_section(document):
-    assert seeds.applies(document)
-    assert not seeds.applies({**document, "seeds": document["seeds"][:1]})
-    assert not seeds.applies({**document, "seeds": None})
+    assert seeds.applies(Reading(document))
+    assert not seeds.applies(Reading({**document, "seeds": document["seeds"][:1]}))
+    assert not seeds.applies(Reading({**document, "seeds": None}))

@@ -9,6 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from harden.data.dataset import Dataset
 from harden.data.preprocess import Preprocess
+from harden.evaluation.plan import Condition
 from harden.graph.file import Model
 from harden.noise.profile import Profile
 from harden.streams import numpy_generator
@@ -79,7 +80,8 @@ def problem(model, clouds):
 @pytest.fixture
 def plan():
     def make(**values):
-        profiles = values.pop("profiles", ((Profile.parse("gaussian:sigma=0.1"), None),))
-        return TrainingPlan(**{"steps": 60, "batch_size": 32, "lr": 0.1, "profiles": profiles, **values})
+        conditions = values.pop("conditions", (Condition(Profile.parse("gaussian:sigma=0.1")),))
+        common = {"method": "noise", "steps": 60, "batch_size": 32, "lr": 0.1, "conditions": conditions}
+        return TrainingPlan(**common | values)
 
     return make

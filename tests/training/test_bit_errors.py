@@ -8,12 +8,13 @@ import torch
 
 from harden.data.dataset import Dataset
 from harden.data.embedded import content
+from harden.evaluation.plan import Condition
 from harden.graph.file import Model
+from harden.levers.clip import AUTO, resolve
 from harden.noise.profile import Profile
 from harden.training.loop import train
 from harden.training.plan import TrainingPlan
 from harden.training.problem import Problem
-from harden.transforms.clip import AUTO, resolve
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def test_training_under_bit_errors_helps_and_clipping_helps_more(digits, text):
     training, validation = data.split(0.1, np.random.default_rng(0))
 
     def trained(method, clip):
-        values = {"steps": 40, "batch_size": 64, "lr": 0.05, "selections": 1, "profiles": ((profile, None),)}
+        values = {"steps": 40, "batch_size": 64, "lr": 0.05, "selections": 1, "conditions": (Condition(profile),)}
         values |= {"column_scaling": "off", "freeze_batch_norms": 0.0}  # clipping and training alone
         run = train(Problem(model, training, validation), TrainingPlan(method=method, clip=clip, **values))
         return accuracy(run.model, test, profile)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from harden.errors import ModelError, SettingsError
+from harden.evaluation.plan import Condition
 from harden.noise.profile import Profile
 from harden.training.batches import Batches
 from harden.training.loop import train
@@ -15,7 +16,7 @@ PROFILE = Profile.parse("gaussian:sigma=0.1")
 ONE = {
     "steps": 1, "column_scaling": "off", "freeze_batch_norms": 0.0,
     "lr": 0.1, "warmup": 0.0, "weight_decay": 0.0, "gradient_clip": 1e9, "clip": None, "selections": 1,
-    "batch_norm_reestimation": "off", "profiles": ((PROFILE, None),), "teacher_taps": ("n", "r"),
+    "batch_norm_reestimation": "off", "conditions": (Condition(PROFILE),), "teacher_taps": ("n", "r"),
 }  # fmt: skip
 
 

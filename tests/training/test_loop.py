@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from harden.errors import DataError, DivergedError, RunFolderError, SettingsError
+from harden.evaluation.plan import Condition
 from harden.noise.profile import Profile
 from harden.training import loop, selection
 from harden.training.listener import Listener
@@ -142,9 +143,9 @@ def test_weights_end_within_the_clip(problem, plan):
 
 
 def test_clip_auto_follows_the_profile(problem, plan):
-    to_weight = ((Profile.parse("gaussian:sigma=0.1,relative_to=weight"), None),)
+    to_weight = (Condition(Profile.parse("gaussian:sigma=0.1,relative_to=weight")),)
     assert train(problem, plan(steps=1)).levers["clip"]["k"] == 1.5
-    assert train(problem, plan(steps=1, profiles=to_weight)).levers["clip"] is None
+    assert train(problem, plan(steps=1, conditions=to_weight)).levers["clip"] is None
 
 
 @pytest.mark.parametrize(
@@ -185,7 +186,7 @@ def test_matching_needs_no_labels_and_raises_concordance(model, clouds, plan):
 def test_every_wrong_value_of_a_plan_is_named_at_once(plan):
     with pytest.raises(SettingsError) as caught:
         plan(lr=-1.0, batch_size=0, warmup=1.0, threads=0)
-    assert [problem.split("=")[0] for problem in caught.value.problems] == ["batch_size", "lr", "warmup", "threads"]
+    assert [problem.split(":")[0] for problem in caught.value.problems] == ["batch_size", "lr", "warmup", "threads"]
 
 
 def test_the_threads_of_the_process_are_left_alone(problem, plan):
@@ -202,8 +203,8 @@ def test_a_teacher_goes_with_any_method(problem, plan, teacher):
 
 
 def test_several_profiles_take_turns(problem, plan):
-    two = tuple((Profile.parse(text), None) for text in ("gaussian:sigma=0.1", "rram1:sigma_d=0.1"))
-    trained = train(problem, plan(steps=20, profiles=two))
+    two = tuple(Condition(Profile.parse(text)) for text in ("gaussian:sigma=0.1", "rram1:sigma_d=0.1"))
+    trained = train(problem, plan(steps=20, conditions=two))
     assert trained.validation[-1].score > 0.4
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from harden.evaluation.plan import Condition
 from harden.noise.profile import Profile
 from harden.training.plan import TrainingPlan
 
-NOISE = ((Profile.parse("gaussian:sigma=0.1"), None),)
+NOISE = (Condition(Profile.parse("gaussian:sigma=0.1")),)
 
 
 @pytest.mark.parametrize(
@@ -23,4 +24,4 @@ NOISE = ((Profile.parse("gaussian:sigma=0.1"), None),)
     ],
 )
 def test_the_number_of_steps(told, examples, steps):
-    assert TrainingPlan(profiles=NOISE, **told).total_steps(examples) == steps
+    assert TrainingPlan(conditions=NOISE, **told).total_steps(examples) == steps

@@ -17,7 +17,7 @@ from harden.errors import SettingsError
 from harden.graph.module import GraphModule
 from harden.graph.precision import Precision
 from harden.noise.profile import Profile
-from harden.pipeline import inputs, placement
+from harden.pipeline import machine, placement
 from harden.registry import METHODS
 from harden.streams import generator
 from harden.training.loop import train
@@ -110,7 +110,7 @@ def test_a_network_that_cannot_be_computed_so_is_told(monkeypatch):
 
 
 def test_precisions_and_devices_that_there_are_not():
-    with pytest.raises(SettingsError, match="amp='float8': known are off, bfloat16"):
+    with pytest.raises(SettingsError, match=r"amp: must be one of off, bfloat16 \(got 'float8'\)"):
         small.plan(amp="float8")
     with pytest.raises(SettingsError, match="column_scaling: is done on processors only"):
         small.plan(device="cuda", column_scaling="on")
@@ -118,12 +118,12 @@ def test_precisions_and_devices_that_there_are_not():
 
 def test_the_device_that_is_trained_on(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert inputs.trained_on("cpu") == inputs.trained_on("auto") == "cpu"
+    assert machine.trained_on("cpu") == machine.trained_on("auto") == "cpu"
     with pytest.raises(SettingsError, match="--device cuda: torch finds no GPU here"):
-        inputs.trained_on("cuda")
+        machine.trained_on("cuda")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert inputs.trained_on("cpu") == "cpu"
-    assert inputs.trained_on("auto") == inputs.trained_on("cuda") == "cuda"
+    assert machine.trained_on("cpu") == "cpu"
+    assert machine.trained_on("auto") == machine.trained_on("cuda") == "cuda"
 
 
 @pytest.mark.filterwarnings("ignore:Accessing the data pointer of FakeTensor:UserWarning")

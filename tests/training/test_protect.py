@@ -18,8 +18,9 @@ from harden.evaluation.judge import Judge
 from harden.evaluation.plan import Condition
 from harden.evaluation.where import Where
 from harden.graph.file import Model
+from harden.levers.protect import budget_of
 from harden.noise.profile import Profile
-from harden.training.protect import _escaped, budget_of, choose, protect
+from harden.training.protect import _escaped, choose, protect
 
 NOISE = (Condition(Profile.parse("gaussian:sigma=0.4")),)
 

@@ -9,17 +9,18 @@ import numpy as np
 import pytest
 import torch
 
+from harden.evaluation.plan import Condition
 from harden.noise.profile import Profile
 from harden.training.auto import auto
 from harden.training.listener import SILENT
 from harden.training.loop import train
 from harden.training.problem import Problem
 from harden.training.second_try import gentle, second_try
-from harden.training.selection import quiet_score
+from harden.training.selection import noise_free_score
 from harden.training.trained import Selection, Trained
 
-OURS = ((Profile.parse("gaussian:sigma=0.1"), None),)
-OWN_SIZE = ((Profile.parse("mismatch:zeta=0.1"), None),)
+OURS = (Condition(Profile.parse("gaussian:sigma=0.1")),)
+OWN_SIZE = (Condition(Profile.parse("mismatch:zeta=0.1")),)
 
 
 def trained(selected, plan, *scores, steps=20):
@@ -52,7 +53,7 @@ class Recorder:
     ],
 )
 def test_a_training_that_helped_is_left_alone(problem, plan, monkeypatch, quiet, scores, again):
-    monkeypatch.setattr("harden.training.second_try.quiet_score", lambda *_: quiet)
+    monkeypatch.setattr("harden.training.second_try.noise_free_score", lambda *_: quiet)
     first, second = trained(20, plan(), *scores), trained(20, plan(), scores[0], 0.7)
     found = second_try(first, problem, Recorder(second if again else None))
     assert (found is first) is not again
@@ -65,8 +66,8 @@ def test_the_quiet_score_is_the_accuracy_without_noise(model, clouds, plan):
     data = clouds(99, seed=1)
     with torch.no_grad():
         answers = model.module().eval()(torch.from_numpy(data.inputs(slice(None)))).argmax(1).numpy()
-    assert quiet_score(model, data, plan()) == pytest.approx((answers == data.labels).mean())
-    assert quiet_score(model, data, plan(objective="match")) == 1
+    assert noise_free_score(model, data, plan()) == pytest.approx((answers == data.labels).mean())
+    assert noise_free_score(model, data, plan(objective="match")) == 1
 
 
 def test_a_control_is_not_helped(problem, plan):
@@ -91,14 +92,14 @@ def test_the_better_of_two_trainings_is_taken(problem, plan, after, kept):
     }
     assert found.seconds == 3.0
     (careful,) = trainer.plans
-    assert (careful.method, careful.clip, careful.freeze_batch_norms, careful.steps) == ("distill", None, 1.0, 20)
+    assert (careful.method, careful.clip, careful.freeze_batch_norms, careful.steps) == ("distill", "none", 1.0, 20)
     assert careful.learning_rate == pytest.approx(plan().learning_rate / 20)
-    assert found.plan == (replace(gentle(this), steps=20) if kept else this)  # what controls and ablation repeat
+    assert found.plan == (gentle(this).replace(steps=20) if kept else this)  # what controls and ablation repeat
 
 
 def test_rescaling_is_for_noise_that_follows_the_range(plan):
-    assert gentle(plan(profiles=OURS)).rescale_first == "on"
-    assert gentle(plan(profiles=OWN_SIZE)).rescale_first == "off"
+    assert gentle(plan(conditions=OURS)).rescale_first == "on"
+    assert gentle(plan(conditions=OWN_SIZE)).rescale_first == "off"
 
 
 def test_a_network_that_training_ruins_is_hardened_all_the_same(model, clouds, plan):
@@ -106,7 +107,7 @@ def test_a_network_that_training_ruins_is_hardened_all_the_same(model, clouds, p
     good = train(Problem(model, data, validation), plan(method="none", clip=None)).model
     uneven = good.with_weights({"b": good.module().export_weights()["b"] * torch.tensor([30.0] + [1.0] * 15)})
     problem = Problem(uneven, data, validation)
-    step = train(problem, plan(method="noise", steps=1, profiles=OURS))
+    step = train(problem, plan(method="noise", steps=1, conditions=OURS))
     first = replace(step, selected_step=0, validation=step.validation[:1], history=step.history * 30)
     found = second_try(first, problem, train)
     record = found.levers["second_try"]
@@ -117,7 +118,7 @@ def test_a_network_that_training_ruins_is_hardened_all_the_same(model, clouds, p
 def test_a_start_from_the_rescaled_network_computes_the_same(model, clouds, plan):
     data = clouds()
     still = plan(method="none", lr=1e-12, steps=1, rescale_first="on", clip=None, batch_norm_reestimation="off")
-    run = train(Problem(model, data, clouds(99, seed=1)), replace(still, freeze_batch_norms=1.0))
+    run = train(Problem(model, data, clouds(99, seed=1)), still.replace(freeze_batch_norms=1.0))
     assert run.levers["rescale_first"]["noise_after"] <= run.levers["rescale_first"]["noise_before"]
     x = torch.from_numpy(data.inputs(np.arange(50)))
     with torch.no_grad():

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from harden.data import Dataset, Preprocess
+from harden.evaluation.plan import Condition
 from harden.noise.profile import Profile
 from harden.statistics.metrics import confusion_scores
 from harden.training.plan import TrainingPlan
@@ -28,8 +29,8 @@ class _Answers(torch.nn.Module):
 def _selector(answers, **plan):
     values = np.stack([answers, answers, answers], axis=1).astype(np.float32)
     data = Dataset.from_arrays(values, LABELS, Preprocess((0,), (1,)))
-    profiles = ((Profile.parse("gaussian:sigma=0.1"), None),)
-    return Selector(_Answers(), data, TrainingPlan(profiles=profiles, **plan))
+    conditions = (Condition(Profile.parse("gaussian:sigma=0.1")),)
+    return Selector(_Answers(), data, TrainingPlan(conditions=conditions, **plan))
 
 
 def test_always_answering_the_common_class_is_accurate_but_not_balanced():
@@ -76,7 +77,7 @@ class _Says(torch.nn.Module):
 def _matching(said, right=None):
     values = np.random.RandomState(0).normal(0, 1, (300, 3)).astype(np.float32)
     data = Dataset.from_arrays(values, None, Preprocess((0,), (1,)))
-    plan = TrainingPlan(profiles=((Profile.parse("gaussian:sigma=0.1"), None),), objective="match")
+    plan = TrainingPlan(conditions=(Condition(Profile.parse("gaussian:sigma=0.1")),), objective="match")
     return Selector(_Says(said), data, plan, reference=_Says(right or (lambda x: x)))
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from harden.levers.teacher import Distilled
 from harden.training.batches import Batches
-from harden.training.tasks import Distilled, Labels, Match, divergence, relative_error
+from harden.training.tasks import Labels, Match, divergence, relative_error
 
 
 def test_divergence_is_kl_by_hand():

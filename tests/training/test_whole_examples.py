@@ -72,7 +72,9 @@ def test_examples_are_run_one_by_one_and_stacked_in_torch_and_in_onnx_runtime(cl
 
 def test_matching_hardens_and_fidelity_is_evaluated(clips):
     model = recurrent()
-    plan = TrainingPlan(profiles=((PROFILE, None),), objective="match", steps=12, batch_size=8, selection_chips=2)
+    plan = TrainingPlan(
+        method="noise", conditions=(Condition(PROFILE),), objective="match", steps=12, batch_size=8, selection_chips=2
+    )
     trained = train(Problem(model, clips, clips), plan)
     assert trained.validation[-1].score > 0
     document = evaluate(trained.model, (Condition(PROFILE, None),), clips, chips=3, threads=1).document

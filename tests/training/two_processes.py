@@ -24,6 +24,7 @@ from safetensors.torch import save_file
 from harden import distributed
 from harden.data.dataset import Dataset
 from harden.data.preprocess import Preprocess
+from harden.evaluation.plan import Condition
 from harden.graph.file import Model
 from harden.noise.profile import Profile
 from harden.registry import METHODS
@@ -126,10 +127,10 @@ def images(examples: int) -> Dataset:
 
 def plan(**fields: Any) -> TrainingPlan:
     texts = fields.pop("profiles", ("gaussian:sigma=0.1",))
-    profiles = tuple((Profile.parse(text), None) for text in texts)
-    common: dict[str, Any] = {"steps": STEPS, "batch_size": 24, "lr": 0.02, "selections": 1, "selection_chips": 2}
-    common["batch_norm_reestimation"] = "off"
-    return TrainingPlan(**{**common, "profiles": profiles, **fields})
+    conditions = tuple(Condition(Profile.parse(text)) for text in texts)
+    common: dict[str, Any] = {"method": "noise", "steps": STEPS, "batch_size": 24, "lr": 0.02}
+    common |= {"selections": 1, "selection_chips": 2, "batch_norm_reestimation": "off"}
+    return TrainingPlan(**{**common, "conditions": conditions, **fields})
 
 
 def run(folder: Path) -> None:

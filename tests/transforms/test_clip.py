@@ -7,9 +7,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harden.levers.clip import resolve
 from harden.noise.profile import Profile
 from harden.streams import generator
-from harden.transforms.clip import Clip, clip_, resolve
+from harden.transforms.clip import Clip, clip_
 
 
 def normal(*shape):

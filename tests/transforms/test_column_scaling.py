@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from harden.levers.column_scaling import wanted
 from harden.noise.profile import Profile
 from harden.streams import numpy_generator
-from harden.transforms.column_scaling import ColumnScaling, wanted
+from harden.transforms.column_scaling import ColumnScaling
 
 X = torch.from_numpy(numpy_generator(0, "x").normal(0, 1, (8, 3, 8, 8)).astype(np.float32))
 

@@ -52,30 +52,30 @@ def along(
 
 
 def _line(role: str, position: int, conditions: Sequence[Condition], places: Sequence[float]) -> Line | None:
-    spreads = [(x, found.spread) for x, c in zip(places, conditions, strict=True) if (found := c.of(role))]
+    spreads = [(x, trials.spread) for x, c in zip(places, conditions, strict=True) if (trials := c.of(role))]
     if not spreads:
         return None
-    banded = all(known(s.get("p05")) and known(s.get("p95")) for _, s in spreads)
+    banded = all(known(s.p05) and known(s.p95) for _, s in spreads)
     return Line(
         "mean" if role == "network" else clean(role),
         colour(role, position),
         [x for x, _ in spreads],
-        [s["mean"] for _, s in spreads],
-        [s["p05"] for _, s in spreads] if banded else None,
-        [s["p95"] for _, s in spreads] if banded else None,
+        [s.mean for _, s in spreads],
+        [s.p05 or 0.0 for _, s in spreads] if banded else None,
+        [s.p95 or 0.0 for _, s in spreads] if banded else None,
     )
 
 
 def _table(reading: Reading, conditions: Sequence[Condition], texts: Sequence[str], x_label: str) -> Table:
     if reading.kind == "eval":
-        keys = ("mean", "p05", "min")
+        spreads = [c.subject.spread for c in conditions]
         rows = [
-            [text, *(percent(c.subject.spread.get(key)) for key in keys)]
-            for text, c in zip(texts, conditions, strict=True)
+            [text, percent(spread.mean), percent(spread.p05), percent(spread.min)]
+            for text, spread in zip(texts, spreads, strict=True)
         ]
         return Table([x_label.split(" (")[0], "mean", "5th perc.", "worst"], rows, "rrrr")
     rows = [
-        [text, *(percent(found.spread.get("mean")) if (found := c.of(role)) else "" for role in reading.roles)]
+        [text, *(percent(trials.mean) if (trials := c.of(role)) else "" for role in reading.roles)]
         for text, c in zip(texts, conditions, strict=True)
     ]
     return Table([x_label.split(" (")[0], *map(clean, reading.roles)], rows, "r" * (1 + len(reading.roles)))

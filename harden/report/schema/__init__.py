@@ -1,4 +1,7 @@
-"""Published JSON Schemas (draft 2020-12) of the documents that harden writes."""
+"""Published JSON Schemas (draft 2020-12) of the documents that harden writes, and of those that it still reads.
+
+Those of the present version are made from the classes of :mod:`harden.records` by ``docs/generate.py``.
+"""
 
 from __future__ import annotations
 
@@ -7,34 +10,45 @@ from importlib import resources
 from typing import Any
 
 from harden.errors import UnknownNameError
+from harden.records.schema import KINDS
 
-NAMES = ("harden.eval/1", "harden.fit/1", "harden.compare/1")
+EARLIER = ("harden.eval/1", "harden.fit/1", "harden.compare/1")
+NAMES = (*KINDS, *EARLIER)
 
 
 def load(name: str) -> dict[str, Any]:
     """The schema of a document, complete in itself.
 
     Args:
-        name: What the document says under "schema", such as "harden.eval/1".
+        name: What the document says under "schema", such as "harden.eval/2".
 
     Returns:
-        A JSON Schema; those of ``fit`` and ``compare`` carry that of ``eval`` under ``$defs``.
+        A JSON Schema.
 
     Raises:
         UnknownNameError: No document has this name.
 
     Example:
-        >>> load("harden.fit/1")["properties"]["schema"]
-        {'const': 'harden.fit/1'}
+        >>> load("harden.fit/2")["properties"]["schema"]
+        {'const': 'harden.fit/2'}
     """
     if name not in NAMES:
         raise UnknownNameError("schema", name, NAMES)
     schema = _read(name)
-    if name != "harden.eval/1":
-        schema["$defs"] = {"eval": _read("harden.eval/1")}
+    if name in EARLIER[1:]:  # those refer to the first by its $id
+        schema["$defs"] = {"eval": _read(EARLIER[0])}
     return schema
 
 
+def file_of(name: str) -> str:
+    """The name of a schema's file.
+
+    Example:
+        >>> file_of("harden.eval/2")
+        'eval-2.json'
+    """
+    return name.removeprefix("harden.").replace("/", "-") + ".json"
+
+
 def _read(name: str) -> dict[str, Any]:
-    file = name.removeprefix("harden.").replace("/", "-") + ".json"
-    return json.loads((resources.files(__name__) / file).read_text(encoding="utf-8"))
+    return json.loads((resources.files(__name__) / file_of(name)).read_text(encoding="utf-8"))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from harden.records.condition import Reliability
 from harden.report.blocks import Block, Bullets, Columns, Details, Figure, Section, Table
 from harden.report.charts.reliability import Bins, diagram
 from harden.report.conditions import Condition, Trials
-from harden.report.document import Document, Reading
+from harden.report.document import Reading
 from harden.report.plots import colour
 from harden.report.words import MISSING, clean, known, percent, rate
 
@@ -21,28 +22,27 @@ def _nats(value: Any) -> str:
     return f"{value:.3f}" if known(value) else MISSING
 
 
-_ROWS: tuple[tuple[str, Callable[[Trials], Any], Callable[[Any], str]], ...] = (
-    ("Mean confidence without noise", lambda t: t.clean.get("confidence"), percent),
-    ("Mean confidence over chips", lambda t: t.entry.get("confidence"), percent),
-    ("Expected calibration error without noise", lambda t: t.clean.get("ece"), percent),
-    ("Expected calibration error over chips", lambda t: t.entry.get("ece"), percent),
-    ("Agreement with the network without noise", lambda t: t.entry.get("agreement"), percent),
-    ("Expected KL divergence between chips (nats)", lambda t: t.entry.get("ekl"), _nats),
+_ROWS: tuple[tuple[str, Callable[[Trials], float | None], Callable[[Any], str]], ...] = (
+    ("Mean confidence without noise", lambda t: t.clean.confidence, percent),
+    ("Mean confidence over chips", lambda t: t.entry.confidence, percent),
+    ("Expected calibration error without noise", lambda t: t.clean.ece, percent),
+    ("Expected calibration error over chips", lambda t: t.entry.ece, percent),
+    ("Agreement with the network without noise", lambda t: t.entry.agreement, percent),
+    ("Expected KL divergence between chips (nats)", lambda t: t.entry.ekl, _nats),
 )
 
 
-def applies(document: Document) -> bool:
+def applies(reading: Reading) -> bool:
     """Where at least one of these is known."""
-    condition = Reading(document).hardest
-    return bool(condition and any(known(_scalar(get(t))) for t in condition.trials for _, get, _ in _ROWS))
+    condition = reading.hardest
+    return bool(condition and any(known(get(t)) for t in condition.trials for _, get, _ in _ROWS))
 
 
-def build(document: Document) -> Section:
+def build(reading: Reading) -> Section:
     """A table, the reliability diagram where the bins are known, and how to read both."""
-    reading = Reading(document)
     condition = reading.hardest
     trials = condition.trials if condition else ()
-    rows = [[title, *(write(_scalar(get(t))) for t in trials)] for title, get, write in _ROWS]
+    rows = [[title, *(write(get(t)) for t in trials)] for title, get, write in _ROWS]
     rows = [row for row in rows if any(cell != MISSING for cell in row[1:])]
     heads = [""] if reading.kind == "eval" else [clean(t.role) for t in trials]
     table = Table(
@@ -66,22 +66,19 @@ def build(document: Document) -> Section:
 
 def _networks(reading: Reading, condition: Condition) -> list[Bins]:
     """Every network over its chips; of a single network also without noise."""
-    found = [
-        _bins("chips" if t.role == "network" else clean(t.role), colour(t.role, i), t.entry)
+    networks = [
+        _bins("chips" if t.role == "network" else clean(t.role), colour(t.role, i), t.entry.reliability)
         for i, t in enumerate(condition.trials)
     ]
     if reading.kind == "eval":
-        found.insert(0, _bins("without noise", "limit", condition.subject.clean))
-    return [one for one in found if one]
+        networks.insert(0, _bins("without noise", "limit", condition.subject.clean.reliability))
+    return [network for network in networks if network]
 
 
-def _bins(label: str, tone: str, part: Mapping[str, Any]) -> Bins | None:
-    found = part.get("reliability")
-    columns = [found.get(key) for key in ("share", "accuracy", "confidence")] if isinstance(found, Mapping) else []
-    if not columns or not all(isinstance(c, list) and len(c) == len(columns[0] or []) > 0 for c in columns):
+def _bins(label: str, tone: str, part: Reliability | None) -> Bins | None:
+    if part is None or not len(part.share) == len(part.accuracy) == len(part.confidence) > 0:
         return None
-    share, accuracy, confidence = (c for c in columns if c is not None)
-    return Bins(label, tone, [s if known(s) else 0.0 for s in share], accuracy, confidence)
+    return Bins(label, tone, [s if known(s) else 0.0 for s in part.share], part.accuracy, part.confidence)
 
 
 def _figure(networks: Sequence[Bins], condition: Condition) -> Figure:
@@ -120,7 +117,3 @@ def _numbers(networks: Sequence[Bins]) -> Table:
             row += [percent(one.share[i], 2), percent(one.confidence[i]), percent(one.accuracy[i])]
         rows.append(row)
     return Table(head, rows, "l" + "r" * (len(head) - 1))
-
-
-def _scalar(value: Any) -> Any:
-    return value.get("mean") if isinstance(value, dict) else value

@@ -5,18 +5,17 @@ from __future__ import annotations
 from harden.report.blocks import Block, Section, Table
 from harden.report.charts.bars import Range, ranges
 from harden.report.conditions import swept, timed
-from harden.report.document import Document, Reading
+from harden.report.document import Reading
 from harden.report.plots import colour
-from harden.report.words import clean, known, percent, points
+from harden.report.words import MISSING, clean, percent, points
 
 ORDER = 30
 TITLE = "All conditions"
 MOST = 24
 
 
-def applies(document: Document) -> bool:
+def applies(reading: Reading) -> bool:
     """With several conditions that are not one curve over time or a parameter; always when models are compared."""
-    reading = Reading(document)
     if reading.kind == "compare":
         return bool(reading.conditions)
     groups = timed(reading.conditions)
@@ -24,18 +23,17 @@ def applies(document: Document) -> bool:
     return len(reading.conditions) > 1 and not one_curve and swept(reading.conditions) is None
 
 
-def build(document: Document) -> Section:
+def build(reading: Reading) -> Section:
     """A plot of ranges, and the table."""
-    reading = Reading(document)
     blocks: list[Block] = []
     items = [
         Range(
             condition.label if position == 0 else "",
             colour(trials.role, position),
-            trials.spread["mean"],
-            trials.spread.get("p05"),
-            trials.spread.get("p95"),
-            trials.spread.get("min"),
+            trials.mean,
+            trials.spread.p05,
+            trials.spread.p95,
+            trials.spread.min,
         )
         for condition in reading.conditions
         for position, trials in enumerate(condition.trials)
@@ -61,7 +59,8 @@ def _long(reading: Reading) -> Table:
     rows = []
     for condition in reading.conditions:
         for position, trials in enumerate(condition.trials):
-            cells = [percent(trials.spread.get(key)) for key in ("mean", "std", "p05", "min")]
+            spread = trials.spread
+            cells = map(percent, (spread.mean, spread.std, spread.p05, spread.min))
             rows.append([condition.label if position == 0 else "", clean(trials.role), *cells])
     head = ["noise", "model", "mean", "std over chips", "5th percentile", "worst"]
     return Table(head, rows, "llrrrr", caption=f"{reading.measure.capitalize()} over chips.")
@@ -76,12 +75,12 @@ def _table(reading: Reading) -> Table:
     rows = []
     for condition in reading.conditions:
         row = [condition.label]
-        spreads = [found.spread if (found := condition.of(role)) else {} for role in reading.roles]
-        for spread in spreads:
-            row += [percent(spread.get("mean")), percent(spread.get("min"))]
+        columns = [condition.of(role) for role in reading.roles]
+        for trials in columns:
+            row += [percent(trials.mean), percent(trials.spread.min)] if trials else [MISSING, MISSING]
         if changes:
-            old, new = (spread.get("mean") for spread in spreads)
-            row.append(points(new - old) if known(old) and known(new) else "")
+            old, new = columns
+            row.append(points(new.mean - old.mean) if old and new else "")
         rows.append(row)
     head += ["change, points"] if changes else []
     return Table(head, rows, "l" + "r" * (len(head) - 1), caption=f"{reading.measure.capitalize()} over chips.")

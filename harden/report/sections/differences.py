@@ -3,37 +3,34 @@
 from __future__ import annotations
 
 from harden.report.blocks import Paragraph, Section, Table
-from harden.report.document import Document, Reading
+from harden.report.document import Reading
 from harden.report.words import clean, known, number, points
 
 ORDER = 32
 TITLE = "On the same chips"
 
 
-def applies(document: Document) -> bool:
+def applies(reading: Reading) -> bool:
     """Where differences between models were computed."""
-    return bool(Reading(document).rows("differences"))
+    return bool(reading.comparison and reading.comparison.differences)
 
 
-def build(document: Document) -> Section:
+def build(reading: Reading) -> Section:
     """A table of differences with their intervals."""
-    reading = Reading(document)
     labels = [c.label for c in reading.conditions]
     rows, unpaired = [], False
-    for row in reading.rows("differences"):
-        index = row.get("condition")
-        low, high = row.get("ci95") or (None, None)
-        paired = row.get("paired") is not False
+    for row in reading.comparison.differences if reading.comparison else ():
+        low, high = row.ci95 or (None, None)
         sure = known(low) and known(high) and not low <= 0 <= high
-        unpaired = unpaired or not paired
+        unpaired = unpaired or not row.paired
         rows.append(
             [
-                f"{clean(row.get('b', ''))} − {clean(row.get('a', ''))}",
-                labels[index] if isinstance(index, int) and index < len(labels) else "",
-                points(row.get("mean")),
+                f"{clean(row.b)} − {clean(row.a)}",
+                labels[row.condition] if row.condition is not None and row.condition < len(labels) else "",
+                points(row.mean),
                 f"{points(low)} to {points(high)}",
-                f"{row['better']} : {row['worse']}" if known(row.get("better")) and known(row.get("worse")) else "",
-                f"{number(row.get('p_value'), 2)} ({'sign test' if paired else 'Welch'})",
+                f"{row.better} : {row.worse}" if known(row.better) and known(row.worse) else "",
+                f"{number(row.p_value, 2)} ({'sign test' if row.paired else 'Welch'})",
                 "yes" if sure else "no",
             ]
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from harden.report.blocks import Block, Details, Section, Table
 from harden.report.charts.distribution import Row, distribution
 from harden.report.conditions import Condition, Trials
-from harden.report.document import Document, Reading
+from harden.report.document import Reading
 from harden.report.plots import colour
 from harden.report.words import clean, known, percent, plural
 
@@ -15,16 +15,15 @@ MOST = 500
 LISTED = 8
 
 
-def applies(document: Document) -> bool:
+def applies(reading: Reading) -> bool:
     """Where the document keeps the measure of each chip."""
-    return bool(_conditions(Reading(document)))
+    return bool(_conditions(reading))
 
 
-def build(document: Document) -> Section:
+def build(reading: Reading) -> Section:
     """Draw the hardest condition, and list the chips of all."""
-    reading = Reading(document)
     conditions = _conditions(reading)
-    condition = min(conditions, key=lambda c: c.subject.spread["mean"])
+    condition = min(conditions, key=lambda c: c.subject.mean)
     trials = [t for t in condition.trials if t.values]
     rows = [_row(t, i, reading) for i, t in enumerate(trials)]
     text = "; ".join(_words(t) for t in trials)
@@ -49,7 +48,7 @@ def _conditions(reading: Reading) -> list[Condition]:
 
 
 def _row(trials: Trials, position: int, reading: Reading) -> Row:
-    level = trials.clean.get(reading.measure)
+    level = trials.without_noise(reading.measure)
     name = reading.model_name if trials.role == "network" else trials.role
     title = (
         f"{clean(name).capitalize() if trials.role in ('before', 'after') else clean(name)[:40]}: {_numbers(trials)}"
@@ -58,12 +57,12 @@ def _row(trials: Trials, position: int, reading: Reading) -> Row:
 
 
 def _numbers(trials: Trials) -> str:
-    return f"mean {percent(trials.spread.get('mean'))}, worst {percent(trials.spread.get('min'))}"
+    return f"mean {percent(trials.mean)}, worst {percent(trials.spread.min)}"
 
 
 def _words(trials: Trials) -> str:
     role = "" if trials.role == "network" else f"{clean(trials.role)} "
-    return f"{role}{_numbers(trials)}, best {percent(trials.spread.get('max'))} of {plural(trials.chips, 'chip')}"
+    return f"{role}{_numbers(trials)}, best {percent(trials.spread.max)} of {plural(trials.chips, 'chip')}"
 
 
 def _table(condition: Condition) -> Table:

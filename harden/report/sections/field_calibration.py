@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
+from harden.records.evaluation import FieldCalibration
 from harden.report.blocks import Paragraph, Section, Table
-from harden.report.document import Document, Reading
+from harden.report.document import Reading
 from harden.report.words import percent, plural, points
 
 ORDER = 85
 TITLE = "If each chip were calibrated in the field"
 
 
-def applies(document: Document) -> bool:
+def applies(reading: Reading) -> bool:
     """Where it was asked for."""
-    return bool(Reading(document).part("per_chip"))
+    return _calibration(reading) is not None
 
 
-def build(document: Document) -> Section:
+def build(reading: Reading) -> Section:
     """Both rows, and what they rest on."""
-    found = Reading(document).part("per_chip")
-    rows = [
-        [name, percent(spread["mean"]), percent(spread["min"]), percent(spread["max"])]
-        for name, spread in (("as it is", found["as_it_is"]), ("with batch norms of its own", found["calibrated"]))
-    ]
-    low, high = found.get("gain_ci95") or (None, None)
+    calibration = _calibration(reading)
+    if calibration is None:
+        return Section(TITLE, [])
+    sides = (("as it is", calibration.as_it_is), ("with batch norms of its own", calibration.calibrated))
+    rows = [[name, percent(side.mean), percent(side.min), percent(side.max)] for name, side in sides if side]
+    low, high = calibration.gain_ci95 or (None, None)
     interval = f" (95% interval {points(low)} to {points(high)})" if low is not None else ""
     text = (
-        f"This does not judge the file. On {plural(int(found['chips']), 'chip')} the batch norms were re-estimated "
-        f"on {plural(int(found['calibration_examples']), 'unlabelled input')} that passed that very chip, and accuracy "
-        f"measured on the other {plural(int(found['examples']), 'example')}: {points(found['gain'])} points{interval}. "
-        "The numbers elsewhere in this report are without it."
+        f"This does not judge the file. On {plural(calibration.chips or 0, 'chip')} the batch norms were re-estimated "
+        f"on {plural(calibration.calibration_examples or 0, 'unlabelled input')} that passed that very chip, and "
+        f"accuracy measured on the other {plural(calibration.examples or 0, 'example')}: {points(calibration.gain)} "
+        f"points{interval}. The numbers elsewhere in this report are without it."
     )
     table = Table(["chip", "mean", "worst", "best"], rows, "lrrr")
     return Section(TITLE, [Paragraph(text), table])
+
+
+def _calibration(reading: Reading) -> FieldCalibration | None:
+    return reading.last.per_chip if reading.last else None

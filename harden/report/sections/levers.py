@@ -3,54 +3,43 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from harden import levers
+from harden.records import AnotherTraining
 from harden.report.blocks import Block, Figure, Paragraph, Section, Table
 from harden.report.charts.bars import Bar, bars
-from harden.report.document import Document, Reading
+from harden.report.document import Reading
 from harden.report.verdict import NOTHING_BETTER, kept_nothing
-from harden.report.words import clean, known, label, number, percent, plural, points, shown
+from harden.report.words import clean, known, label, percent, points
 from harden.statistics.difference import paired_difference
 
 ORDER = 70
 TITLE = "What helped"
-# What the control without noise has, and the bare one has not.
-_LEVERS = (
-    "clip",
-    "rescale_first",
-    "column_scaling",
-    "freeze_batch_norms",
-    "teacher",
-    "penalty",
-    "batch_norm_reestimation",
-)
 # In the order in which each adds something to the one before.
 _CONTROLS = {"none_bare": "fine-tuning alone", "none": "levers, no noise"}
 _UNFINISHED = 0.02  # what fine-tuning alone adds, without noise, to a network that its training had not finished
 
 
-def applies(document: Document) -> bool:
+def applies(reading: Reading) -> bool:
     """Where levers or controls are recorded."""
-    reading = Reading(document)
-    return bool(reading.part("levers") or _controls(reading))
+    return bool(reading.levers or _controls(reading))
 
 
-def build(document: Document) -> Section:
+def build(reading: Reading) -> Section:
     """The controls as bars, and what each lever did in words."""
-    reading = Reading(document)
     blocks: list[Block] = []
     controls = _controls(reading)
     if controls:
         blocks.append(_bars(reading, controls))
         blocks += [*_steps(reading), *_unfinished(reading)]
     blocks += _left_out(reading)
-    rows = [row for name, value in reading.part("levers").items() if (row := _lever(name, value))]
-    off = [row[0] for row in rows if row[1] == "off"]
-    rows = [row for row in rows if row[1] != "off"] + ([[", ".join(off), "off", "", ""]] if off else [])
-    if kept_nothing(document):
+    all_rows = [made for name, record in reading.levers.items() if (made := levers.row(name, record))]
+    off = ", ".join(row.lever for row in all_rows if row.state == "off")
+    rows = [list(row) for row in all_rows if row.state != "off"] + ([[off, "off", "", ""]] if off else [])
+    if kept_nothing(reading):
         blocks.insert(
             0, Paragraph(f"The training found {NOTHING_BETTER}. What levers did to its weights is not in the file.")
         )
@@ -67,7 +56,7 @@ def build(document: Document) -> Section:
         f"`{flag}` to see {what}"
         for flag, what, there in (
             ("--controls", "what fine-tuning alone, the levers and the method add", bool(controls)),
-            ("--ablation", "what each lever contributes", "ablation" in reading.document and _ablation(reading)),
+            ("--ablation", "what each lever contributes", bool(_ablation(reading))),
         )
         if not there
     ]
@@ -76,32 +65,33 @@ def build(document: Document) -> Section:
     return Section(TITLE, blocks)
 
 
-def _ablation(reading: Reading) -> list[tuple[str, Mapping[str, Any]]]:
+def _trained(trainings: Mapping[str, AnotherTraining] | None) -> dict[str, AnotherTraining]:
+    """Those of the trainings that were judged by accuracy."""
+    return {name: training for name, training in (trainings or {}).items() if training.accuracy}
+
+
+def _ablation(reading: Reading) -> dict[str, AnotherTraining]:
     """The runs without one lever, by lever."""
-    return [(name, one) for name, one in reading.part("ablation").items() if _mean(one) is not None]
+    return _trained(reading.fit.ablation if reading.fit else None)
 
 
 def _left_out(reading: Reading) -> list[Block]:
     """What each lever contributed: the run with all of them against the run without this one."""
     condition = reading.conditions[0] if reading.conditions else None
-    found = _ablation(reading)
-    if condition is None or not found:
+    trainings = _ablation(reading)
+    if condition is None or not trainings:
         return []
     whole = condition.subject
-    mean, clean_mean = whole.spread.get("mean"), whole.clean.get(reading.measure)
-    if not known(mean):
-        return []
-    rows = [["nothing", percent(mean), "", "", percent(clean_mean)]]
-    for name, one in sorted(found, key=lambda item: _mean(item[1]) or 0.0):
-        without = _mean(one) or 0.0
-        interval = _bounds(one.get("accuracies"), whole.values)
+    rows = [["nothing", percent(whole.mean), "", "", percent(whole.without_noise(reading.measure))]]
+    for name, training in sorted(trainings.items(), key=lambda item: _mean(item[1])):
+        without, interval = _mean(training), _bounds(training.accuracies, whole.values)
         rows.append(
             [
-                f"{label(name)}{_given(one)}",
+                f"{label(name)}{_given(training)}",
                 percent(without),
-                points(mean - without),
+                points(whole.mean - without),
                 interval,
-                percent(one.get("clean")),
+                percent(training.clean),
             ]
         )
     caption = (
@@ -114,14 +104,11 @@ def _left_out(reading: Reading) -> list[Block]:
 
 
 def _controls(reading: Reading) -> list[tuple[str, float]]:
-    found = []
-    controls = reading.part("controls")
-    for name in sorted(controls, key=lambda n: list(_CONTROLS).index(n) if n in _CONTROLS else len(_CONTROLS)):
-        value, mean = controls[name], _mean(controls[name])
-        if mean is not None:
-            title = value.get("label") if isinstance(value, Mapping) else None
-            found.append((_CONTROLS.get(name) or clean(title or label(name)), mean))
-    return found
+    controls = _trained(reading.fit.controls if reading.fit else None)
+    names = sorted(controls, key=lambda n: list(_CONTROLS).index(n) if n in _CONTROLS else len(_CONTROLS))
+    return [
+        (_CONTROLS.get(name) or clean(controls[name].label or label(name)), _mean(controls[name])) for name in names
+    ]
 
 
 def _steps(reading: Reading) -> list[Block]:
@@ -129,24 +116,23 @@ def _steps(reading: Reading) -> list[Block]:
     # Controls are run under the first condition.
     condition = reading.conditions[0] if reading.conditions else None
     before = condition.of("before") if condition else None
-    controls = reading.part("controls")
-    values = [controls.get(name) for name in ("none_bare", "none")]
-    if condition is None or before is None or not all(isinstance(v, Mapping) for v in values):
+    controls = _trained(reading.fit.controls if reading.fit else None)
+    bare, same = controls.get("none_bare"), controls.get("none")
+    if condition is None or before is None or bare is None or same is None:
         return []
-    active = ", ".join(label(name) for name in _LEVERS if _active(reading, name))
-    bare, levers = (v for v in values if isinstance(v, Mapping))
+    # What the control without noise has, and the bare one has not.
+    credited = [lever.name for lever in levers.levers() if lever.trains and not lever.needs_noise]
+    active = ", ".join(label(name) for name in credited if _active(reading, name))
     method = reading.method or "the method"
     names = f"levers{f' ({active})' if active else ''}"
     stages = [
-        ("the network as given", before.spread.get("mean"), before.values),
-        (f"fine-tuning without noise, no levers{_given(bare)}", _mean(bare), bare.get("accuracies")),
-        (f"{names}{_given(levers)}", _mean(levers), levers.get("accuracies")),
-        (f"{method}, which sees the noise", condition.subject.spread.get("mean"), condition.subject.values),
+        ("the network as given", before.mean, before.values),
+        (f"fine-tuning without noise, no levers{_given(bare)}", _mean(bare), bare.accuracies),
+        (f"{names}{_given(same)}", _mean(same), same.accuracies),
+        (f"{method}, which sees the noise", condition.subject.mean, condition.subject.values),
     ]
     rows = [[stages[0][0], percent(stages[0][1]), "", ""]]
     for (_, old, chips), (title, new, more) in itertools.pairwise(stages):
-        if not known(old) or not known(new):
-            return []
         rows.append([title, percent(new), points(new - old), _bounds(chips, more)])
     caption = (
         f"Noise: {condition.label}. Each row has what the rows above it have, and as many steps of training. "
@@ -158,10 +144,10 @@ def _steps(reading: Reading) -> list[Block]:
 def _unfinished(reading: Reading) -> list[Block]:
     """Said where fine-tuning alone makes the network better, so that it is no good teacher of itself."""
     before = reading.conditions[0].of("before") if reading.conditions else None
-    bare = reading.part("controls").get("none_bare")
-    if reading.method != "distill" or before is None or not isinstance(bare, Mapping):
+    bare = _trained(reading.fit.controls if reading.fit else None).get("none_bare")
+    if reading.method != "distill" or before is None or bare is None:
         return []
-    old, new = before.clean.get(reading.measure), bare.get("clean")
+    old, new = before.without_noise(reading.measure), bare.clean
     if not known(old) or not known(new) or new - old < _UNFINISHED:
         return []
     text = (
@@ -172,34 +158,28 @@ def _unfinished(reading: Reading) -> list[Block]:
     return [Paragraph(text, tone="note")]
 
 
-def _given(run: Mapping[str, Any]) -> str:
+def _given(run: AnotherTraining) -> str:
     """Said of a training whose selection went back to where it began."""
-    return "; no step was better on validation chips, so its weights are those given" * (run.get("selected_step") == 0)
+    return "; no step was better on validation chips, so its weights are those given" * (run.selected_step == 0)
 
 
-def _bounds(old: Any, new: Any) -> str:
+def _bounds(old: Sequence[float | None] | None, new: Sequence[float | None] | None) -> str:
     """The 95% interval over paired chips, where both were kept."""
-    if not (isinstance(old, list) and isinstance(new, list) and len(old) == len(new) > 1):
+    if not (old and new and len(old) == len(new) > 1):
         return ""
     low, high = paired_difference(np.asarray(old), np.asarray(new))["ci95"]
     return f"{points(low)} to {points(high)}"
 
 
 def _active(reading: Reading, name: str) -> bool:
-    value = reading.part("levers").get(name)
+    value = reading.levers.get(name)
     if not isinstance(value, Mapping):
         return bool(value)
     return bool(value["kept"] if "kept" in value else any(value.values()))
 
 
-def _mean(value: Any) -> float | None:
-    if known(value):
-        return float(value)
-    if isinstance(value, Mapping):
-        for key in ("mean", "accuracy", "mean_accuracy"):
-            if (found := _mean(value.get(key))) is not None:
-                return found
-    return None
+def _mean(training: AnotherTraining) -> float:
+    return training.accuracy.mean if training.accuracy else 0.0
 
 
 def _bars(reading: Reading, controls: list[tuple[str, float]]) -> Figure:
@@ -207,10 +187,10 @@ def _bars(reading: Reading, controls: list[tuple[str, float]]) -> Figure:
     condition = reading.conditions[0] if reading.conditions else None  # the one that controls are run under
     before = condition.of("before") if condition else None
     if before:
-        items.append(Bar("before", before.spread["mean"], percent(before.spread["mean"]), "before"))
+        items.append(Bar("before", before.mean, percent(before.mean), "before"))
     items += [Bar(name, mean, percent(mean), "series-4") for name, mean in controls]
     if condition:
-        mean = condition.subject.spread["mean"]
+        mean = condition.subject.mean
         items.append(Bar(reading.method or "after", mean, percent(mean), "after"))
     text = ", ".join(f"{item.label} {item.text}" for item in items)
     return bars(
@@ -219,62 +199,3 @@ def _bars(reading: Reading, controls: list[tuple[str, float]]) -> Figure:
         alt=f"Mean {reading.measure} over chips: {text}.",
         caption=f"Mean {reading.measure} over chips with and without the parts. Bars start at zero.",
     )
-
-
-def _lever(name: str, value: Any) -> list[str]:
-    """One row: name, state, what it did, points; none for an empty list."""
-    if isinstance(value, list):
-        return [_title(name), "", shown(value), ""] if value else []
-    idle = name == "train_sigma_scale" and value == 1  # the noise of the profile, no more and no less
-    if not value or idle or (isinstance(value, Mapping) and not any(value.values())):
-        return [_title(name), "off", "", ""]
-    if not isinstance(value, Mapping):
-        times = f"{number(value)} times the profile's noise" if name == "train_sigma_scale" else shown(value)
-        if name == "freeze_batch_norms":
-            times = f"last {percent(value)} of the steps with the statistics that the chip uses"
-        return [_title(name), "on", times, ""]
-    if name == "second_try":
-        return _second(value)
-    rest = {key: item for key, item in value.items() if item is not None}
-    state = next((shown(rest.pop(key)) for key in ("state", "kind") if key in rest), "")
-    if not state and "kept" in rest:
-        state = "kept" if rest.pop("kept") else "not kept" if rest.get("tried", True) else "not tried"
-    rest.pop("tried", None)
-    gain = next((rest.pop(key) for key in ("gain", "contribution") if known(rest.get(key))), None)
-    before, after = rest.pop("before", None), rest.pop("after", None)
-    words = [_clip(rest) if name == "clip" and known(rest.get("k")) else shown(rest)] if rest else []
-    if known(before) and known(after):
-        gain = after - before if gain is None else gain
-        words.append(f"validation chips {percent(before)} to {percent(after)}")
-    return [_title(name), state or "on", ", ".join(words), points(gain) if gain is not None else ""]
-
-
-def _second(value: Mapping[str, Any]) -> list[str]:
-    begin = "channels rescaled, then " if value.get("rescaled") else ""
-    recovered = value.get("recovered")
-    first = (
-        f"the first training recovered {percent(recovered)} of the accuracy that noise costs"
-        if recovered
-        else "no step of the first training was better than the network as given"
-    )
-    text = (
-        f"{first}; {begin}"
-        f"{plural(int(value['steps']), 'small step')}: validation chips {percent(value['before'])} to "
-        f"{percent(value['after'])}"
-    )
-    gain = points(value["after"] - value["before"]) if value["kept"] else ""
-    return ["second try", "kept" if value["kept"] else "not kept", text, gain]
-
-
-def _title(name: str) -> str:
-    # Methods such as distill have a teacher of their own.
-    return "extra teacher" if name == "teacher" else label(name)
-
-
-def _clip(value: Mapping[str, Any]) -> str:
-    text = f"at ±{number(value['k'])} standard deviations of each tensor"
-    if known(value.get("tensors")):
-        text += f", {plural(int(value['tensors']), 'tensor')}"
-    if known(value.get("beyond_at_start")):
-        text += f"; {percent(value['beyond_at_start'])} of the weights were beyond"
-    return text

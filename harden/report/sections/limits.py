@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from harden.report.blocks import Bullets, Section
-from harden.report.document import Document, Reading
+from harden.report.document import Reading
 from harden.report.measures import upper_bound
-from harden.report.words import clean, known, percent, plural
+from harden.report.words import clean, known, number, percent, plural
 from harden.statistics.intervals import tolerance_trials
 
 ORDER = 110
 TITLE = "What this does not prove"
 
 
-def applies(document: Document) -> bool:
+def applies(reading: Reading) -> bool:
     """Always: no report goes without its limits."""
-    return bool(Reading(document).kind)
+    return bool(reading.kind)
 
 
-def build(document: Document) -> Section:
+def build(reading: Reading) -> Section:
     """Assumptions, sample sizes and gaps of this very run."""
-    return Section(TITLE, [Bullets(statements(Reading(document)))])
+    return Section(TITLE, [Bullets(statements(reading))])
 
 
 def statements(reading: Reading) -> list[str]:
@@ -52,11 +52,11 @@ def statements(reading: Reading) -> list[str]:
 
 def _sample(reading: Reading) -> list[str]:
     data = reading.data
-    if not known(data.get("examples")):
+    if data.examples is None:
         return ["Without labelled data nothing is known about the accuracy."] if reading.kind == "fit" else []
-    source = clean(str(data.get("source") or "the test data")).replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
+    source = clean(data.source or "the test data").replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
     text = (
-        f"Accuracy was measured on {plural(int(data['examples']), 'example')} of {source}, a sample. Data of another "
+        f"Accuracy was measured on {plural(data.examples, 'example')} of {source}, a sample. Data of another "
         "distribution (other cameras, other users) can behave differently, with and without noise."
     )
     return [text]
@@ -78,20 +78,20 @@ def _coverage(reading: Reading) -> list[str]:
 
 def _hints(reading: Reading) -> list[str]:
     items = []
-    shared = reading.part("training").get("shared_with_test")
-    if known(shared) and shared:
+    shared = reading.training.shared_with_test
+    if shared:
         items.append(
-            f"{plural(int(shared), 'example')} of the test data, of {reading.data.get('examples'):,}, "
+            f"{plural(shared, 'example')} of the test data, of {number(reading.data.examples)}, "
             f"{'are' if shared > 1 else 'is'} in the training or validation data as well: the accuracy is flattered."
         )
-    if reading.document.get("reported_on") == "validation":
+    if reading.fit and reading.fit.reported_on == "validation":
         items.append(
             "No test data was given: the figures are from the validation split that also chose the checkpoint."
         )
-    if any(row for row in reading.rows("not_perturbed")):
+    if reading.last and reading.last.not_perturbed:
         items.append("The tensors listed as not perturbed are taken to be stored without error.")
-    if reading.kind == "fit":
-        seeds = len(reading.rows("seeds"))
+    if reading.fit:
+        seeds = len(reading.fit.seeds)
         items.append(
             f"Only {plural(seeds, 'training run')}: that tells roughly how much another seed changes, and no more."
             if seeds > 1

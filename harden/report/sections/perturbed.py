@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections import Counter
+from collections.abc import Sequence
 
+from harden.records.evaluation import ExactTensor, TensorRecord
 from harden.report.blocks import Block, Details, Facts, Figure, Paragraph, Section, Table
 from harden.report.charts.bars import Bar, bars
-from harden.report.document import Document, Reading
+from harden.report.document import Reading
 from harden.report.words import MISSING, clean, known, percent, plural
 
 ORDER = 120
@@ -15,85 +17,85 @@ TITLE = "What was perturbed"
 SHOWN = 12
 
 
-def applies(document: Document) -> bool:
+def applies(reading: Reading) -> bool:
     """Where the tensors are listed, or the realised noise is known."""
-    reading = Reading(document)
-    return bool(reading.rows("perturbed") or reading.rows("not_perturbed") or _overall(reading))
+    return bool(_perturbed(reading) or _exact(reading) or _overall(reading))
 
 
-def build(document: Document) -> Section:
+def build(reading: Reading) -> Section:
     """Counts, the realised noise of the noisiest tensors, and the complete lists folded away."""
-    reading = Reading(document)
-    perturbed, rest = reading.rows("perturbed"), reading.rows("not_perturbed")
-    blocks: list[Block] = [Facts(_facts(reading, perturbed, rest))]
-    noisy = [r for r in perturbed if known(r.get("rms_noise_relative"))]
+    perturbed, exact = _perturbed(reading), _exact(reading)
+    blocks: list[Block] = [Facts(_facts(reading, perturbed, exact))]
+    noisy = [tensor for tensor in perturbed if known(tensor.rms_noise_relative)]
     if len(noisy) > 1:
         blocks.append(_bars(noisy))
-    if any(r["rms_noise_relative"] == 0 for r in noisy):
+    if any(tensor.rms_noise_relative == 0 for tensor in noisy):
         blocks.append(Paragraph("Tensors with zero realised noise were not perturbed in effect.", tone="warning"))
     if perturbed:
         rows = [
             [
-                clean(r.get("key") or r.get("name") or ""),
-                clean(r.get("node") or ""),
-                clean(r.get("op") or ""),
-                " × ".join(str(n) for n in r.get("shape") or []) or MISSING,
-                percent(r.get("rms_noise_relative")),
-                percent(r.get("rms_noise_relative_to_max")),
+                clean(tensor.key),
+                clean(tensor.node),
+                clean(tensor.op),
+                " × ".join(map(str, tensor.shape)) or MISSING,
+                percent(tensor.rms_noise_relative),
+                percent(tensor.rms_noise_relative_to_max),
             ]
-            for r in perturbed
+            for tensor in perturbed
         ]
         table = Table(["tensor", "node", "operator", "shape", "noise / RMS(w)", "noise / max|w|"], rows, "lllrrr")
         blocks.append(Details(f"All {plural(len(perturbed), 'perturbed tensor')}", [table]))
-    if rest:
-        rows = [[clean(r.get("name") or r.get("key") or ""), clean(r.get("reason") or "")] for r in rest]
-        summary = f"{plural(len(rest), 'tensor')} not perturbed, and why"
+    if exact:
+        rows = [[clean(tensor.name), clean(tensor.reason)] for tensor in exact]
+        summary = f"{plural(len(exact), 'tensor')} not perturbed, and why"
         blocks.append(Details(summary, [Table(["tensor", "why not"], rows, "ll")]))
     return Section(TITLE, blocks)
 
 
+def _perturbed(reading: Reading) -> Sequence[TensorRecord]:
+    return reading.last.perturbed if reading.last else ()
+
+
+def _exact(reading: Reading) -> Sequence[ExactTensor]:
+    return reading.last.not_perturbed if reading.last else ()
+
+
 def _overall(reading: Reading) -> float | None:
     condition = reading.hardest
-    value = condition.subject.entry.get("rms_noise_relative") if condition else None
+    value = condition.subject.entry.rms_noise_relative if condition else None
     return float(value) if known(value) else None
 
 
-def _facts(reading: Reading, perturbed: list[Any], rest: list[Any]) -> list[tuple[str, str]]:
-    model = reading.evaluations[-1][1].get("model") or reading.model if reading.evaluations else reading.model
+def _facts(reading: Reading, perturbed: Sequence[TensorRecord], exact: Sequence[ExactTensor]) -> list[tuple[str, str]]:
+    model = (reading.last and reading.last.model) or reading.model
     facts: list[tuple[str, str]] = []
-    analog, total = model.get("analog_parameters"), model.get("parameters")
+    analog, total = model.analog_parameters, model.parameters
     if known(analog) and known(total) and total:
         facts.append(("weights on crossbars", f"{analog:,} of {total:,} parameters ({percent(analog / total)})"))
     if perturbed:
         facts.append(("perturbed", plural(len(perturbed), "use") + " of a tensor on a crossbar"))
-    if rest:
-        reasons: dict[str, int] = {}
-        for row in rest:
-            reasons[clean(row.get("reason") or "other")] = reasons.get(clean(row.get("reason") or "other"), 0) + 1
+    if exact:
+        reasons = Counter(clean(tensor.reason or "other") for tensor in exact)
         listed = ", ".join(
             f"{reason} ({count:,})" for reason, count in sorted(reasons.items(), key=lambda i: (-i[1], i[0]))
         )
-        facts.append(("not perturbed", f"{plural(len(rest), 'tensor')}: {listed}"))
+        facts.append(("not perturbed", f"{plural(len(exact), 'tensor')}: {listed}"))
     if (overall := _overall(reading)) is not None:
         facts.append(("realised noise", f"{percent(overall)} of the weights' own root mean square, over all tensors"))
-    canary = reading.evaluations[-1][1].get("canary") if reading.evaluations else None
-    if isinstance(canary, dict):
-        inert = [clean(name) for name in canary.get("inert") or []]
-        tensors = canary.get("tensors", len(perturbed))
-        text = f"strong noise in {tensors} tensors changed the outputs alike in torch and ONNX Runtime"
+    canary = reading.last.canary if reading.last else None
+    if canary:
+        inert = [clean(name) for name in canary.inert]
+        text = f"strong noise in {canary.tensors} tensors changed the outputs alike in torch and ONNX Runtime"
         facts.append(("canary", text + (f"; no effect on any output: {', '.join(inert)}" if inert else "")))
-    if model.get("batch_norm"):
-        facts.append(("batch norms", clean(model["batch_norm"])))
+    if model.batch_norm:
+        facts.append(("batch norms", clean(model.batch_norm)))
     return facts
 
 
-def _bars(noisy: list[Any]) -> Figure:
-    ranked = sorted(noisy, key=lambda r: -r["rms_noise_relative"])
-    items = [
-        Bar(clean(r.get("key") or ""), float(r["rms_noise_relative"]), percent(r["rms_noise_relative"]))
-        for r in ranked[:SHOWN]
-    ]
-    middle = ranked[len(ranked) // 2]["rms_noise_relative"]
+def _bars(noisy: Sequence[TensorRecord]) -> Figure:
+    ranked = sorted(((clean(t.key), float(t.rms_noise_relative or 0.0)) for t in noisy), key=lambda item: -item[1])
+    items = [Bar(key, value, percent(value)) for key, value in ranked[:SHOWN]]
+    middle = ranked[len(ranked) // 2][1]
     more = (
         f" The {len(items)} noisiest of {len(ranked)}; the middle one has {percent(middle)}."
         if len(ranked) > SHOWN

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
+from harden.records import Spread
 from harden.report.blocks import Block, Details, Section, Table
 from harden.report.conditions import Trials
-from harden.report.document import Document, Reading
+from harden.report.document import Reading
 from harden.report.words import MISSING, clean, known, label, number, percent
 
 ORDER = 95
@@ -21,14 +22,13 @@ _RATES = {
 _FIDELITY = {"sqnr_db": "Signal to noise of the outputs, dB", "nrmse": "Relative error of the outputs (RMS)"}
 
 
-def applies(document: Document) -> bool:
+def applies(reading: Reading) -> bool:
     """Where any of these is known."""
-    return bool(_rows(_trials(Reading(document))) or _classes(Reading(document)))
+    return bool(_rows(_trials(reading)) or _classes(reading))
 
 
-def build(document: Document) -> Section:
+def build(reading: Reading) -> Section:
     """Means over chips, and the accuracy of each class folded away."""
-    reading = Reading(document)
     trials = _trials(reading)
     heads = ["mean over chips"] if reading.kind == "eval" else [clean(t.role) for t in trials]
     blocks: list[Block] = []
@@ -46,23 +46,23 @@ def _trials(reading: Reading) -> tuple[Trials, ...]:
 
 
 def _rows(trials: tuple[Trials, ...]) -> list[list[str]]:
-    rows: list[tuple[str, Callable[[Trials], Any], Callable[[Any], str]]] = []
+    rows: list[tuple[str, Callable[[Trials], float | None], Callable[[Any], str]]] = []
     for key, title in _RATES.items():
-        rows.append((title, lambda t, key=key: t.entry.get(key), percent))
+        rows.append((title, lambda t, key=key: getattr(t.entry, key), percent))
     for key, title in _FIDELITY.items():
-        rows.append((title, lambda t, key=key: _mean((t.entry.get("fidelity") or {}).get(key)), number))
-    for name in dict.fromkeys(n for t in trials for n in t.entry.get("metrics") or {}):
-        rows.append((label(name), lambda t, name=name: _mean((t.entry.get("metrics") or {}).get(name)), number))
+        rows.append((title, lambda t, key=key: _mean(getattr(t.entry.fidelity, key, None)), number))
+    for name in dict.fromkeys(n for t in trials for n in t.entry.metrics):
+        rows.append((label(name), lambda t, name=name: _mean(t.entry.metrics.get(name)), number))
     table = [[title, *(write(get(t)) for t in trials)] for title, get, write in rows]
     return [row for row in table if any(cell != MISSING for cell in row[1:])]
 
 
-def _mean(value: Any) -> Any:
-    return value.get("mean") if isinstance(value, Mapping) else value
+def _mean(spread: Spread | None) -> float | None:
+    return spread.mean if spread else None
 
 
 def _classes(reading: Reading) -> list[list[str]]:
-    columns = [t.entry.get("class_accuracy") or [] for t in _trials(reading)]
+    columns = [t.entry.class_accuracy for t in _trials(reading)]
     count = max((len(c) for c in columns), default=0)
     rows = [[str(i), *(percent(c[i] if i < len(c) else None) for c in columns)] for i in range(count)]
     return rows if any(known(v) for c in columns for v in c) else []

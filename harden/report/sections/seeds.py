@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 
+from harden.records.fit import SeedRecord
 from harden.report.blocks import Block, Paragraph, Section, Table
-from harden.report.document import Document, Reading
+from harden.report.document import Reading
 from harden.report.words import interval, known, number, percent, plural, rate
 
 ORDER = 25
 TITLE = "From seed to seed"
 
 
-def applies(document: Document) -> bool:
+def applies(reading: Reading) -> bool:
     """Where several seeds were run."""
-    return len(Reading(document).rows("seeds")) > 1
+    return len(_runs(reading)) > 1
 
 
-def build(document: Document) -> Section:
+def build(reading: Reading) -> Section:
     """Every seed's chips, and how far the seeds are apart."""
-    reading = Reading(document)
-    found = reading.rows("seeds")
-    keys = ("mean", "p05", "min", "clean")
-    rows = [[number(row.get("seed")), *(percent(row.get(key)) for key in keys)] for row in found]
+    rows = [[number(run.seed), *map(percent, (run.mean, run.p05, run.min, run.clean))] for run in _runs(reading)]
     condition = reading.conditions[0] if reading.conditions else None
     where = f"Noise: {condition.label}. " if condition else ""
     table = Table(
@@ -35,10 +34,14 @@ def build(document: Document) -> Section:
     return Section(TITLE, blocks)
 
 
+def _runs(reading: Reading) -> Sequence[SeedRecord]:
+    return reading.fit.seeds if reading.fit else ()
+
+
 def _words(reading: Reading) -> str:
-    found = reading.rows("seeds")
-    means = [float(row["mean"]) for row in found if known(row.get("mean"))]
-    text = f"{plural(len(found), 'run')} with {len(found)} seeds."
+    runs = _runs(reading)
+    means = [float(run.mean) for run in runs if known(run.mean)]
+    text = f"{plural(len(runs), 'run')} with {len(runs)} seeds."
     if len(means) > 1:
         low, high = min(means), max(means)
         digits = 2 if percent(low) == percent(high) else 1
@@ -47,12 +50,12 @@ def _words(reading: Reading) -> str:
             f"{percent(low, digits)} to {percent(high, digits)}: on average {percent(statistics.mean(means), digits)}, "
             f"standard deviation {number(100 * statistics.stdev(means), 2)} points."
         )
-    share = reading.document.get("convergence_probability")
-    if known(share):
+    share = reading.fit.convergence_probability if reading.fit else None
+    if reading.fit and known(share):
         reached = round(share * len(means))
-        required = f" {rate(reading.document.get('settings', {}).get('threshold'))}"
-        bounds = interval(reading.document.get("convergence_ci95"))
+        required = f" {rate(reading.fit.settings.get('threshold'))}"
+        bounds = interval(reading.fit.convergence_ci95)
         text += (
             f" {reached} of {len(means)} reach the required{required} with it (95% interval of that share: {bounds})."
         )
-    return f"{text} All else in this report is of seed {number(found[0].get('seed'))}."
+    return f"{text} All else in this report is of seed {number(runs[0].seed)}."

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
+from harden.records import CompareRecord
+from harden.records.base import Interval
+from harden.records.evaluation import LayerRow
 from harden.report.blocks import Block, Details, Paragraph, Section, Table
 from harden.report.charts.bars import Bar, bars
-from harden.report.document import Document, Reading
+from harden.report.document import Reading
 from harden.report.words import clean, known, number, percent, points
 
 ORDER = 90
@@ -13,27 +18,27 @@ SHOWN = 15
 _POOR = 0.5
 
 
-def applies(document: Document) -> bool:
+def applies(reading: Reading) -> bool:
     """Where the run ranked its layers."""
-    return bool(_rows(document))
+    return bool(_rows(reading))
 
 
-def build(document: Document) -> Section:
+def build(reading: Reading) -> Section:
     """Bars of the most sensitive layers, all of them in the table."""
-    reading = Reading(document)
-    rows = _rows(document)
-    key = "share" if any(known(r.get("share")) for r in rows) else "drop"
-    ranked = sorted(rows, key=lambda r: -(r[key] if known(r.get(key)) else 0.0))
-    top = [r for r in ranked if known(r.get(key))][:SHOWN]
-    write = percent if key == "share" else points
-    items = [Bar(clean(r.get("key", "")), float(r[key]), write(r[key])) for r in top]
-    what = "Share of the loss's variance under noise" if key == "share" else "Accuracy lost, in points"
+    rows = _rows(reading)
+    shares = any(known(row.share) for row in rows)
+    write = percent if shares else points
+    sizes = [(row, value if known(value := row.share if shares else row.drop) else None) for row in rows]
+    sizes.sort(key=lambda item: -(item[1] or 0.0))
+    ranked = [row for row, _ in sizes]
+    items = [Bar(clean(row.key), float(size), write(size)) for row, size in sizes if size is not None][:SHOWN]
+    what = "Share of the loss's variance under noise" if shares else "Accuracy lost, in points"
     blocks: list[Block] = []
     if items:
         first = ", ".join(f"{item.label} {item.text}" for item in items[:5])
         more = f" The {len(items)} largest of {len(rows)}." if len(rows) > len(items) else ""
         blocks.append(bars("sensitivity", items, alt=f"{what} by layer: {first}.", caption=f"{what}, by layer.{more}"))
-    r2 = reading.document.get("sensitivity_r2")
+    r2 = reading.record.sensitivity_r2 if not isinstance(reading.record, CompareRecord) else None
     if known(r2):
         blocks.append(
             Paragraph(
@@ -49,35 +54,29 @@ def build(document: Document) -> Section:
     return Section(TITLE, blocks)
 
 
-def _table(reading: Reading, ranked: list[dict]) -> Table:
-    nodes = {clean(r.get("key") or ""): clean(r.get("node") or "") for r in reading.rows("perturbed")}
-    columns = [("share", "share", lambda r: percent(r.get("share")))]
-    columns += [
-        (key, title, lambda r, key=key: _bounded(r, key))
-        for key, title in (
-            ("drop", "lost by noise in it alone, points"),
-            ("gain", "regained by sparing it alone, points"),
-        )
-    ]
-    columns = [one for one in columns if any(known(r.get(one[0])) for r in ranked)]
-    cells = [
-        [clean(r.get("key", "")), nodes.get(clean(r.get("key", "")), ""), *(write(r) for _, _, write in columns)]
-        for r in ranked
-    ]
-    measured = any(key != "share" for key, _, _ in columns)
+def _table(reading: Reading, ranked: Sequence[LayerRow]) -> Table:
+    nodes = {clean(tensor.key): clean(tensor.node) for tensor in (reading.last.perturbed if reading.last else ())}
+    columns: list[tuple[str, Callable[[LayerRow], str]]] = []
+    if any(known(row.share) for row in ranked):
+        columns.append(("share", lambda row: percent(row.share)))
+    measured = any(known(row.drop) or known(row.gain) for row in ranked)
+    if any(known(row.drop) for row in ranked):
+        columns.append(("lost by noise in it alone, points", lambda row: _bounded(row.drop, row.drop_ci95)))
+    if any(known(row.gain) for row in ranked):
+        columns.append(("regained by sparing it alone, points", lambda row: _bounded(row.gain, row.gain_ci95)))
+    cells = [[clean(row.key), nodes.get(clean(row.key), ""), *(write(row) for _, write in columns)] for row in ranked]
     return Table(
-        ["tensor", "node", *(title for _, title, _ in columns)],
+        ["tensor", "node", *(title for title, _ in columns)],
         cells,
         "ll" + "r" * len(columns),
         caption="In brackets: 95% interval over chips." if measured else "",
     )
 
 
-def _bounded(row: dict, key: str) -> str:
-    low, high = row.get(f"{key}_ci95") or (None, None)
-    return points(row.get(key)) + (f" ({points(low)} to {points(high)})" if known(low) and known(high) else "")
+def _bounded(value: float | None, bounds: Interval | None) -> str:
+    low, high = bounds or (None, None)
+    return points(value) + (f" ({points(low)} to {points(high)})" if known(low) and known(high) else "")
 
 
-def _rows(document: Document) -> list[dict]:
-    rows = Reading(document).rows("sensitivity")
-    return [dict(r) for r in rows if known(r.get("share")) or known(r.get("drop"))]
+def _rows(reading: Reading) -> list[LayerRow]:
+    return [row for row in reading.layers if known(row.share) or known(row.drop)]

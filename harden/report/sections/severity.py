@@ -2,40 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
+from harden.records.fit import SeverityRecord
 from harden.report.blocks import Columns, Paragraph, Section, Table
 from harden.report.charts.curves import Level, Line, curves
-from harden.report.document import Document, Reading, name_of
-from harden.report.words import known, number, percent, plural
+from harden.report.document import Reading
+from harden.report.words import clean, known, number, percent, plural
+
+T = TypeVar("T")
 
 ORDER = 35
 TITLE = "Weaker and stronger noise"
 
 
-def applies(document: Document) -> bool:
+def applies(reading: Reading) -> bool:
     """Where the run tried several strengths."""
-    return len(_points(document)) > 1
+    return len(_points(reading)) > 1
 
 
-def build(document: Document) -> Section:
+def build(reading: Reading) -> Section:
     """A curve a network, and its table."""
-    reading = Reading(document)
-    severity = reading.part("severity")
-    points = _points(document)
-    roles = [role for role in ("before", "after") if any(known(p[role]) for p in points)]
-    lines = [_line(role, [p for p in points if known(p[role])]) for role in roles]
+    severity = _severity(reading)
+    points = _points(reading)
+    if severity is None:
+        return Section(TITLE, [])
+    roles = [role for role in ("before", "after") if any(role in point.means for point in points)]
+    lines = [_line(role, [point for point in points if role in point.means]) for role in roles]
     banded = any(line.low is not None for line in lines)
-    rows = [[number(p["scale"]), *(_cell(p, role) for role in roles)] for p in points]
+    rows = [[number(point.scale), *(_cell(point, role) for role in roles)] for point in points]
     ends = "; ".join(
         f"{line.label} {percent(line.y[0])} at {number(line.x[0])} to {percent(line.y[-1])} at {number(line.x[-1])}"
         for line in lines
     )
-    chips = f" over {plural(int(severity['chips']), 'chip')}" if known(severity.get("chips")) else " over chips"
-    examples = f", {severity['examples']:,} examples" if known(severity.get("examples")) else ""
+    chips = f" over {plural(severity.chips, 'chip')}" if severity.chips is not None else " over chips"
+    examples = f", {severity.examples:,} examples" if known(severity.examples) else ""
     constant = [] if reading.constant is None else [Level("always one class", y=reading.constant, colour="muted")]
-    profile = name_of(severity.get("profile")) or reading.profile
+    profile = clean(severity.profile) or reading.profile
     figure = curves(
         "severity",
         lines,
@@ -45,7 +50,7 @@ def build(document: Document) -> Section:
         caption=f"Every noise of {profile}, scaled together. {'Band: 5th to 95th percentile of the chips. ' * banded}"
         f"{_size(severity)}",
         levels=[Level("the device", x=1.0, colour="muted"), *constant],
-        x_limits=(0.0, 1.04 * max(p["scale"] for p in points)),
+        x_limits=(0.0, 1.04 * max(point.scale for point in points)),
     )
     text = Paragraph(
         "At 0 there is no noise; at 1 it is what the profile says; beyond, it is what remains if the devices turn out "
@@ -60,29 +65,55 @@ def build(document: Document) -> Section:
     return Section(TITLE, [Columns([figure], [text, table])])
 
 
-def _size(severity: Mapping[str, Any]) -> str:
+@dataclass(frozen=True)
+class _Point:
+    """One strength: mean accuracies, and bands of percentiles, of the networks for which they are known."""
+
+    scale: float
+    means: Mapping[str, float]
+    bands: Mapping[str, tuple[float, float]]
+
+
+def _size(severity: SeverityRecord) -> str:
     few = "A quick curve: fewer chips and examples than the results above."
-    return few if known(severity.get("examples")) else ""
+    return few if known(severity.examples) else ""
 
 
-def _line(role: str, points: list[dict[str, Any]]) -> Line:
-    bands = [p[f"{role}_band"] for p in points]
-    whole = all(isinstance(b, list) and len(b) == 2 and all(map(known, b)) for b in bands)
-    low, high = ([b[i] for b in bands] if whole else None for i in (0, 1))
-    return Line(role, role, [p["scale"] for p in points], [p[role] for p in points], low, high)
+def _line(role: str, points: Sequence[_Point]) -> Line:
+    whole = all(role in point.bands for point in points)
+    low, high = ([point.bands[role][side] for point in points] if whole else None for side in (0, 1))
+    return Line(role, role, [p.scale for p in points], [p.means[role] for p in points], low, high)
 
 
-def _cell(point: Mapping[str, Any], role: str) -> str:
-    band = point[f"{role}_band"]
-    lower = f" ({percent(band[0])})" if isinstance(band, list) and band and known(band[0]) else ""
-    return percent(point[role]) + lower
+def _cell(point: _Point, role: str) -> str:
+    lower = f" ({percent(point.bands[role][0])})" if role in point.bands else ""
+    return percent(point.means.get(role)) + lower
 
 
-def _points(document: Document) -> list[dict[str, Any]]:
-    severity = Reading(document).part("severity")
-    scale = severity.get("scale") or []
-    columns = {key: severity.get(key) or [] for key in ("before", "after", "before_band", "after_band")}
-    points = [
-        {"scale": s, **{key: c[i] if i < len(c) else None for key, c in columns.items()}} for i, s in enumerate(scale)
-    ]
-    return [p for p in points if known(p["scale"]) and (known(p["before"]) or known(p["after"]))]
+def _severity(reading: Reading) -> SeverityRecord | None:
+    return reading.fit.severity if reading.fit else None
+
+
+def _points(reading: Reading) -> list[_Point]:
+    """The strengths at which a network was tried."""
+    severity = _severity(reading)
+    if severity is None:
+        return []
+    means = {"before": severity.before, "after": severity.after}
+    bands = {"before": severity.before_band, "after": severity.after_band}
+    points = []
+    for index, scale in enumerate(severity.scale):
+        here = {role: value for role, all_of in means.items() if known(value := _at(all_of, index))}
+        around = {
+            role: (low, high)
+            for role, all_of in bands.items()
+            for low, high in [_at(all_of, index) or (None, None)]
+            if known(low) and known(high)
+        }
+        if known(scale) and here:
+            points.append(_Point(scale, here, around))
+    return points
+
+
+def _at(values: Sequence[T], index: int) -> T | None:
+    return values[index] if index < len(values) else None

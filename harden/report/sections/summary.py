@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
+from harden.records.condition import Verdict
 from harden.report.blocks import Block, Paragraph, Section, Table
 from harden.report.conditions import Condition, Trials
-from harden.report.document import Document, Reading
+from harden.report.document import Reading
 from harden.report.words import MISSING, clean, known, number, percent, plural, points, rate, span
 
 ORDER = 10
 TITLE = "In short"
 
-_Row = tuple[str, Callable[[Trials], Any]]
+_Row = tuple[str, Callable[[Trials], float | str | None]]
 
 
-def applies(document: Document) -> bool:
+def applies(reading: Reading) -> bool:
     """Wherever chips were tried."""
-    return Reading(document).hardest is not None
+    return reading.hardest is not None
 
 
-def build(document: Document) -> Section:
+def build(reading: Reading) -> Section:
     """A table of the hardest condition, how to read it, and the requirements."""
-    reading = Reading(document)
     condition = reading.hardest
     blocks: list[Block] = []
     if condition:
@@ -31,9 +30,8 @@ def build(document: Document) -> Section:
         blocks.append(Paragraph(_reading_aid(reading, condition), tone="note"))
     if reading.requirements:
         blocks.append(_requirements(reading.requirements))
-    broken = [t for c in reading.conditions for t in c.trials if t.entry.get("non_finite_chips")]
-    if broken:
-        count = sum(int(t.entry["non_finite_chips"]) for t in broken)
+    count = sum(t.entry.non_finite_chips or 0 for c in reading.conditions for t in c.trials)
+    if count:
         text = f"{plural(count, 'trial')} gave outputs that are not finite numbers; such examples count as wrong."
         blocks.append(Paragraph(text, tone="warning"))
     return Section(TITLE, blocks)
@@ -54,33 +52,27 @@ def _table(reading: Reading, condition: Condition) -> Table:
 
 
 def _rows(measure: str, condition: Condition) -> list[_Row]:
-    def of(key: str) -> Callable[[Trials], Any]:
-        return lambda t: t.spread.get(key)
-
-    def bounds(key: str) -> Callable[[Trials], str]:
-        return lambda t: span(t.spread.get(key))
-
     tolerance = "With 95% confidence, 90% of chips have at least (90/95)"
     return [
-        (f"Mean {measure} over chips", of("mean")),
-        ("95% interval of the mean (over chips)", bounds("ci95")),
-        ("95% interval of the mean (over chips and images)", bounds("ci95_images")),
-        ("Standard deviation over chips", of("std")),
-        ("5th percentile of the chips", of("p05")),
-        ("Worst chip", of("min")),
-        (tolerance, lambda t: (t.entry.get("tolerance") or {}).get("90/95")),
-        (f"Chips with at least {rate(condition.subject.threshold)} (yield)", lambda t: t.yields.get("value")),
-        ("95% interval of the yield", lambda t: span(t.yields.get("ci95"))),
-        (f"{measure.capitalize()} without noise", lambda t: t.clean.get(measure)),
+        (f"Mean {measure} over chips", lambda t: t.mean),
+        ("95% interval of the mean (over chips)", lambda t: span(t.ci95)),
+        ("95% interval of the mean (over chips and images)", lambda t: span(t.ci95_images)),
+        ("Standard deviation over chips", lambda t: t.spread.std),
+        ("5th percentile of the chips", lambda t: t.spread.p05),
+        ("Worst chip", lambda t: t.spread.min),
+        (tolerance, lambda t: t.tolerance.get("90/95")),
+        (f"Chips with at least {rate(condition.subject.threshold)} (yield)", lambda t: t.reached and t.reached.value),
+        ("95% interval of the yield", lambda t: span(t.reached and t.reached.ci95)),
+        (f"{measure.capitalize()} without noise", lambda t: t.without_noise(measure)),
     ]
 
 
-def _change(cells: Sequence[Any]) -> str:
+def _change(cells: Sequence[float | str | None]) -> str:
     return points(cells[1] - cells[0]) if known(cells[0]) and known(cells[1]) else ""
 
 
 def _reading_aid(reading: Reading, condition: Condition) -> str:
-    examples = reading.data.get("examples")
+    examples = reading.data.examples
     images = f", each on the same {examples:,} examples" if known(examples) else ""
     which = f"Noise: {condition.described}"
     if len(reading.conditions) > 1:
@@ -96,10 +88,9 @@ def _reading_aid(reading: Reading, condition: Condition) -> str:
     return text
 
 
-def _requirements(requirements: Sequence[tuple[Condition, Mapping[str, Any]]]) -> Table:
+def _requirements(requirements: Sequence[tuple[Condition, Verdict]]) -> Table:
     rows = []
-    for condition, item in requirements:
-        met = item.get("met")
-        state = MISSING if met is None else "met" if met else "NOT met"
-        rows.append([clean(item.get("text") or ""), condition.label, number(item.get("found"), 4), state])
+    for condition, verdict in requirements:
+        state = "met" if verdict.met else "NOT met"
+        rows.append([clean(verdict.text), condition.label, number(verdict.found, 4), state])
     return Table(["requirement", "noise", "found", ""], rows, "llrl")

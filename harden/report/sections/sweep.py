@@ -5,24 +5,25 @@ from __future__ import annotations
 from harden.report.blocks import Section
 from harden.report.charts.along import along
 from harden.report.conditions import swept
-from harden.report.document import Document, Reading
-from harden.report.words import clean, label, number
+from harden.report.document import Reading
+from harden.report.words import clean, known, label, number
 
 ORDER = 45
 TITLE = "Along the sweep"
 
 
-def applies(document: Document) -> bool:
+def applies(reading: Reading) -> bool:
     """Where the conditions differ in one numeric parameter of one profile."""
-    return swept(Reading(document).conditions) is not None
+    return swept(reading.conditions) is not None
 
 
-def build(document: Document) -> Section:
+def build(reading: Reading) -> Section:
     """A curve and a table over the parameter."""
-    reading = Reading(document)
     key = swept(reading.conditions) or ""
-    conditions = sorted(reading.conditions, key=lambda c: c.parameters[key])
-    values = [float(c.parameters[key]) for c in conditions]
+    places = sorted(
+        ((float(value), c) for c in reading.conditions if known(value := c.parameters[key])), key=lambda item: item[0]
+    )
+    values, conditions = [value for value, _ in places], [c for _, c in places]
     block = along(
         "sweep",
         reading,

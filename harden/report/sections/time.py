@@ -7,21 +7,20 @@ import math
 from harden.report.blocks import Block, Section
 from harden.report.charts.along import along
 from harden.report.conditions import Condition, timed
-from harden.report.document import Document, Reading
+from harden.report.document import Reading
 from harden.report.words import clean, duration
 
 ORDER = 40
 TITLE = "As the chips age"
 
 
-def applies(document: Document) -> bool:
+def applies(reading: Reading) -> bool:
     """Where one profile was tried at several times."""
-    return bool(timed(Reading(document).conditions))
+    return bool(timed(reading.conditions))
 
 
-def build(document: Document) -> Section:
+def build(reading: Reading) -> Section:
     """A curve and a table for each profile."""
-    reading = Reading(document)
     blocks: list[Block] = []
     for position, group in enumerate(timed(reading.conditions)):
         blocks.append(_one(reading, position, group))

@@ -10,7 +10,7 @@ import numpy as np
 from harden.report.blocks import Block, Columns, Paragraph, Section, Table
 from harden.report.charts.quantiles import quantiles
 from harden.report.conditions import Trials
-from harden.report.document import Document, Reading
+from harden.report.document import Reading
 from harden.report.measures import upper_bound
 from harden.report.plots import colour
 from harden.report.words import clean, known, number, ordinal, percent, plural, rate
@@ -24,18 +24,17 @@ _SHOWN = 1e-4  # a smaller share would read as none at all
 _NAMES = {"90/95": 0.90, "95/95": 0.95, "99/95": 0.99}
 
 
-def applies(document: Document) -> bool:
+def applies(reading: Reading) -> bool:
     """Where bounds are stated, or the chips that they would rest on are known."""
-    condition = Reading(document).hardest
+    condition = reading.hardest
     if condition is None:
         return False
-    bounds = (condition.subject.entry.get("tolerance") or {}).values()
+    bounds = condition.subject.tolerance.values()
     return any(map(known, bounds)) or len(condition.subject.values) >= CHIPS
 
 
-def build(document: Document) -> Section:
+def build(reading: Reading) -> Section:
     """The bounds by name; the quantile plot of the network the report is about."""
-    reading = Reading(document)
     condition = reading.hardest
     if condition is None:
         return Section(TITLE, [])
@@ -70,7 +69,7 @@ def _table(trials: list[Trials], measure: str) -> Block:
     for name, coverage in _NAMES.items():
         rank = tolerance_rank(chips, coverage)
         basis = f"{ordinal(rank)} of {chips:,}" if rank else f"needs {tolerance_trials(coverage)} chips"
-        values = [percent((t.entry.get("tolerance") or {}).get(name)) for t in trials]
+        values = [percent(t.tolerance.get(name)) for t in trials]
         rows.append([name, percent(coverage, 0), *values, basis])
     heads = [measure] if len(trials) == 1 else [clean(t.role) for t in trials]
     return Table(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from harden.report.blocks import Block, Columns, Details, Facts, Figure, Section, Table
 from harden.report.charts.curves import Level, Line, curves
-from harden.report.document import Document, Reading
+from harden.report.document import Reading
 from harden.report.words import duration, known, label, number, percent, shown
 
 ORDER = 80
@@ -18,21 +17,20 @@ POINTS = 200
 _NAMES = {"examples": "training examples", "selected_step": "step that was kept"}
 
 
-def applies(document: Document) -> bool:
+def applies(reading: Reading) -> bool:
     """Where something was trained."""
-    return bool(Reading(document).part("training"))
+    return bool(reading.fit and reading.fit.training)
 
 
-def build(document: Document) -> Section:
+def build(reading: Reading) -> Section:
     """Loss and validation curves, and the facts of the training."""
-    reading = Reading(document)
-    training = reading.part("training")
-    selected = training.get("selected_step")
+    training = reading.training
+    selected = training.selected_step
     levels = [Level(f"kept: step {number(selected)}", x=float(selected), colour="muted")] if known(selected) else []
     blocks: list[Block] = []
-    history = _series(training.get("history"), "loss")
-    validation = _series(training.get("validation"), "accuracy") or _series(
-        training.get("validation"), "balanced_accuracy"
+    history = _series((row.get("step"), row.get("loss")) for row in training.history)
+    validation = _series((row.step, row.accuracy) for row in training.validation) or _series(
+        (row.step, row.balanced_accuracy) for row in training.validation
     )
     figures = [f for f in (_loss(history, levels + _frozen(reading)), _validation(validation, levels)) if f]
     if len(figures) == 2:
@@ -41,12 +39,11 @@ def build(document: Document) -> Section:
         blocks += figures
     facts = [
         ("took", duration(value)) if key == "seconds" else (_NAMES.get(key, label(key)), shown(value))
-        for key, value in training.items()
-        if not isinstance(value, (list, dict)) and value is not None and key != "sha256"
+        for key, value in training.given()
+        if isinstance(value, (str, int, float)) and key != "sha256"
     ]
-    check = training.get("check")
-    if isinstance(check, dict) and known(check.get("max_abs_error")):
-        facts.append(("torch against ONNX Runtime", f"largest difference {number(check['max_abs_error'], 2)}"))
+    if training.check and known(training.check.max_abs_error):
+        facts.append(("torch against ONNX Runtime", f"largest difference {number(training.check.max_abs_error, 2)}"))
     if facts:
         blocks.append(Facts(facts))
     if validation:
@@ -57,16 +54,14 @@ def build(document: Document) -> Section:
 
 def _frozen(reading: Reading) -> list[Level]:
     """Where batch norms go over to the statistics that the chip uses: the loss may jump there."""
-    share, steps = reading.part("levers").get("freeze_batch_norms"), reading.part("training").get("steps")
-    kept = reading.model.get("batch_norm") == "kept"
-    if not (known(share) and known(steps) and kept and 0 < share < 1):
+    share, steps = reading.levers.get("freeze_batch_norms"), reading.training.steps
+    if not (known(share) and known(steps) and reading.model.batch_norm == "kept" and 0 < share < 1):
         return []
     return [Level("batch norms frozen", x=(1 - share) * steps, colour="muted", high=True)]
 
 
-def _series(rows: Any, key: str) -> list[tuple[float, float]]:
-    rows = rows if isinstance(rows, list) else []
-    return [(float(r["step"]), float(r[key])) for r in rows if known(r.get("step")) and known(r.get(key))]
+def _series(rows: Iterable[tuple[float | None, float | None]]) -> list[tuple[float, float]]:
+    return [(float(step), float(value)) for step, value in rows if known(step) and known(value)]
 
 
 def _loss(series: Sequence[tuple[float, float]], levels: list[Level]) -> Figure | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from harden.report.blocks import Block, Columns, Paragraph, Section, Table
 from harden.report.charts.curves import Level, Line, curves
 from harden.report.conditions import Trials
-from harden.report.document import Document, Reading
+from harden.report.document import Reading
 from harden.report.measures import survival, upper_bound
 from harden.report.plots import colour, cut_note, rate_limits
 from harden.report.words import clean, percent, plural, rate, span
@@ -15,14 +15,13 @@ ORDER = 50
 TITLE = "Yield"
 
 
-def applies(document: Document) -> bool:
+def applies(reading: Reading) -> bool:
     """Where the measure of each chip is known."""
-    return bool(_trials(Reading(document)))
+    return bool(_trials(reading))
 
 
-def build(document: Document) -> Section:
+def build(reading: Reading) -> Section:
     """The yield curve of each network under the hardest condition, and a table."""
-    reading = Reading(document)
     condition = reading.hardest
     trials = _trials(reading)
     threshold = condition.subject.threshold if condition else None

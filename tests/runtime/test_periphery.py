@@ -10,10 +10,10 @@ from onnx import helper, numpy_helper
 
 from harden.errors import UnsupportedError, VerificationError
 from harden.graph.file import Model
-from harden.noise.periphery import Conversion, Periphery
+from harden.noise.periphery import ChipPeriphery, Periphery
 from harden.noise.profile import Profile
-from harden.runtime.converters import ConvertedCopy, insert
 from harden.runtime.copy import RuntimeCopy
+from harden.runtime.periphery import PeripheryCopy, insert
 from harden.streams import numpy_generator
 from harden.transforms import ranges
 
@@ -26,11 +26,11 @@ def both(proto, periphery, x, folder, noise=None):
     module, weights = model.module().eval(), model.analog_weights()
     found = periphery.ranges(ranges.calibrate(module, weights, [(torch.from_numpy(x),)]))
     shapes = {key: tuple(o.shape) for key, (_, o) in ranges.layers(module, weights, torch.from_numpy(x)).items()}
-    copy = ConvertedCopy(RuntimeCopy.build(model, folder), periphery, found, lambda _: shapes)
+    copy = PeripheryCopy(RuntimeCopy.build(model, folder), periphery, found, lambda _: shapes)
     copy.check(x)
     chip = noise.chip(weights, seed=1, index=2) if noise else {key: use.tensor for key, use in weights.items()}
     session = copy.session(chip, seed=1, path=("chip", 2))
-    module.around = Conversion(periphery, found, 1, ("chip", 2))
+    module.periphery = ChipPeriphery(periphery, found, 1, ("chip", 2))
     with torch.no_grad():
         mine = torch.stack([module(torch.from_numpy(x), weights=chip) for _ in range(2)]).numpy()
     return mine, np.stack([session.run(x)[0] for _ in range(2)])
@@ -93,7 +93,7 @@ def test_the_file_and_the_plain_copy_stay_as_they_are(mlp, tmp_path):
     copy = RuntimeCopy.build(model, tmp_path)
     plain = copy.path.read_bytes()
     found = dict.fromkeys(copy.keys, ((-1.0, 1.0), (-1.0, 1.0)))
-    ConvertedCopy(copy, ALL, found, lambda _: {})
+    PeripheryCopy(copy, ALL, found, lambda _: {})
     assert model.serialize() == before
     assert copy.path.read_bytes() == plain
 
@@ -101,7 +101,7 @@ def test_the_file_and_the_plain_copy_stay_as_they_are(mlp, tmp_path):
 def test_a_layer_without_signal_gets_no_nodes(mlp, tmp_path):
     copy = RuntimeCopy.build(Model.from_proto(mlp), tmp_path)
     nothing = ((0.0, 0.0), (0.0, 0.0))
-    made = ConvertedCopy(copy, ALL, dict.fromkeys(copy.keys, nothing), lambda _: {})
+    made = PeripheryCopy(copy, ALL, dict.fromkeys(copy.keys, nothing), lambda _: {})
     x = np.ones((3, 6), np.float32)
     assert np.array_equal(made.session().run(x)[0], copy.session().run(x)[0])
 
@@ -119,13 +119,13 @@ def test_half_precision_converts_bit_for_bit(mlp, tmp_path):
         value.type.tensor_type.elem_type = onnx.TensorProto.FLOAT16
     copy = RuntimeCopy.build(Model.from_proto(mlp), tmp_path)
     found = dict.fromkeys(copy.keys, ((-2.0, 2.0), (-9.0, 9.0)))
-    made = ConvertedCopy(copy, Periphery(dac_bits=8, adc_bits=7), found, lambda _: {})
+    made = PeripheryCopy(copy, Periphery(dac_bits=8, adc_bits=7), found, lambda _: {})
     made.check(numpy_generator(0, "x").standard_normal((64, 6)).astype(np.float16))
 
 
 def test_a_converter_that_does_not_convert_is_found(mlp, tmp_path):
     copy = RuntimeCopy.build(Model.from_proto(mlp), tmp_path)
-    made = ConvertedCopy(
+    made = PeripheryCopy(
         copy, Periphery(adc_bits=4), dict.fromkeys(copy.keys, ((-1.0, 1.0), (-9.0, 9.0))), lambda _: {}
     )
     proto = onnx.load_from_string(made._raw)

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from harden.levers.penalty import kurtosis, penalty, spread
 from harden.streams import generator
-from harden.transforms.penalty import kurtosis, penalty, spread
 
 
 def test_kurtosis_of_known_distributions():

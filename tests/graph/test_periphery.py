@@ -30,9 +30,9 @@ def test_it_sees_what_enters_and_leaves_and_puts_its_own_in_place():
             seen[key, side] = tensor
             return 2 * tensor
 
-        module.around = double
+        module.periphery = double
         out = module(x)
-        module.around = None
+        module.periphery = None
         hidden = (2 * x @ a * 2).relu()
         torch.testing.assert_close(seen["a", "input"], x)
         torch.testing.assert_close(seen["a", "output"], 2 * x @ a)
@@ -44,10 +44,10 @@ def test_it_sees_what_enters_and_leaves_and_puts_its_own_in_place():
 
 def test_gradients_pass_through_it():
     module = network().module()
-    module.around = lambda key, side, tensor: tensor * 3 if side == "output" else tensor
+    module.periphery = lambda key, side, tensor: tensor * 3 if side == "output" else tensor
     module(torch.from_numpy(np.ones((2, 3), np.float32))).sum().backward()
     with_hook = module.get_parameter("a").grad
-    module.around = None
+    module.periphery = None
     module.zero_grad()
     module(torch.from_numpy(np.ones((2, 3), np.float32))).sum().backward()
     without = module.get_parameter("a").grad

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -11,7 +11,9 @@ from harden.errors import ModelError
 from harden.graph.taps import choose_taps
 from harden.methods.base import Batch, Noise
 from harden.methods.consistency import relative_distance
-from harden.training.plan import TrainingPlan
+
+if TYPE_CHECKING:
+    from harden.levers.teacher import Options
 
 COUNT = 3
 
@@ -25,21 +27,20 @@ class Features:
     With ``teacher_match="both"`` it is as heavy as the divergence of the logits.
 
     Args:
-        plan: ``teacher``, ``teacher_match``, ``teacher_weight``, ``teacher_taps``.
-        net: The network in training; the teacher ``self``.
-        clean: A frozen copy of the network as given, for the teacher ``clean``.
+        options: ``teacher_match``, ``teacher_weight``, ``teacher_taps``.
+        net: The network in training.
+        teacher: What it learns from: a frozen copy of the network as given, or the network itself.
         inputs: Examples to trace the network with.
 
     Raises:
         ModelError: The graph has no places to listen to, or not the named ones.
     """
 
-    def __init__(self, plan: TrainingPlan, net: Any, clean: Any, inputs: tuple[Tensor, ...]) -> None:
-        self._net, self._weight = net, plan.teacher_weight
-        self._teacher = clean if plan.teacher == "clean" else net
-        self.task_share = 1 - plan.teacher_weight if plan.teacher_match == "features" else 1.0
+    def __init__(self, options: Options, net: Any, teacher: Any, inputs: tuple[Tensor, ...]) -> None:
+        self._net, self._teacher, self._weight = net, teacher, options.teacher_weight
+        self.task_share = 1 - options.teacher_weight if options.teacher_match == "features" else 1.0
         try:
-            self.taps = tuple(tap.name for tap in choose_taps(net, inputs, COUNT, plan.teacher_taps))
+            self.taps = tuple(tap.name for tap in choose_taps(net, inputs, COUNT, options.teacher_taps))
         except ModelError as error:
             raise ModelError(error.what, where=error.where, fix="Name tensors with --teacher-taps NAME,NAME") from error
 

@@ -1,0 +1,120 @@
+"""From settings to data sets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from harden.data.dataset import Dataset
+from harden.data.preprocess import Preprocess
+from harden.data.validation import split_validation
+from harden.errors import DataError
+from harden.evaluation.input_feed import Feed
+from harden.evaluation.outputs import kind_of_output
+from harden.graph.file import Model
+from harden.pipeline.models import input_names, open_preprocess
+from harden.progress import Notify, silent
+from harden.runtime.sessions import Session
+from harden.settings import FitSettings, Settings
+
+
+def open_data(source: str, model: Model, settings: Settings, notify: Notify = silent) -> Dataset:
+    """Examples to evaluate a model on; with ``--objective match`` labels are left out, and outputs are compared."""
+    preprocess, labelled = open_preprocess(model, settings), settings.objective == "labels"
+    return Dataset.open(
+        source,
+        preprocess,
+        limit=settings.limit,
+        labelled=labelled,
+        progress=reading(source, notify),
+        inputs=input_names(model),
+    )
+
+
+def reading(source: str, notify: Notify) -> Callable[[int, int], None]:
+    """What tells how much of a data set is read."""
+    return lambda done, total: notify(f"reading {Path(source).name}", done, total)
+
+
+def open_training_data(
+    settings: FitSettings,
+    preprocess: Preprocess,
+    inputs: tuple[str, ...] = (),
+    *,
+    labelled: bool = True,
+    notify: Notify = silent,
+) -> tuple[Dataset, Dataset, Dataset | None]:
+    """The examples to train on, to select by, and to report on.
+
+    The validation examples are ``--val``, or a stratified tenth of ``--data`` (at most 5,000), then not trained on.
+
+    Args:
+        settings: Which files, how many examples.
+        preprocess: How examples become inputs.
+        inputs: Names of the model's inputs.
+        labelled: Whether labels are demanded; where not, they are used if there are any.
+        notify: Told how much is read.
+
+    Returns:
+        Training, validation, and test data; the last is ``None`` without ``--test``.
+
+    Raises:
+        DataError: A data set cannot be read, or has other classes than the training examples; or ``--test`` is
+            what is trained on.
+    """
+
+    def opened(source: str) -> Dataset:
+        try:
+            return Dataset.open(
+                source, preprocess, limit=settings.limit, progress=reading(source, notify), inputs=inputs
+            )
+        except DataError:
+            if labelled:
+                raise
+            return Dataset.open(source, preprocess, limit=settings.limit, labelled=False, inputs=inputs)
+
+    train = opened(settings.data)
+    if settings.val:
+        validation = opened(settings.val)
+    else:
+        train, validation = split_validation(train, settings.seed)
+    test = opened(settings.test) if settings.test else None
+    for one in (validation, test):
+        if one is not None:
+            _check_classes(train, one)
+    if test is not None and test.sha256 == train.sha256:
+        what = "the data to report on are the data trained on, so the figures would prove nothing"
+        raise DataError(what, where=test.source, fix="Leave --test out: a tenth of --data is then set aside for it")
+    return train, validation, test
+
+
+def _check_classes(train: Dataset, other: Dataset) -> None:
+    """Refuse examples whose classes are named otherwise: the numbers would mean other things."""
+    ours, theirs = train.class_names, other.class_names
+    if ours is None or theirs is None or ours == theirs:
+        return
+    more, fewer = sorted(set(theirs) - set(ours)), sorted(set(ours) - set(theirs))
+    told = [f"has the class {', '.join(map(repr, more[:3]))}, which {train.source} does not have"] if more else []
+    told += [f"lacks the class {', '.join(map(repr, fewer[:3]))} of {train.source}"] if fewer else []
+    raise DataError(
+        "; ".join(told) or f"numbers its classes differently from {train.source}",
+        where=other.source,
+        fix="Give data sets with the same classes",
+    )
+
+
+def check_fits(model: Model, *data: Dataset) -> None:
+    """Run the model on an example of each data set, before anything is written.
+
+    Raises:
+        DataError: Shapes differ, or the model's output is not a score for each of the data's classes.
+        ModelError: ONNX Runtime does not accept the model.
+    """
+    session = Session(model.serialize())
+    for one in data:
+        example = Feed(model, one.subset(np.arange(1))).head(1)
+        output = session.run(*example)[0]
+        if one.labels is not None:
+            kind_of_output(model, one, output)
