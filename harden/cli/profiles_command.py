@@ -10,6 +10,8 @@ import click
 from harden.cli.completion import profiles
 from harden.cli.screen import Answer, answer_options, table
 
+_NOTED_OUTLIERS = 1e-3
+
 
 @click.group("profiles")
 def command() -> None:
@@ -96,13 +98,16 @@ def _calibrate_text(document: dict[str, Any]) -> str:
     """The result for people."""
     fit = document["fit"]
     lines = [f"{document['profile']}: fitted to {fit['rows']} measurements; data against fit in {document['plot']}"]
-    for title, one in fit["fits"].items():
-        spread = ", ".join(f"{value:.4g}" for value in one["sigma"])
+    for title, law in fit["fits"].items():
+        spread = ", ".join(f"{value:.4g}" for value in law["sigma"])
         lines.append(f"  {title}: sigma polynomial in g/g_max: {spread}")
         lines.append(
-            f"    within 1 sigma {one['within_1']:.1%} (Gaussian 68.3%), 2 sigma {one['within_2']:.1%} (95.4%); "
-            f"R2 of sigma {one['r2_sigma']:.3f}"
+            f"    within 1 sigma {law['within_1']:.1%} (Gaussian 68.3%), 2 sigma {law['within_2']:.1%} (95.4%); "
+            f"R2 of sigma {law['r2_sigma']:.3f}"
         )
+        lines.append(f"    Kolmogorov-Smirnov against a Gaussian {law['ks']:.3f} (p = {law['ks_p']:.2g})")
+        if law["outliers"] > _NOTED_OUTLIERS:
+            lines.append(f"    {law['outliers']:.1%} of the values are far off (stuck cells?); sigma includes them")
     if fit["d2d"] is not None:
         lines.append(f"  device to device: {fit['d2d']:.4g} relative")
     return "\n".join(lines)

@@ -99,19 +99,19 @@ def find_uses(program: Program, roles: Roles) -> list[Use]:
     Raises:
         UnsupportedError: A Conv, Gemm, MatMul or recurrent weight would not become a parameter; all of them are named.
     """
-    found, lost = scan_uses(program, roles)
+    uses, lost = scan_uses(program, roles)
     if lost:
         names = [f"{node.op} '{node.label}'" for node in lost]
         raise UnsupportedError(
             f"the weights of {len(lost)} nodes are not numbers that the file stores: " + "; ".join(names),
             fix="Export the model with floating-point or QDQ weights",
         )
-    return found
+    return uses
 
 
 def scan_uses(program: Program, roles: Roles) -> tuple[list[Use], list[Node]]:
     """Every use of a weight on a crossbar, and the nodes whose weights cannot be trained."""
-    found: list[Use] = []
+    uses: list[Use] = []
     lost: list[Node] = []
     for node in program.walk():
         for position in _crossbars(node, roles):
@@ -125,8 +125,8 @@ def scan_uses(program: Program, roles: Roles) -> tuple[list[Use], list[Node]]:
             transposed = bool(node.get({0: "transA", 1: "transB"}.get(position, ""), 0))
             columns, chained = _columns(node, position), value != root
             use = Use(name, name, node.label, node.op, position, value, _groups(node), chained, transposed, columns)
-            found.append(use)
-    return _keyed(found, _terminals(program, roles)), lost
+            uses.append(use)
+    return _keyed(uses, _terminals(program, roles)), lost
 
 
 def select(uses: Iterable[Use], digital: Sequence[str]) -> list[Use]:
@@ -197,11 +197,11 @@ def _terminals(program: Program, roles: Roles) -> dict[str, int]:
 
 def _keyed(uses: list[Use], terminals: dict[str, int]) -> list[Use]:
     keys: set[str] = set()
-    found = []
+    keyed = []
     for use in uses:
         key = use.name if terminals[use.name] <= 1 else f"{use.name}@{use.node}"
         while key in keys:
             key += "+"
         keys.add(key)
-        found.append(replace(use, key=key))
-    return found
+        keyed.append(replace(use, key=key))
+    return keyed

@@ -38,11 +38,11 @@ def shared_batch_norm(x: Tensor, scale: Tensor, bias: Tensor, epsilon: float) ->
     return _Shared.apply(x, scale, bias, epsilon)  # pyright: ignore[reportReturnType]
 
 
-def move_(mean: Tensor, variance: Tensor, found: tuple[Tensor, Tensor], share: float, count: int) -> None:
+def move_(mean: Tensor, variance: Tensor, seen: tuple[Tensor, Tensor], share: float, count: int) -> None:
     """Move running statistics as torch does: by ``share``, with the unbiased variance of ``count`` numbers."""
     with torch.no_grad():
-        mean.lerp_(found[0].to(mean.dtype), share)
-        variance.lerp_((found[1] * (count / max(count - 1, 1))).to(variance.dtype), share)
+        mean.lerp_(seen[0].to(mean.dtype), share)
+        variance.lerp_((seen[1] * (count / max(count - 1, 1))).to(variance.dtype), share)
 
 
 def count(x: Tensor) -> int:

@@ -108,28 +108,28 @@ class Editor:
             if node.op_type == "Constant" and node.output[0] in gone:
                 del self.graph.node[index]
 
-    def labelled(self, wanted: Iterable[str]) -> dict[str, NodeProto]:
+    def labelled(self, names: Iterable[str]) -> dict[str, NodeProto]:
         """The nodes that go by these labels; a local function with one of them is brought into the graph.
 
         Raises:
             UnsupportedError: Such a function is written for another opset than the model.
         """
-        known = labels(self.proto)
-        addresses = {label: address for address, label in known.items()}
-        chosen = {label: addresses[label] for label in wanted if label in addresses}
+        by_address = labels(self.proto)
+        addresses = {label: address for address, label in by_address.items()}
+        chosen = {label: addresses[label] for label in names if label in addresses}
         nodes = {label: self._node(address) for label, address in chosen.items() if CALL not in address}
         inside = [address for address in chosen.values() if CALL in address]
-        return {**nodes, **self._inlined(inside, known)} if inside else nodes
+        return {**nodes, **self._inlined(inside, by_address)} if inside else nodes
 
-    def _inlined(self, inside: Sequence[Address], known: dict[Address, str]) -> dict[str, NodeProto]:
+    def _inlined(self, inside: Sequence[Address], by_address: dict[Address, str]) -> dict[str, NodeProto]:
         """Bring in the functions that these nodes are in; gives the new nodes, nested ones too, by label."""
         self.name_nodes()
         calls = {address[:at] for address in inside for at, part in enumerate(address) if part == CALL}
-        inliner = Inliner(self.proto, local_functions(self.proto), known, calls, self.fresh_name)
+        inliner = Inliner(self.proto, local_functions(self.proto), by_address, calls, self.fresh_name)
         outermost = [address for address in sorted(calls, key=str) if CALL not in address]
-        places = [(address, self._graph(address), self._node(address)) for address in outermost]
+        outer_calls = [(address, self._graph(address), self._node(address)) for address in outermost]
         nodes: dict[str, NodeProto] = {}
-        for address, graph, call in places:
+        for address, graph, call in outer_calls:
             at = _position(graph, call)
             bodies = inliner.body(call, address, self._path(address))
             del graph.node[at]

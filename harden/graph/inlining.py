@@ -90,10 +90,10 @@ class Inliner:
     ) -> list[NodeProto]:
         copies: list[NodeProto] = []
         for index, node in enumerate(nodes):
-            here, own = (*address, index), f"{label}/{node_label(node, index)}"
+            node_address, path = (*address, index), f"{label}/{node_label(node, index)}"
             copy = NodeProto()
             copy.CopyFrom(node)
-            copy.name = self.labels.get(here, "")
+            copy.name = self.labels.get(node_address, "")
             settled = resolved(node.attribute, attributes)
             del copy.attribute[:]
             copy.attribute.extend(settled)
@@ -101,8 +101,9 @@ class Inliner:
                 ends[:] = [names.get(name, name) for name in ends]
             for attribute in copy.attribute:
                 if attribute.type == AttributeProto.GRAPH:
-                    self._graph(attribute.g, names, attributes, (*here, attribute.name), f"{own}/{attribute.name}")
-            copies += self.body(copy, here, own) if here in self.calls else [copy]
+                    inner = (*node_address, attribute.name)
+                    self._graph(attribute.g, names, attributes, inner, f"{path}/{attribute.name}")
+            copies += self.body(copy, node_address, path) if node_address in self.calls else [copy]
         return copies
 
     def _graph(

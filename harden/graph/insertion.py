@@ -40,13 +40,13 @@ def insert(model: Model, insertions: Iterable[Insertion]) -> Model:
         model: The model; it stays as it is.
         insertions: At most one for each value; values that no node of the main graph makes are left alone.
     """
-    wanted = {item.value: item for item in insertions}
-    if not wanted:
+    by_value = {item.value: item for item in insertions}
+    if not by_value:
         return model
     editor = Editor(model.proto)
     editor.name_nodes()
-    for value in [name for node in editor.graph.node for name in node.output if name in wanted]:
-        item, raw = wanted[value], editor.fresh_name(f"{value}.harden.raw")
+    for value in [name for node in editor.graph.node for name in node.output if name in by_value]:
+        item, raw = by_value[value], editor.fresh_name(f"{value}.harden.raw")
         operands = [""] * len(item.operands)
         for position, array in enumerate(item.operands):
             if array is not None:

@@ -56,18 +56,18 @@ class _Reading:
 
     def _nodes(self, nodes: Iterable[NodeProto], scope: Scope, address: Address, prefix: str) -> None:
         for index, node in enumerate(nodes):
-            here, base = (*address, index), prefix + node_label(node, index)
+            node_address, base = (*address, index), prefix + node_label(node, index)
             function = called(node, self._functions)
             if function is not None:
-                if len(here) // 2 >= DEEPEST:
+                if len(node_address) // 2 >= DEEPEST:
                     raise ModelError(f"local functions call each other more than {DEEPEST} deep", where=base)
-                self._nodes(function.node, function_scope(function), (*here, CALL), f"{base}/")
+                self._nodes(function.node, function_scope(function), (*node_address, CALL), f"{base}/")
             elif not stores(node, scope, self._filled):
-                self.labels[here] = self._unique(base)
+                self.labels[node_address] = self._unique(base)
                 for attribute in node.attribute:
                     if attribute.type == AttributeProto.GRAPH:
                         inner = (*scope, node_label(node, index), attribute.name)
-                        self.graph(attribute.g, inner, (*here, attribute.name), f"{base}/{attribute.name}/")
+                        self.graph(attribute.g, inner, (*node_address, attribute.name), f"{base}/{attribute.name}/")
 
     def _unique(self, label: str) -> str:
         times = self._times.get(label, 0)

@@ -172,8 +172,8 @@ class GraphModule(nn.Module):
         """
         if self.fixed is not None and not self.fixed.fits(inputs):
             twin = self._twin(self.fixed)
-            one, given = (twin, inputs) if twin else (self, self.fixed.piece(inputs))
-            return one.observe(observer, *given, weights=weights)
+            module, piece = (twin, inputs) if twin else (self, self.fixed.piece(inputs))
+            return module.observe(observer, *piece, weights=weights)
         with torch.no_grad():
             return self._trace(self._frame(inputs, weights or NO_OVERRIDES, False), set(), observer).steps
 
@@ -211,8 +211,8 @@ class GraphModule(nn.Module):
         """Load as any module; torch takes the dots in names for submodules and calls them unexpected."""
         super()._load_from_state_dict(state_dict, prefix, *rest)
         unexpected: list[str] = rest[-2]
-        known = {prefix + name for name in (*self._parameters, *self._buffers)}
-        unexpected[:] = [name for name in unexpected if name not in known]
+        own = {prefix + name for name in (*self._parameters, *self._buffers)}
+        unexpected[:] = [name for name in unexpected if name not in own]
 
     def _twin(self, fixed: FixedBatch | WholeExamples) -> GraphModule | None:
         """A module for any batch size on the very parameters and statistics of this one, where the graph allows it."""
@@ -296,13 +296,10 @@ class GraphModule(nn.Module):
             return
         for value, tensor in self._constants.items():
             frame.values[value] = tensor
-        makers = self._makers()
+        makers = {value: node for node in self.program.walk() for value in node.outputs if value}
         for use in uses:
             for node in _ancestors(use.value, makers, frame):
                 frame.call(node)
-
-    def _makers(self) -> dict[int, Node]:
-        return {value: node for node in self.program.walk() for value in node.outputs if value}
 
 
 def _device(inputs: tuple[Any, ...]) -> torch.device:
@@ -341,14 +338,14 @@ def _declared(item: Any, kind: int) -> Any:
 
     A graph in single precision may well be run in double, with parameters to match.
     """
-    wanted = None if kind == TensorProto.FLOAT else TORCH_TYPES.get(kind)
-    if wanted is None or not isinstance(item, torch.Tensor) or not item.is_floating_point() or item.dtype == wanted:
+    dtype = None if kind == TensorProto.FLOAT else TORCH_TYPES.get(kind)
+    if dtype is None or not isinstance(item, torch.Tensor) or not item.is_floating_point() or item.dtype == dtype:
         return item
-    return item.to(wanted)
+    return item.to(dtype)
 
 
 def _by_node(uses: Sequence[Use]) -> dict[str, tuple[tuple[int, str], ...]]:
-    found: dict[str, tuple[tuple[int, str], ...]] = {}
+    by_node: dict[str, tuple[tuple[int, str], ...]] = {}
     for use in uses:
-        found[use.node] = (*found.get(use.node, ()), (use.position, use.key))
-    return found
+        by_node[use.node] = (*by_node.get(use.node, ()), (use.position, use.key))
+    return by_node

@@ -129,11 +129,11 @@ def override(arguments: list[Any], uses: tuple[tuple[int, str], ...], overrides:
     """Put given weights in the place of a node's own."""
     for position, key in uses:
         if key in overrides:
-            given = overrides[key]
-            if given.shape != arguments[position].shape:
+            weight = overrides[key]
+            if weight.shape != arguments[position].shape:
                 takes = list(arguments[position].shape)
-                raise ModelError(f"the weight given for '{key}' has shape {list(given.shape)}, its node takes {takes}")
-            arguments[position] = given
+                raise ModelError(f"the weight given for '{key}' has shape {list(weight.shape)}, its node takes {takes}")
+            arguments[position] = weight
 
 
 def enter(arguments: list[Any], uses: tuple[tuple[int, str], ...], periphery: PeripheryHook) -> None:
@@ -290,9 +290,9 @@ class Tracer:
             if not target:
                 continue
             self.frame.values[target] = self.frame.values[source]
-            for known in (self.static, self.shaped):
-                if source in known:
-                    known.add(target)
+            for facts in (self.static, self.shaped):
+                if source in facts:
+                    facts.add(target)
             if source not in self.static:
                 self.steps.append(Step(node, _same, False, (source,), (target,), ()))
 

@@ -57,7 +57,7 @@ class Quantization:
 
 def find_quantizations(program: Program) -> dict[int, Quantization]:
     """How each stored tensor of integers is dequantised, by value."""
-    found: dict[int, Quantization] = {}
+    quantizations: dict[int, Quantization] = {}
     clashing: set[int] = set()
     for node in program.walk():
         if node.op != "DequantizeLinear" or len(node.inputs) < 2:
@@ -78,10 +78,10 @@ def find_quantizations(program: Program) -> dict[int, Quantization]:
             dtype,
             (FOUR_BITS if slot.data_type in FOUR_BIT else RANGES)[dtype],
         )
-        if value in found and not _same(found[value], item):
+        if value in quantizations and not _same(quantizations[value], item):
             clashing.add(value)
-        found.setdefault(value, item)
-    return {value: item for value, item in found.items() if value not in clashing}
+        quantizations.setdefault(value, item)
+    return {value: item for value, item in quantizations.items() if value not in clashing}
 
 
 def _same(a: Quantization, b: Quantization) -> bool:

@@ -43,19 +43,19 @@ class WholeExamples:
             run: Takes one example's part of each input; returns tensors, or tuples and dicts of them.
             inputs: All with the same number of examples, at least one.
         """
-        found = [run(*self.piece(inputs, number)) for number in range(len(inputs[0]))]
-        if not found:
+        results = [run(*self.piece(inputs, number)) for number in range(len(inputs[0]))]
+        if not results:
             raise ModelError("there are no examples")
-        return _stacked(found)
+        return _stacked(results)
 
 
-def _stacked(found: list[Any]) -> Any:
-    first = found[0]
+def _stacked(results: list[Any]) -> Any:
+    first = results[0]
     if isinstance(first, tuple):
-        return tuple(_stacked(list(parts)) for parts in zip(*found, strict=True))
+        return tuple(_stacked(list(parts)) for parts in zip(*results, strict=True))
     if isinstance(first, dict):
-        return {key: _stacked([part[key] for part in found]) for key in first}
-    return torch.stack(found)
+        return {key: _stacked([part[key] for part in results]) for key in first}
+    return torch.stack(results)
 
 
 @dataclass(frozen=True)
@@ -90,23 +90,23 @@ class FixedBatch:
         if count == 0:
             raise ModelError(f"the model is made for batches of {self.size} examples, and there are none")
         with distributed.alone():  # a piece has statistics of its own, wherever its neighbours are
-            found = [run(*self.piece(inputs, start)) for start in range(0, count, self.size)]
-        return self._joined(found, count)
+            results = [run(*self.piece(inputs, start)) for start in range(0, count, self.size)]
+        return self._joined(results, count)
 
     def piece(self, inputs: Sequence[torch.Tensor], start: int = 0) -> list[torch.Tensor]:
         """The examples from ``start`` on, as many as the graph takes."""
         rows = torch.arange(start, start + self.size).clamp_max(len(inputs[0]) - 1)
         return [item[rows.to(item.device)] for item in inputs]
 
-    def _joined(self, found: list[Any], count: int) -> Any:
-        first = found[0]
+    def _joined(self, results: list[Any], count: int) -> Any:
+        first = results[0]
         if isinstance(first, tuple):
-            return tuple(self._joined(list(parts), count) for parts in zip(*found, strict=True))
+            return tuple(self._joined(list(parts), count) for parts in zip(*results, strict=True))
         if isinstance(first, dict):
-            return {key: self._joined([part[key] for part in found], count) for key in first}
+            return {key: self._joined([part[key] for part in results], count) for key in first}
         if not isinstance(first, torch.Tensor) or first.shape[:1] != (self.size,):
             raise ModelError(
                 f"the model is made for batches of {self.size} examples, and its values have not one row each",
                 fix="Export it with a dynamic batch size",
             )
-        return torch.cat(found)[:count]
+        return torch.cat(results)[:count]

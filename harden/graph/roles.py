@@ -160,13 +160,13 @@ def _roots(program: Program, quantized: Container[int]) -> dict[int, tuple[int, 
         value: (value,) for value, slot in program.stored.items() if slot.data_type in FLOATS or value in quantized
     }
     for node in program.walk():
-        found: dict[int, None] = {}
+        below: dict[int, None] = {}
         for position, value in enumerate(node.inputs):
             if node.differentiable(position):
-                found.update(dict.fromkeys(roots.get(value, ())))
+                below.update(dict.fromkeys(roots.get(value, ())))
         for value in node.outputs:
-            if value and found:
-                roots[value] = tuple(found)
+            if value and below:
+                roots[value] = tuple(below)
     return roots
 
 

@@ -35,19 +35,19 @@ def problems(node: NodeProto, version: int, domain: str, label: str) -> list[str
     if schema is None:
         return []
     where = f"{node.op_type} '{label}'"
-    found = []
+    faults = []
     if not schema.min_input <= len(node.input) <= schema.max_input:
-        found.append(f"{where} has {len(node.input)} inputs, not {schema.min_input} to {schema.max_input}")
+        faults.append(f"{where} has {len(node.input)} inputs, not {schema.min_input} to {schema.max_input}")
     if not schema.min_output <= len(node.output) <= schema.max_output:
-        found.append(f"{where} has {len(node.output)} outputs, not {schema.min_output} to {schema.max_output}")
-    given = set()
+        faults.append(f"{where} has {len(node.output)} outputs, not {schema.min_output} to {schema.max_output}")
+    seen = set()
     for attribute in node.attribute:
-        if attribute.name in given:
-            found.append(f"{where} has the attribute '{attribute.name}' twice")
-        given.add(attribute.name)
-        known = schema.attributes.get(attribute.name)
-        if known is not None and _kind(known) != attribute.type:
-            kind = AttributeProto.AttributeType.Name(_kind(known))
-            found.append(f"{where}: the attribute '{attribute.name}' is not of the type {kind}")
-    missing = [name for name, item in schema.attributes.items() if item.required and name not in given]
-    return found + [f"{where} lacks the attribute '{name}'" for name in missing]
+        if attribute.name in seen:
+            faults.append(f"{where} has the attribute '{attribute.name}' twice")
+        seen.add(attribute.name)
+        declared = schema.attributes.get(attribute.name)
+        if declared is not None and _kind(declared) != attribute.type:
+            kind = AttributeProto.AttributeType.Name(_kind(declared))
+            faults.append(f"{where}: the attribute '{attribute.name}' is not of the type {kind}")
+    missing = [name for name, item in schema.attributes.items() if item.required and name not in seen]
+    return faults + [f"{where} lacks the attribute '{name}'" for name in missing]

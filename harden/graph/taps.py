@@ -108,7 +108,7 @@ def _candidates(module: GraphModule, steps: list[Step], trace: _Trace) -> list[_
             for value in (*step.inputs, *step.node.captured):
                 last[value] = max(last.get(value, 0), index)
     alive = {value for value in program.inputs if value in last}
-    found = []
+    candidates = []
     for index, step in enumerate(steps):
         if not on_path[index]:
             continue
@@ -117,19 +117,19 @@ def _candidates(module: GraphModule, steps: list[Step], trace: _Trace) -> list[_
         if len(alive) == 1:
             (value,) = alive
             if value in step.outputs and value in trace.shapes and value not in program.outputs:
-                found.append(_Candidate(value, trace.shapes[value], trace.works[value]))
-    return found
+                candidates.append(_Candidate(value, trace.shapes[value], trace.works[value]))
+    return candidates
 
 
 def _on_path(steps: list[Step], outputs: set[int], fed: list[bool]) -> list[bool]:
     needed = set(outputs)
-    kept = [False] * len(steps)
+    on_path = [False] * len(steps)
     for index in reversed(range(len(steps))):
         step = steps[index]
         if any(value in needed for value in step.outputs) and any(fed[value] for value in step.outputs):
-            kept[index] = True
+            on_path[index] = True
             needed.update((*step.inputs, *step.node.captured))
-    return kept
+    return on_path
 
 
 def _groups(candidates: list[_Candidate], total: int) -> list[_Candidate]:

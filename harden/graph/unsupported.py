@@ -18,13 +18,13 @@ def computes_on_integers(op: str) -> bool:
 
 def missing_operators(program: Program) -> list[dict[str, Any]]:
     """Every operator that has no implementation: ``op``, ``domain``, ``count`` and the labels of its ``nodes``."""
-    found: dict[tuple[str, str], list[str]] = {}
+    labels: dict[tuple[str, str], list[str]] = {}
     for node in program.walk():
         if node.operator is None:
-            found.setdefault((node.domain, node.op), []).append(node.label)
+            labels.setdefault((node.domain, node.op), []).append(node.label)
     return [
         {"op": op, "domain": domain, "count": len(nodes), "nodes": nodes}
-        for (domain, op), nodes in sorted(found.items())
+        for (domain, op), nodes in sorted(labels.items())
     ]
 
 

@@ -32,13 +32,13 @@ def replaced(
     Raises:
         ModelError: Names that the file does not hold, or shapes that differ.
     """
-    known = {slot.name: slot for slot in slots(proto)}
+    by_name = {slot.name: slot for slot in slots(proto)}
     arrays = {name: from_torch(value) for name, value in values.items()}
-    problems = [f"the file holds no tensor '{name}'" for name in arrays if name not in known]
+    problems = [f"the file holds no tensor '{name}'" for name in arrays if name not in by_name]
     problems += [
-        f"'{name}' has shape {list(known[name].shape)}, {list(array.shape)} was given"
+        f"'{name}' has shape {list(by_name[name].shape)}, {list(array.shape)} was given"
         for name, array in arrays.items()
-        if name in known and tuple(array.shape) != known[name].shape
+        if name in by_name and tuple(array.shape) != by_name[name].shape
     ]
     if problems:
         more = f" (and {len(problems) - _SHOWN} more)" if len(problems) > _SHOWN else ""
@@ -47,8 +47,8 @@ def replaced(
     for name, array in arrays.items():
         if quantized and name in quantized and array.dtype.kind == "f":
             array = quantized[name].array(array)
-        new = _converted(array, known[name])
-        if new.tobytes() != known[name].array().tobytes():
+        new = _converted(array, by_name[name])
+        if new.tobytes() != by_name[name].array().tobytes():
             changed[name] = new
     if not changed:
         return None

@@ -108,8 +108,8 @@ def check_noise(copy: Replaceable, module: torch.nn.Module, inputs: Sequence[np.
         # Only the suspects are noisy; all tensors are replaced, because that is how the trials run.
         chip = {**weights, **{key: noisy[key] for key in keys}}
         pairs = list(zip(run_torch(module, tuple(inputs), chip), copy.session(chip).run(*inputs), strict=True))
-        found = [difference(want, got, floor) for want, got in pairs]
-        return all(f.passed for f in found), max((f.max_abs_error for f in found), default=0.0)
+        gaps = [difference(want, got, floor) for want, got in pairs]
+        return all(f.passed for f in gaps), max((f.max_abs_error for f in gaps), default=0.0)
 
     passed, error = gap(noisy)
     if not passed:
@@ -129,8 +129,8 @@ def _guilty(keys: list[str], agrees: Callable[[Iterable[str]], bool], error: flo
             f"ONNX Runtime and the torch module disagree with no noise at all (a noisy chip differs by {error:.3g})",
             fix="Run harden inspect on the model: its parity section shows the difference",
         )
-    found = _bisect(keys, agrees)
-    names = ", ".join(found[:_NAMED]) + (f" and {len(found) - _NAMED} more" if len(found) > _NAMED else "")
+    guilty = _bisect(keys, agrees)
+    names = ", ".join(guilty[:_NAMED]) + (f" and {len(guilty) - _NAMED} more" if len(guilty) > _NAMED else "")
     return CanaryError(
         f"noise does not reach ONNX Runtime as it reaches torch (outputs differ by {error:.3g})",
         where=names or "several tensors together",

@@ -117,10 +117,10 @@ class RuntimeCopy:
         Raises:
             VerificationError: A key, a shape or a type is not the model's.
         """
-        known = self._known(values or {})
+        weights = self._known(values or {})
         if self._raw is not None:  # no file beside it has the others
-            known = {key: use.tensor for key, use in self.uses.items()} | dict(known)
-        replaced = {self._initializers[k]: self._checked(k, v) for k, v in known.items()}
+            weights = {key: use.tensor for key, use in self.uses.items()} | dict(weights)
+        replaced = {self._initializers[k]: self._checked(k, v) for k, v in weights.items()}
         return Session(variant or self._raw or self.path, replaced, threads=threads, device=self.device)
 
     def clean_session(self, *, threads: int = 1) -> Session:
@@ -183,8 +183,8 @@ def _save(rewritten: Rewritten, path: Path) -> None:
 
 
 def _point_outside(tensor: onnx.TensorProto, offset: int, length: int) -> None:
-    kept = onnx.TensorProto(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
-    kept.data_location = onnx.TensorProto.EXTERNAL
+    outside = onnx.TensorProto(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
+    outside.data_location = onnx.TensorProto.EXTERNAL
     for key, value in (("location", _DATA), ("offset", str(offset)), ("length", str(length))):
-        kept.external_data.add(key=key, value=value)
-    tensor.CopyFrom(kept)
+        outside.external_data.add(key=key, value=value)
+    tensor.CopyFrom(outside)

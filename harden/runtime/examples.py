@@ -38,10 +38,10 @@ def find_inputs(
         ModelError: ONNX Runtime accepts none of them; says what it answered last.
     """
     session = plain_session(model)
-    given = dict(shapes or {})
+    fixed = dict(shapes or {})
     answer = ""
     for sizes in _candidates(batch):
-        inputs = tuple(_array(spec, given.get(spec.name) or _shape(spec, sizes), seed) for spec in model.inputs)
+        inputs = tuple(_array(spec, fixed.get(spec.name) or _shape(spec, sizes), seed) for spec in model.inputs)
         try:
             session.run(None, {spec.name: value for spec, value in zip(model.inputs, inputs, strict=True)})
         except Exception as error:  # ONNX Runtime raises its own kinds for each way a shape can be wrong

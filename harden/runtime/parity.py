@@ -84,11 +84,11 @@ def parity(model: Model, inputs: tuple[np.ndarray, ...], *, threads: int = 1) ->
         The worst output's errors, and whether all pass.
     """
     expected = Session(model.serialize(), threads=threads).run(*inputs)
-    found = [difference(b, a) for b, a in zip(expected, run_torch(model.module(), inputs), strict=True)]
+    outputs = [difference(b, a) for b, a in zip(expected, run_torch(model.module(), inputs), strict=True)]
     return Parity(
-        max((p.max_abs_error for p in found), default=0.0),
-        max((p.max_rel_error for p in found), default=0.0),
-        all(p.passed for p in found),
+        max((p.max_abs_error for p in outputs), default=0.0),
+        max((p.max_rel_error for p in outputs), default=0.0),
+        all(p.passed for p in outputs),
         tuple(tuple(x.shape) for x in inputs),
     )
 

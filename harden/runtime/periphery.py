@@ -232,7 +232,9 @@ class _Chain:
     def _constant(self, what: str, value: float, kind: int) -> str:
         return self._editor.add_constant(self.name(what), np.array(value, helper.tensor_dtype_to_np_dtype(kind)))
 
-    def _node(self, op: str, inputs: list[str], target: str | None, **attributes: int) -> str:
+    def _node(self, op: str, inputs: list[str], target: str | None, to: int | None = None) -> str:
         output = target or self.name(op.lower())
-        self.nodes.append(helper.make_node(op, inputs, [output], name=self.name(f"{op}.node"), **attributes))
+        self.nodes.append(helper.make_node(op, inputs, [output], name=self.name(f"{op}.node")))
+        if to is not None:
+            self.nodes[-1].attribute.append(helper.make_attribute("to", to))
         return output

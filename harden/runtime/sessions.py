@@ -32,14 +32,14 @@ def choose_device(wanted: str, available: Sequence[str] | None = None) -> str:
         >>> choose_device("auto", ["CPUExecutionProvider"])
         'cpu'
     """
-    there = "CUDAExecutionProvider" in (ort.get_available_providers() if available is None else available)
-    if wanted == "cuda" and not there:
+    has_cuda = "CUDAExecutionProvider" in (ort.get_available_providers() if available is None else available)
+    if wanted == "cuda" and not has_cuda:
         raise SettingsError(
             "ONNX Runtime has no CUDA provider here",
             where="--device cuda",
             fix="pip install onnxruntime-gpu in place of onnxruntime, or leave --device out",
         )
-    return "cuda" if there and wanted in ("cuda", "auto") else "cpu"
+    return "cuda" if has_cuda and wanted in ("cuda", "auto") else "cpu"
 
 
 def providers(device: str) -> list[str]:
@@ -107,15 +107,15 @@ class Session:
             ModelError: ONNX Runtime refuses these inputs, or fails on them.
         """
         if len(inputs) > 1 and all(x.ndim == len(s.shape) + 1 for x, s in zip(inputs, self.inputs, strict=True)):
-            found = [self.run(*example, outputs=outputs) for example in zip(*inputs, strict=True)]
-            return [np.stack(parts) for parts in zip(*found, strict=True)]
+            results = [self.run(*example, outputs=outputs) for example in zip(*inputs, strict=True)]
+            return [np.stack(parts) for parts in zip(*results, strict=True)]
         feed = {spec.name: value for spec, value in zip(self.inputs, inputs, strict=True)}
         try:
-            found: Any = self.session.run(outputs, feed)
+            results: Any = self.session.run(outputs, feed)
         except Exception as error:  # as above
             shapes = ", ".join(f"{name} {value.dtype}{list(value.shape)}" for name, value in feed.items())
             raise ModelError(f"ONNX Runtime fails on {shapes} ({_first_line(error)})") from error
-        return found
+        return results
 
 
 def plain_session(model: Model, *, threads: int = 1) -> ort.InferenceSession:

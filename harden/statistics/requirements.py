@@ -133,7 +133,7 @@ def parse(text: str) -> Requirement:
 
 
 def _check(r: Requirement) -> None:
-    problems = []
+    problems: list[str] = []
     known = [f"{p}_accuracy" for p in _ACCURACY] + ["p05_accuracy", "clean_accuracy", "yield(T)", *_PLAIN]
     is_rate = r.measure == "yield" or r.measure.endswith("accuracy")
     if not (r.quantile is not None or r.measure == "yield" or r.measure in known):
@@ -188,7 +188,7 @@ def check_meetable(requirements: Sequence[Requirement], chips: int) -> None:
     Raises:
         UnmeetableError: Names the number of chips needed.
     """
-    problems = []
+    problems: list[str] = []
     for r in requirements:
         needed = chips_needed(r)
         if needed >= _MANY:

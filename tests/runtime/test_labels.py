@@ -6,6 +6,7 @@ ONNX Runtime refuses two nodes of one name in a graph; two that go by one label 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from harden.graph.insertion import Insertion, insert
 from harden.runtime.canary import canary, check_noise
 from harden.runtime.copy import RuntimeCopy
 from harden.runtime.rewrite import split_uses
-from harden.runtime.sessions import plain_session
+from harden.runtime.sessions import Session, plain_session
 from harden.streams import numpy_generator
 from harden.transforms.clamp import clamp_activations
 
@@ -169,6 +170,48 @@ def test_noise_reaches_nodes_in_branches_and_in_the_functions_they_call(tmp_path
     nodes = agree(nested(), tmp_path, np.abs(X), -np.abs(X))
     assert len(set(nodes.values())) == 9
     assert "if/then_branch/m#2#2" in nodes.values()
+
+
+def test_noise_reaches_nodes_of_branches_within_functions_that_call_functions(tmp_path: Path) -> None:
+    """A branch reads a value from outside it, has one of a like name, and an attribute that the call sets."""
+
+    def branch(number: int) -> GraphProto:
+        weight = numpy_helper.from_array(matrix(f"branch{number}"), "u")
+        nodes = [
+            node("MatMul", ["p", "u"], ["h"], name="m"),
+            node("LeakyRelu", ["h"], ["l"]),
+            node("Layer", ["l", "w"], ["q"], domain="my", name="call"),
+        ]
+        nodes[1].attribute.add(name="alpha", ref_attr_name="slope", type=onnx.AttributeProto.FLOAT)
+        return helper.make_graph(nodes, "branch", [], [info("q")], [weight])
+
+    body = [
+        node("MatMul", ["a", "w"], ["p"], name="m"),
+        node("ReduceSum", ["p"], ["s"], keepdims=0),
+        node("Cast", ["s"], ["c"], to=TensorProto.BOOL),
+        node("If", ["c"], ["b"], name="if", then_branch=branch(0), else_branch=branch(1)),
+    ]
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("my", 1)]
+    function = helper.make_function("my", "Outer", ["a", "w"], ["b"], body, opsets, attributes=["slope"])
+    calls = [
+        node("Outer", ["x", "w0"], ["h"], domain="my", name="one", slope=0.5),
+        node("Outer", ["h", "w1"], ["y"], domain="my", name="two", slope=0.25),
+    ]
+    proto = model(calls, ["w0", "w1"], [layer(), function])
+    uses = Model.from_proto(proto).analog_weights()
+    assert len({use.node for use in uses.values()}) == len(uses) == 14
+    changed = {key: replace(use, tensor=use.tensor + torch.from_numpy(matrix(key))) for key, use in uses.items()}
+    for x in (X, np.zeros_like(X)):
+        for chosen in (uses, changed):
+            got = plain(split_uses(proto, chosen).proto, x)
+            weights = {key: use.tensor for key, use in chosen.items()}
+            with torch.no_grad():
+                expected = Model.from_proto(proto).module().eval()(torch.from_numpy(x), weights=weights).numpy()
+            np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-3)
+
+
+def plain(proto: ModelProto, x: np.ndarray) -> np.ndarray:
+    return Session(proto.SerializeToString()).run(x)[0]
 
 
 def test_a_function_with_an_attribute_an_omitted_input_and_a_result_passed_through() -> None:

@@ -93,11 +93,8 @@ def _load_families() -> None:
 def lookup(domain: str, name: str, version: int) -> Operator | None:
     """The implementation of an operator at an opset version, or None."""
     _load_families()
-    found = None
-    for candidate in _OPERATORS.get((domain, name), ()):
-        if candidate.since <= version:
-            found = candidate
-    return found
+    versions = [item for item in _OPERATORS.get((domain, name), ()) if item.since <= version]
+    return versions[-1] if versions else None
 
 
 def operators() -> dict[tuple[str, str], list[Operator]]:

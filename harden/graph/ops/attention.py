@@ -101,7 +101,7 @@ def rotary_embedding(node: Node, x: Tensor, cos: Tensor, sin: Tensor, positions:
     if flat:
         x = _heads(x, node.get("num_heads"))
     size = node.get("rotary_embedding_dim", 0) or x.shape[-1]
-    turned, kept = x[..., :size], x[..., size:]
+    turned, rest = x[..., :size], x[..., size:]
     if positions is not None:
         cos, sin = cos[positions], sin[positions]
     cos, sin = cos[..., : size // 2].unsqueeze(1), sin[..., : size // 2].unsqueeze(1)
@@ -114,5 +114,5 @@ def rotary_embedding(node: Node, x: Tensor, cos: Tensor, sin: Tensor, positions:
         turned = torch.stack([real, imaginary], -1).reshape(turned.shape)
     else:
         turned = torch.cat([real, imaginary], -1)
-    result = torch.cat([turned, kept], -1)
+    result = torch.cat([turned, rest], -1)
     return result.transpose(1, 2).reshape(shape) if flat else result

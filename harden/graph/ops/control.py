@@ -119,8 +119,8 @@ def split_to_sequence(node: Node, x: Tensor, sizes: Tensor | None = None) -> lis
     """Parts of the input along an axis."""
     axis = node.get("axis", 0)
     if sizes is not None:
-        given = int(sizes.item()) if sizes.dim() == 0 else [int(size) for size in sizes.tolist()]
-        return list(torch.split(x, given, axis))
+        lengths = int(sizes.item()) if sizes.dim() == 0 else [int(size) for size in sizes.tolist()]
+        return list(torch.split(x, lengths, axis))
     parts = torch.split(x, 1, axis)
     return list(parts) if node.get("keepdims", 1) else [part.squeeze(axis) for part in parts]
 

@@ -177,7 +177,7 @@ def _directions(node: Node) -> tuple[str, ...]:
 
 
 def _activation(name: str, alpha: float, beta: float, node: Node) -> Activation:
-    known: dict[str, Activation] = {
+    activations: dict[str, Activation] = {
         "Sigmoid": torch.sigmoid,
         "Tanh": torch.tanh,
         "Relu": torch.relu,
@@ -190,6 +190,6 @@ def _activation(name: str, alpha: float, beta: float, node: Node) -> Activation:
         "ScaledTanh": lambda x: alpha * torch.tanh(beta * x),
         "Affine": lambda x: alpha * x + beta,
     }
-    if name not in known:
+    if name not in activations:
         raise ModelError(f"activation '{name}' is not known", where=node.label)
-    return known[name]
+    return activations[name]
