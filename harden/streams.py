@@ -46,9 +46,9 @@ def generator(seed: int, *names: str | int) -> torch.Generator:
 
     stream = torch.Generator(device="cpu")
     state = stream.get_state()
-    words = np.frombuffer(_digest(seed, names, 4 * _WORDS), dtype="<u4").astype("<u8")
+    words = np.frombuffer(_digest(seed, names, 4 * _WORDS), dtype="<u4").astype("<u8").tobytes()
     raw = state.numpy()
-    raw[_WORDS_AT : _WORDS_AT + 8 * _WORDS] = words.view(np.uint8)
+    raw[_WORDS_AT : _WORDS_AT + 8 * _WORDS] = np.frombuffer(words, dtype=np.uint8)
     stream.set_state(state)
     return stream
 

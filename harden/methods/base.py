@@ -73,7 +73,7 @@ class Noise(Protocol):
     """Noisy weights of the current step, as :class:`harden.noise.sampler.NoiseSampler` draws them."""
 
     @property
-    def profile(self) -> Any:
+    def profile(self) -> NoiseProfile:
         """The run's noise profile."""
         ...
 
@@ -138,7 +138,7 @@ class StepResult:
     """
 
     loss: Tensor
-    parts: Mapping[str, float] = field(default_factory=dict)
+    parts: Mapping[str, float] = field(default_factory=dict[str, float])
     gradients: Mapping[str, Tensor] | None = None
 
 

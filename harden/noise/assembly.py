@@ -34,11 +34,6 @@ class Assembled:
     periphery: Periphery = field(default_factory=Periphery)
 
     @property
-    def timed(self) -> bool:
-        """Whether anything depends on the time since programming."""
-        return self.black_box is not None or any(stage.law.depends_on_time() for stage in self.circuit.stages)
-
-    @property
     def grows_with_range(self) -> bool:
         """Whether the noise of a weight grows with the largest weight around it."""
         if self.black_box is not None:
@@ -87,7 +82,7 @@ def try_assemble(definition: Definition, values: MappingOf[str, KnobValue]) -> t
         builder.problems.append(f"compensation: '{compensation}' must be none or global")
     black_box = None
     if definition.sampler is not None:
-        arguments = builder.resolve(definition.sampler.arguments, "sampler") or {}
+        arguments: dict[str, Any] = builder.resolve(definition.sampler.arguments, "sampler") or {}
         black_box = BlackBox(definition.sampler.function, arguments, definition.sampler.grows_with_range)
         if stages:
             builder.problems.append("a profile has either a [sampler] or laws, not both")
@@ -111,23 +106,23 @@ class _Builder:
 
     knobs: MappingOf[str, Knob]
     values: MappingOf[str, KnobValue]
-    problems: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list[str])
 
     def stages(self, definition: Definition) -> list[Stage]:
         """The laws of all stages, each with the name of its stream."""
-        found = []
+        stages: list[Stage] = []
         for stage in STAGES:
             for position, entry in enumerate(getattr(definition, stage)):
                 name = stage if position == 0 else f"{stage}{position}"
                 law = self._law(dict(entry), name)
                 if law is not None:
-                    found.append(Stage(name, law, ages=stage in ("drift", "read")))
+                    stages.append(Stage(name, law, ages=stage in ("drift", "read")))
                     self.problems += _beyond(definition.time, law, name)
             if stage == "stuck" and self.values["stuck_at"]:
                 law = self._law({"law": "stuck_at", "rate": "$stuck_at"}, "stuck_at")
                 if law is not None:
-                    found.append(Stage("stuck_at", law, ages=False))
-        return found
+                    stages.append(Stage("stuck_at", law, ages=False))
+        return stages
 
     def _law(self, fields: dict[str, Any], name: str) -> NoiseLaw | None:
         law = fields.pop("law", None)

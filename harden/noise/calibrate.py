@@ -11,6 +11,7 @@ variation.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,13 @@ import tomli_w
 
 from harden.errors import SettingsError
 from harden.noise.definition import read_definition
-from harden.noise.fitting import Fit, fit, goodness
+from harden.noise.fitting import Fit, bins, fit, goodness
 from harden.noise.measurements import Measurements, read_measurements
 
 _FEWEST_DEVICES = 5
 _FEWEST_TIMES = 3
 _FEWEST_CELLS = 100
-_NOTED_OUTLIERS = 1e-3
+_SHOWN = 2000  # points of a plot
 _SLACK = 0.05  # of the measured range: how far a fit may be used beyond it
 
 
@@ -49,6 +50,11 @@ class Panel:
     fit: Fit
     known: np.ndarray | float = 0.0
 
+    @property
+    def shown_unit(self) -> str:
+        """The unit as an axis shows it."""
+        return f" ({self.unit})" if self.unit else ""
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -69,32 +75,20 @@ class Calibration:
     g_max_us: float
 
     def svg(self) -> str:
-        """The plot of data against fit, as one SVG."""
-        from harden.noise.calibration_plot import svg
+        """The plot of data against fit, as one SVG: two plots in a row for each panel; equal data give equal bytes."""
+        import matplotlib
+        from matplotlib.figure import Figure
 
-        return svg(self.panels, self.g_max_us)
-
-    def text(self) -> str:
-        """The goodness of the fit in words."""
-        lines = [f"{self.name}: {self.fit['rows']} rows, g_max {self.g_max_us:g} µS"]
-        for name, part in self.fit["fits"].items():
-            lines.append(f"  {name}: {part['rows']} values, R² of σ {part['r2_sigma']:.3f}")
-            if part["outliers"] > _NOTED_OUTLIERS:
-                lines.append(f"    {part['outliers']:.1%} of the values are far off (stuck cells?); σ holds them too")
-            lines.append(f"    Kolmogorov-Smirnov against a normal {part['ks']:.3f} (p = {part['ks_p']:.2g})")
-            lines.append(
-                f"    within 1σ {part['within_1']:.1%} (normal 68.3%), within 2σ {part['within_2']:.1%} (95.4%)"
-            )
-        return "\n".join(lines)
-
-    def save(self, folder: str | Path) -> dict[str, Path]:
-        """Write NAME.toml and NAME.svg into a folder; their paths by ``profile`` and ``plot``."""
-        from harden.store import write_atomic
-
-        paths = {"profile": Path(folder) / f"{self.name}.toml", "plot": Path(folder) / f"{self.name}.svg"}
-        write_atomic(paths["profile"], self.toml)
-        write_atomic(paths["plot"], self.svg())
-        return paths
+        drawing: Any = matplotlib  # its own types are partial
+        with drawing.rc_context({"svg.hashsalt": "harden", "svg.fonttype": "none", "font.size": 9}):
+            figure: Any = Figure(figsize=(9, 3.2 * len(self.panels)), layout="constrained")
+            axes = figure.subplots(len(self.panels), 2, squeeze=False)
+            for (left, right), panel in zip(axes, self.panels, strict=True):
+                _draw_data(left, panel, self.g_max_us)
+                _draw_sigma(right, panel, self.g_max_us)
+            text = StringIO()
+            figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
+        return text.getvalue()
 
 
 def calibrate(
@@ -148,7 +142,7 @@ def calibrate(
 def _within_the_data(data: Measurements, low: float, high: float) -> None:
     first, last = float(data.target.min()), float(data.target.max())
     slack = _SLACK * (last - first)
-    problems = []
+    problems: list[str] = []
     if not 0 <= low < high:
         problems.append(f"g_min_us = {low:g} and g_max_us = {high:g}: needs 0 <= g_min_us < g_max_us")
     if high > last + slack:
@@ -171,7 +165,7 @@ def _laws(data: Measurements, high: float) -> tuple[dict[str, Any], list[Panel]]
 
 
 def _programming(groups: list[tuple[float | None, Measurements]], high: float) -> tuple[dict[str, Any], list[Panel]]:
-    panels = []
+    panels: list[Panel] = []
     for time, data in groups:
         error = data.measured - data.target
         result = fit(data.target / high, error, floor=-data.target)
@@ -266,3 +260,29 @@ def _record(panel: Panel, high: float) -> dict[str, Any]:
         "sigma": list(panel.fit.sigma),
         **goodness(panel.fit, share, panel.y, known=panel.known),
     }
+
+
+def _draw_data(axes: Any, panel: Panel, g_max_us: float) -> None:
+    """The values, with the fitted mean and ±2σ."""
+    state = np.linspace(float(panel.x.min()), float(panel.x.max()), 200)
+    mean, sigma = panel.fit.mean_at(state / g_max_us), panel.fit.sigma_at(state / g_max_us)
+    some = np.linspace(0, len(panel.x) - 1, min(len(panel.x), _SHOWN)).astype(int)
+    axes.plot(panel.x[some], panel.y[some], ".", markersize=2, alpha=0.4, label="measured")
+    axes.plot(state, mean, color="black", label="fitted mean")
+    axes.fill_between(state, mean - 2 * sigma, mean + 2 * sigma, alpha=0.2, color="black", label="± 2 σ fitted")
+    axes.set(title=panel.title, xlabel="target (µS)", ylabel=f"{panel.title}{panel.shown_unit}")
+    axes.legend(loc="best", frameon=False)
+
+
+def _draw_sigma(axes: Any, panel: Panel, g_max_us: float) -> None:
+    """The standard deviation of each level, against the fitted σ."""
+    state = np.linspace(float(panel.x.min()), float(panel.x.max()), 200)
+    groups = bins(panel.x)
+    centre = [panel.x[group].mean() for group in groups]
+    at_data = panel.fit.mean_at(panel.x / g_max_us)
+    known = np.broadcast_to(np.asarray(panel.known, dtype=float), panel.x.shape)
+    square = [((panel.y[group] - at_data[group]) ** 2 - known[group] ** 2).mean() for group in groups]
+    axes.plot(centre, np.sqrt(np.maximum(square, 0)), "o", markersize=4, label="measured")
+    axes.plot(state, panel.fit.sigma_at(state / g_max_us), color="black", label="fitted")
+    axes.set(title="standard deviation", xlabel="target (µS)", ylabel=f"σ{panel.shown_unit}", ylim=(0, None))
+    axes.legend(loc="best", frameon=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -79,7 +79,7 @@ def _mended(table: dict[str, Any], field: str) -> bool:
     if path[0] == "knobs" and len(path) > 1 and path[1] in table["knobs"]:
         knob = table["knobs"][path[1]]
         extra = path[2] if isinstance(knob, dict) and path[2:] and "default" in knob else None
-        if extra in (None, "default") or knob.pop(extra, None) is None:
+        if extra in (None, "default") or cast("dict[str, Any]", knob).pop(extra, None) is None:
             table["knobs"][path[1]] = {"default": 0.5, "about": "?"}
         return True
     return table.pop(path[0], None) is not None
@@ -103,7 +103,7 @@ def _line(field: str, lines: dict[tuple[str, ...], int]) -> int:
 def _trial(profile: Profile) -> list[str]:
     weights = {"w": torch.empty(64, 64).normal_(generator=generator(0, "check"))}
     last = profile.definition.time.last
-    problems = []
+    problems: list[str] = []
     for at_s in {profile.default_at_s, last if last != float("inf") else profile.default_at_s}:
         try:
             drawn = profile.chip(weights, seed=0, index=0, at_s=at_s)["w"]
@@ -122,10 +122,10 @@ def _unused(definition: Definition) -> set[str]:
 
     def walk(value: Any) -> None:
         if isinstance(value, dict):
-            for item in value.values():
+            for item in cast("dict[str, Any]", value).values():
                 walk(item)
         elif isinstance(value, (list, tuple)):
-            for item in value:
+            for item in cast("list[Any] | tuple[Any, ...]", value):
                 walk(item)
         elif isinstance(value, str) and value.startswith("$"):
             used.add(value[1:].partition(".")[0])

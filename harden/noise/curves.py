@@ -19,7 +19,7 @@ table        [[x0, y0], [x1, y1], ...]             linear in between, constant o
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
@@ -127,7 +127,7 @@ class Curve(RootModel[tuple[Piece, ...]]):
             raise ValueError("a curve needs at least one piece")
         if len({piece.at_s is None for piece in self.root}) > 1:
             raise ValueError("either every piece has at_s, or none")
-        shapes = set()
+        shapes: set[tuple[tuple[str, float | None, tuple[float, ...] | int], ...]] = set()
         for pieces in self._by_time.values():
             ends = [piece.until for piece in pieces[:-1] if piece.until is not None]
             if pieces[-1].until is not None or len(ends) < len(pieces) - 1 or ends != sorted(ends):
@@ -172,19 +172,20 @@ class Curve(RootModel[tuple[Piece, ...]]):
         pieces = self.at(at_s)
         value = pieces[-1](x)
         for piece in reversed(pieces[:-1]):
-            value = torch.where(x < piece.until, piece(x), value)  # pyright: ignore[reportOperatorIssue]
+            assert piece.until is not None  # only the last piece has none
+            value = torch.where(x < piece.until, piece(x), value)
         return value
 
 
 def _size(piece: Piece) -> tuple[float, ...] | int:
-    numbers = getattr(piece, piece.kind)
+    numbers: Any = getattr(piece, piece.kind)
     return tuple(x for x, _ in numbers) if piece.kind == "table" else len(numbers)
 
 
 def _between(one: Piece, other: Piece, share: float) -> Piece:
     def mix(a: Any, b: Any) -> Any:
         if isinstance(a, tuple):
-            return tuple(mix(x, y) for x, y in zip(a, b, strict=True))
+            return tuple(mix(x, y) for x, y in zip(cast("tuple[Any, ...]", a), b, strict=True))
         return a + share * (b - a)
 
     return one.model_copy(update={one.kind: mix(getattr(one, one.kind), getattr(other, other.kind))})

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -198,7 +198,7 @@ def try_definition(table: Mapping[str, Any]) -> tuple[Definition | None, list[st
 
 def said(error: ValidationError, prefix: str = "", kind: type[BaseModel] | None = None) -> list[str]:
     """What is wrong with each field of a table of ``kind``, one line each."""
-    lines = []
+    lines: list[str] = []
     for item in error.errors(include_url=False):
         field = ".".join([*([prefix] if prefix else []), *(str(part) for part in item["loc"])])
         message = item["msg"].removeprefix("Value error, ")
@@ -225,9 +225,9 @@ def substitute(value: Any, knobs: Mapping[str, Knob], values: Mapping[str, KnobV
         ValueError: No such knob, or no such part.
     """
     if isinstance(value, dict):
-        return {key: substitute(item, knobs, values) for key, item in value.items()}
+        return {key: substitute(item, knobs, values) for key, item in cast("dict[str, Any]", value).items()}
     if isinstance(value, (list, tuple)):
-        return [substitute(item, knobs, values) for item in value]
+        return [substitute(item, knobs, values) for item in cast("Sequence[Any]", value)]
     if not (isinstance(value, str) and value.startswith("$")):
         return value
     name, _, part = value[1:].partition(".")
@@ -238,4 +238,4 @@ def substitute(value: Any, knobs: Mapping[str, Knob], values: Mapping[str, KnobV
         return meaning
     if not isinstance(meaning, dict) or part not in meaning:
         raise ValueError(f"{value}: the value of knob '{name}' has no part '{part}'")
-    return meaning[part]
+    return cast("dict[str, Any]", meaning)[part]

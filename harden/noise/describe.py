@@ -29,7 +29,7 @@ def listing() -> list[dict[str, str]]:
         >>> next(entry["level"] for entry in listing() if entry["name"] == "rram1")
         'sigma_d'
     """
-    entries = []
+    entries: list[dict[str, str]] = []
     for name in DEVICES:
         profile = Profile.load(name)
         entries.append(
@@ -60,8 +60,11 @@ def curve(profile: Profile, at_s: float | None = None) -> list[dict[str, float]]
     else:
         read = profile.circuit.read_devices(grid, Draw(0, ("show",), profile.name, time, profile.severity))
     deviation = read - grid
-    columns = zip(target.tolist(), deviation.std(1).tolist(), deviation.mean(1).tolist(), strict=True)
-    return [{"value": value, "sigma": sigma, "shift": shift} for value, sigma, shift in columns]
+    columns = (target, deviation.std(1), deviation.mean(1))
+    return [
+        {"value": float(value), "sigma": float(sigma), "shift": float(shift)}
+        for value, sigma, shift in zip(*(column.numpy() for column in columns), strict=True)
+    ]
 
 
 def describe(

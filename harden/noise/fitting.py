@@ -8,7 +8,6 @@ criterion.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy import optimize, special, stats
@@ -89,7 +88,7 @@ def goodness(result: Fit, x: np.ndarray, y: np.ndarray, *, known: np.ndarray | f
     scale = np.sqrt(result.sigma_at(x) ** 2 + np.asarray(known) ** 2)
     usable = scale > 0
     z = (y[usable] - result.mean_at(x[usable])) / scale[usable]
-    test: Any = stats.kstest(z, "norm")
+    test = stats.kstest(z, "norm")
     return {
         "ks": float(test.statistic),
         "ks_p": float(test.pvalue),
@@ -152,11 +151,11 @@ def _fit_orders(
 
     start_mean = np.polynomial.polynomial.polyfit(x, scaled, mean_order) if means else np.zeros(0)
     size = np.abs(scaled - _polynomial(start_mean, x)) * np.sqrt(np.pi / 2)
-    start_sigma = np.polynomial.polynomial.polyfit(x, size, sigma_order)
-    found: Any = optimize.minimize(loss, np.concatenate([start_mean, start_sigma]), method="BFGS")
-    total = float(found.fun) * len(y)
+    start_sigma = np.asarray(np.polynomial.polynomial.polyfit(x, size, sigma_order), dtype=np.float64)
+    minimum = optimize.minimize(loss, np.concatenate([start_mean, start_sigma]), method="BFGS")
+    total = float(minimum.fun) * len(y)
     score = 2 * total + (means + sigma_order + 1) * np.log(len(y))
-    return Fit(tuple(found.x[:means] * unit), tuple(found.x[means:] * unit), total, float(score))
+    return Fit(tuple(minimum.x[:means] * unit), tuple(minimum.x[means:] * unit), total, float(score))
 
 
 def _polynomial(coefficients: np.ndarray, x: np.ndarray) -> np.ndarray:

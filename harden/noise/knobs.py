@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
@@ -106,9 +106,11 @@ class Knob(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _lists_are_tuples(cls, data: Any) -> Any:
-        if isinstance(data, dict) and isinstance(data.get("choices"), list):
-            return {**data, "choices": tuple(data["choices"])}
-        return data
+        if not isinstance(data, dict):
+            return data
+        table = cast("dict[str, Any]", data)
+        choices = table.get("choices")
+        return {**table, "choices": tuple(cast("list[Any]", choices))} if isinstance(choices, list) else table
 
     @model_validator(mode="after")
     def _default_is_allowed(self) -> Knob:
@@ -170,7 +172,7 @@ class Knob(BaseModel):
 def resolve(knobs: Mapping[str, Knob], given: Mapping[str, object]) -> tuple[dict[str, KnobValue], list[str]]:
     """All knobs with the given values, else their defaults, and every problem that was found."""
     resolved: dict[str, KnobValue] = {name: knob.read(knob.default) for name, knob in knobs.items()}
-    problems = []
+    problems: list[str] = []
     for name, value in given.items():
         if name not in knobs:
             near = difflib.get_close_matches(name, knobs, n=2, cutoff=0.5)

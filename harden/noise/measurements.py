@@ -93,7 +93,7 @@ def read_measurements(path: str | Path) -> Measurements:
 
 def inconsistencies(data: Measurements) -> list[str]:
     """Why no law can be fitted to the data, every reason; nothing if it can."""
-    problems = []
+    problems: list[str] = []
     if len(data) < _FEWEST_ROWS:
         problems.append(f"only {len(data)} rows, at least {_FEWEST_ROWS} are needed")
     if len(data) < 2:
@@ -117,21 +117,21 @@ def inconsistencies(data: Measurements) -> list[str]:
 
 
 def _mismatch(data: Measurements) -> list[str]:
-    problems = []
+    problems: list[str] = []
     middle = float(np.median(data.measured[data.target > 0] / data.target[data.target > 0]))
     if not 1 / _LARGEST_UNIT_RATIO < middle < _LARGEST_UNIT_RATIO:
         problems.append(f"measured is {middle:.3g} times target in the middle: are the units right?")
     if np.ptp(data.measured) == 0:
         problems.append("every measured value is the same")
     else:
-        correlation = float(np.corrcoef(data.target, data.measured)[0, 1])
+        correlation = float(np.corrcoef(data.target, data.measured)[0, 1])  # pyright: ignore[reportUnknownMemberType]
         if correlation < _SMALLEST_CORRELATION:
             problems.append(f"measured does not follow target (correlation {correlation:.2f})")
     return problems
 
 
 def _bad_times(data: Measurements) -> list[str]:
-    problems = []
+    problems: list[str] = []
     time_s = np.zeros(0) if data.time_s is None else data.time_s
     if (time_s < 0).any():
         problems.append(f"{int((time_s < 0).sum())} rows have a negative time")
@@ -143,7 +143,7 @@ def _bad_times(data: Measurements) -> list[str]:
         pairs = np.unique(np.stack([data.cell, time_s]), axis=1).shape[1]
         if pairs < len(data):
             problems.append(f"{len(data) - pairs} rows repeat a cell at the same time")
-        first = {}
+        first: dict[float, float] = {}
         for cell, target in zip(data.cell.tolist(), data.target.tolist(), strict=True):
             if first.setdefault(cell, target) != target:
                 problems.append("a cell has several targets: number programmings as cells of their own")
@@ -153,7 +153,7 @@ def _bad_times(data: Measurements) -> list[str]:
 
 def _columns(header: list[str]) -> tuple[dict[str, tuple[str, float]], list[str]]:
     columns: dict[str, tuple[str, float]] = {}
-    problems = []
+    problems: list[str] = []
     for name in header:
         match = _CONDUCTANCE.fullmatch(name)
         time = _TIME.fullmatch(name)

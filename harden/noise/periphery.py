@@ -182,7 +182,7 @@ class ChipPeriphery:
     ranges: Ranges
     seed: int
     path: tuple[str | int, ...]
-    passes: Counter[str] = field(default_factory=Counter)
+    passes: Counter[str] = field(default_factory=Counter[str])
 
     def __call__(self, key: str, side: str, tensor: Tensor) -> Tensor:
         """The tensor behind the converter; ``side`` is ``input`` or ``output``."""

@@ -128,7 +128,7 @@ class Profile:
         parameters = self.parameters  # without the periphery's where that is off
         knobs = {key: knob for key, knob in self.definition.all_knobs().items() if key in parameters}
         values = {key: knob.meaning(parameters[key]) for key, knob in knobs.items() if key != "gradient"}
-        document = {"definition": content, "knobs": values, "severity": self.severity}
+        document: dict[str, object] = {"definition": content, "knobs": values, "severity": self.severity}
         if self.drawn_on is not None:
             document["draw"] = self.drawn_on
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
@@ -143,11 +143,6 @@ class Profile:
     def default_at_s(self) -> float:
         """The first valid time, in seconds since programming."""
         return self.definition.time.first
-
-    @property
-    def varies_with_time(self) -> bool:
-        """Whether a stage depends on the time since programming."""
-        return self._assembled.timed
 
     def check_time(self, at_s: float | None) -> float:
         """The time to use: ``at_s``, or the first valid time for None.
@@ -258,7 +253,7 @@ class Profile:
         device = self.drawn_on or "cpu"
         path = path if self.drawn_on is None else ("device", device, *path)
         assembled = self._of_chip(seed, path) if strength else self._assembled
-        noisy = {}
+        noisy: dict[str, Tensor] = {}
         for key, use in weights.items():
             tensor, place = (use, None) if isinstance(use, Tensor) else (use.tensor, use)
             if strength == 0:

@@ -26,7 +26,7 @@ def split_text(text: str) -> tuple[str, dict[str, str]]:
     """
     name, rest = _split_name(text.strip())
     knobs: dict[str, str] = {}
-    problems = []
+    problems: list[str] = []
     for part in re.split(r",(?![^()]*\))", rest) if rest else []:
         key, equals, value = (piece.strip() for piece in part.partition("="))
         if not equals or not key or not value:

@@ -68,7 +68,7 @@ def extremes(
     if reference == "tile":
         return -_tile_maximum(-weight, axis, tile), _tile_maximum(weight, axis, tile)
     if groups > 1 and axis != 0:
-        split = weight.unflatten(0, (groups, -1))
+        split = torch.unflatten(weight, 0, (groups, -1))
         others = [dim for dim in range(split.dim()) if dim not in (0, axis + 1)]
         low, high = split.amin(others, keepdim=True), split.amax(others, keepdim=True)
         return low.expand(split.shape).flatten(0, 1), high.expand(split.shape).flatten(0, 1)
@@ -92,6 +92,6 @@ def _tile_maximum(weight: Tensor, axis: int, tile: tuple[int, int]) -> Tensor:
     outputs, inputs = matrix.shape
     rows, columns = min(tile[0], inputs), min(tile[1], outputs)
     padded = torch.nn.functional.pad(matrix, (0, -inputs % rows, 0, -outputs % columns), value=-torch.inf)
-    blocks = padded.unflatten(1, (-1, rows)).unflatten(0, (-1, columns)).amax((1, 3))
+    blocks = torch.unflatten(torch.unflatten(padded, 1, (-1, rows)), 0, (-1, columns)).amax((1, 3))
     full = blocks.repeat_interleave(columns, 0).repeat_interleave(rows, 1)[:outputs, :inputs]
     return full.reshape(moved.shape).movedim(0, axis)

@@ -37,7 +37,7 @@ def rms_noise(
         {'relative_to_max': 0.1, 'relative_to_rms': 0.1414}
     """
     drawn = profile.chip(weights, seed=seed, index=0, at_s=at_s) if chip is None else chip
-    result = {}
+    result: dict[str, dict[str, float]] = {}
     for key, use in weights.items():
         weight = (use if isinstance(use, Tensor) else use.tensor).detach()
         noise = _rms(drawn[key].detach().double() - weight.double())

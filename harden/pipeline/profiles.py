@@ -60,19 +60,3 @@ def calibrate(
     write_atomic(plot, found.svg())
     write_atomic(path, found.toml)
     return {"name": found.name, "profile": str(path), "plot": str(plot), "fit": found.fit}
-
-
-def calibrate_text(document: dict[str, Any]) -> str:
-    """The result for people."""
-    fit = document["fit"]
-    lines = [f"{document['profile']}: fitted to {fit['rows']} measurements; data against fit in {document['plot']}"]
-    for title, one in fit["fits"].items():
-        spread = ", ".join(f"{value:.4g}" for value in one["sigma"])
-        lines.append(f"  {title}: sigma polynomial in g/g_max: {spread}")
-        lines.append(
-            f"    within 1 sigma {one['within_1']:.1%} (Gaussian 68.3%), 2 sigma {one['within_2']:.1%} (95.4%); "
-            f"R2 of sigma {one['r2_sigma']:.3f}"
-        )
-    if fit["d2d"] is not None:
-        lines.append(f"  device to device: {fit['d2d']:.4g} relative")
-    return "\n".join(lines)

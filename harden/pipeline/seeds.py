@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from harden import distributed
-from harden.pipeline.command import command_line
+from harden.pipeline.environment import command_line
 from harden.progress import Notify
 from harden.report.files import write_report
 from harden.runfolder import RunFolder

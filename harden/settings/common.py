@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
@@ -26,8 +27,7 @@ class Run(BaseModel):
 class Settings(Run):
     """What every command about a model has in common."""
 
-    # By field, the flag or the line of the file that the value came from; see :func:`origin`.
-    _origins: dict[str, str] = PrivateAttr(default_factory=dict)
+    _origins: dict[str, str] = PrivateAttr(default_factory=dict[str, str])
 
     model: str = Field(description="an ONNX file, or timm:NAME")
     profile: Texts = Field((), description="noise profile, NAME or NAME:key=value,...; may be repeated")
@@ -67,3 +67,12 @@ class Settings(Run):
         description="memory this process may take, such as 8GB, 512MiB: batches and workers shrink to fit; Linux only",
     )
     out: str | None = Field(None, description="run folder")
+
+    @property
+    def origins(self) -> Mapping[str, str]:
+        """By field, the flag or the line of the file that its value came from."""
+        return self._origins
+
+    def remember(self, origins: Mapping[str, str]) -> None:
+        """Note where values came from; see :attr:`origins`."""
+        self._origins.update(origins)

@@ -6,7 +6,7 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import ValidationError
 
@@ -49,17 +49,17 @@ def resolve(kind: type[S], flags: Mapping[str, object], config: Path | None = No
     try:
         settings = kind.model_validate(merged)
     except ValidationError as error:
-        problems += [problem(one, origins) for one in error.errors()]
+        problems += [problem(item, origins) for item in error.errors()]
         settings = None
     if settings is None or problems:
         raise SettingsError("a setting is wrong" if len(problems) == 1 else "settings are wrong", problems=problems)
-    settings._origins.update(origins)
+    settings.remember(origins)
     return settings
 
 
 def origin(settings: Settings, name: str) -> str:
     """Where a value came from: a flag, ``harden.toml, line 3: key``, or ``default``."""
-    return settings._origins.get(name, "default" if name not in settings.model_fields_set else flag_of(name))
+    return settings.origins.get(name, "default" if name not in settings.model_fields_set else flag_of(name))
 
 
 def flag_of(name: str) -> str:
@@ -105,12 +105,12 @@ def _relative(file: Path, name: str, value: Any) -> Any:
 
 
 def _unknown_keys(values: Mapping[str, Any], places: Mapping[str, str]) -> list[str]:
-    known = {name for kind in (FitSettings, EvalSettings, CompareSettings) for name in kind.model_fields}
-    return [f"{places[name]}: unknown key{_near(name, known)}" for name in values if name not in known]
+    fields = {name for kind in (FitSettings, EvalSettings, CompareSettings) for name in kind.model_fields}
+    return [f"{places[name]}: unknown key{_near(name, fields)}" for name in values if name not in fields]
 
 
-def _near(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(known), n=1)
+def _near(name: str, names: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(names), n=1)
     return f"; did you mean {near[0]}?" if near else ""
 
 
@@ -124,10 +124,10 @@ def problem(error: Any, origins: Mapping[str, str]) -> str:
     name = str(error["loc"][0]) if error["loc"] else "settings"
     if name == "model" and error["type"] == "missing":
         return "MODEL is missing: give an ONNX file or timm:NAME"
-    place, value = origins.get(name, flag_of(name)), error["input"]
+    place, value = origins.get(name, flag_of(name)), cast("object", error["input"])
     shown = "" if isinstance(value, dict) or error["type"] == "missing" else f" (got {value!r})"
     if error["type"] == "literal_error":
-        known = re.findall(r"'([^']*)'", error["ctx"]["expected"])
-        return f"{place}: must be one of {', '.join(known)}{shown}{_near(str(value), known)}"
+        choices: list[str] = re.findall(r"'([^']*)'", error["ctx"]["expected"])
+        return f"{place}: must be one of {', '.join(choices)}{shown}{_near(f'{value}', choices)}"
     message = error["msg"].removeprefix("Value error, ")
     return f"{place}: {message[0].lower()}{message[1:]}{shown}"

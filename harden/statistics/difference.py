@@ -35,7 +35,7 @@ def paired_difference(x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
         "better": better,
         "worse": worse,
         "p_value": float(p),
-        "correlation": float(np.corrcoef(x, y)[0, 1]) if varied else None,
+        "correlation": _correlation(x, y) if varied else None,
     }
 
 
@@ -47,9 +47,13 @@ def unpaired_difference(x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
     mean = float(y.mean() - x.mean())
     if min(len(x), len(y)) < 2 or (x.std() == 0 and y.std() == 0):
         return {"paired": False, "mean": mean, "ci95": None, "p_value": None}
-    test: Any = stats.ttest_ind(y, x, equal_var=False)
+    test = stats.ttest_ind(y, x, equal_var=False)
     low, high = test.confidence_interval(0.95)
     return {"paired": False, "mean": mean, "ci95": [float(low), float(high)], "p_value": float(test.pvalue)}
+
+
+def _correlation(x: np.ndarray, y: np.ndarray) -> float:
+    return float(np.corrcoef(x, y)[0, 1])  # pyright: ignore[reportUnknownMemberType]
 
 
 def _listed(interval: tuple[float, float] | None) -> list[float] | None:

@@ -35,9 +35,9 @@ def mean_interval(values: np.ndarray, confidence: float = 0.95) -> Interval | No
     n = len(values)
     if n < 2:
         return None
-    half = stats.t.ppf(0.5 + confidence / 2, n - 1) * np.std(values, ddof=1) / math.sqrt(n)
+    half = float(stats.t.ppf(0.5 + confidence / 2, n - 1)) * float(np.std(values, ddof=1)) / math.sqrt(n)
     mean = float(np.mean(values))
-    return mean - float(half), mean + float(half)
+    return mean - half, mean + half
 
 
 def mean_interval_images(

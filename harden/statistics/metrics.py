@@ -54,7 +54,7 @@ def auroc(p: np.ndarray, labels: np.ndarray) -> float | None:
         >>> auroc(np.array([[0.9, 0.1], [0.6, 0.4], [0.7, 0.3], [0.2, 0.8]]), np.array([0, 0, 1, 1]))
         0.75
     """
-    areas = []
+    areas: list[float] = []
     for c in [1] if p.shape[1] == 2 else range(p.shape[1]):
         member = labels == c
         n1 = int(member.sum())

@@ -72,4 +72,4 @@ def calibration_error(confidence: np.ndarray, correct: np.ndarray, bins: int = B
 
 
 def _bin(confidence: np.ndarray, bins: int) -> np.ndarray:
-    return np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    return np.maximum(np.minimum(np.ceil(confidence * bins).astype(int) - 1, bins - 1), 0)

@@ -1,4 +1,4 @@
-"""``harden plan``: how many chips for a wanted certainty, how long, and what cannot be claimed with them."""
+"""``harden plan``: how many chips for a desired certainty, how long, and what cannot be claimed with them."""
 
 from __future__ import annotations
 
@@ -96,7 +96,8 @@ def _half_width(n: int, confidence: float) -> float:
 
 def _claims(chips: int, confidence: float) -> dict[str, list[str]]:
     level = f"{confidence:.0%}"
-    can, cannot = [], []
+    can: list[str] = []
+    cannot: list[str] = []
     for content in _CONTENTS:
         needed = tolerance_trials(content, confidence)
         text = f"with {level} confidence, {content:.1%} of chips have at least the accuracy found"
@@ -111,7 +112,7 @@ def _claims(chips: int, confidence: float) -> dict[str, list[str]]:
 def _check(
     margin: float, confidence: float, std: float | None, yield_at_least: float | None, chips: int | None
 ) -> None:
-    problems = []
+    problems: list[str] = []
     if not 0.0005 <= margin < 0.5:
         problems.append(f"the margin must lie in [0.0005, 0.5), not {margin:g}")
     if not 0.5 <= confidence < 1:

@@ -12,11 +12,12 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+from harden.levers import second_try as lever
 from harden.levers import without
 from harden.training.listener import SILENT, Listener
 from harden.training.plan import LEAST_STEPS, TrainingPlan
 from harden.training.problem import Problem
-from harden.training.selection import quiet_score
+from harden.training.selection import noise_free_score
 from harden.training.trained import Trained
 from harden.training.trainer import Trainer
 
@@ -73,18 +74,18 @@ def second_try(
     file = None if checkpoint is None else checkpoint.with_name("second.safetensors")
     second = trainer(problem, careful, listener, file)
     before, after = first.best_score, second.best_score
-    record = {
-        "kept": after > before,
-        "before": before,
-        "after": after,
-        "recovered": recovered,
-        "steps": careful.steps,
-        "rescaled": careful.rescale_first == "on",
-    }
+    record = lever.Record(
+        kept=after > before,
+        before=before,
+        after=after,
+        recovered=recovered,
+        steps=careful.total_steps(len(problem.training)),
+        rescaled=careful.rescale_first == "on",
+    )
     chosen = second if after > before else first
     return replace(
         chosen,
-        levers={**chosen.levers, "second_try": record},
+        levers={**chosen.levers, "second_try": lever.Lever.to_json(record)},
         seconds=first.seconds + second.seconds,
     )
 
@@ -94,5 +95,5 @@ def _recovered(run: Trained, problem: Problem) -> float:
     if run.selected_step == 0:
         return 0.0
     before = run.validation[0].score
-    lost = quiet_score(problem.model, problem.validation, run.plan) - before
+    lost = noise_free_score(problem.model, problem.validation, run.plan) - before
     return (run.best_score - before) / lost if lost > 0 else math.inf

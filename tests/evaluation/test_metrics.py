@@ -169,7 +169,7 @@ def test_the_images_of_the_sums_fit_the_budget(examples, classes, conditions, bu
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("numpy:nothing", "nothing"), ("numpy:pi", "no function"), ("numpy", "cannot be imported"), (":f", "imported")],
+    [("numpy:nothing", "nothing"), ("numpy:pi", "not a function"), ("numpy", "cannot be imported"), (":f", "imported")],
 )
 def test_metrics_that_are_none_are_named(name, message):
     with pytest.raises(SettingsError, match=message):

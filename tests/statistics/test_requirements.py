@@ -49,8 +49,8 @@ def test_reading(text, expected):
         ("speed>=3", "unknown measure"),
         ("std_accuracy<=0.1@95%", "no bound"),
         ("yield(0.9)>=0.9@0%", "confidence"),
-        ("yield(x)>=0.9", "no number"),
-        ("ekl<1e", "no number"),
+        ("yield(x)>=0.9", "not a number"),
+        ("ekl<1e", "not a number"),
     ],
 )
 def test_nonsense_is_refused(text, problem):

@@ -1,0 +1,1 @@
+"""What harden uses of scipy, which ships without types."""
