@@ -42,20 +42,21 @@ class Output:
         Returns:
             The record; None after a dry run, which shows its own, and in a process that has nothing to tell.
         """
-        from harden.pipeline import dry_run as dry
+        from harden.cli.dry_run_text import dry_run_text, settings_text
+        from harden.pipeline.dry_run import dry_run, resolved_settings
         from harden.report.detail import detail
         from harden.report.terminal import summary
 
-        tells = distributed.first()  # of several processes that train together, one
+        tells = distributed.is_leader()  # of several processes that train together, one
         with Screen(self.quiet or not tells, self.verbose) as screen, limited(settings.max_memory):
             if self.dry_run:
-                plan = dry.dry_run(settings, screen)
+                plan = dry_run(settings, screen)
             else:
                 if self.verbose and tells:
-                    say(dry.settings_text(dry.resolved_settings(settings)))
+                    say(settings_text(resolved_settings(settings)))
                 record = run(settings, screen)
         if self.dry_run:
-            show(plan, self.as_json, dry.dry_run_text(plan))
+            show(plan, self.as_json, dry_run_text(plan))
             return None
         if record is None:
             return None

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from harden import distributed
-from harden.pipeline.command import command_line
+from harden.pipeline.environment import command_line
 from harden.progress import Notify
 from harden.records import EvalRecord, FitRecord
 from harden.records.fit import SeedRecord
@@ -31,16 +31,16 @@ def repeated(settings: FitSettings, out: Path, fit: Fit, notify: Notify) -> FitR
         The first run's record with ``seeds`` (one row per run), ``convergence_probability`` (the share of runs whose
         mean over chips reaches ``--threshold``) and ``convergence_ci95``; None in a process that only follows.
     """
-    if not distributed.first():
-        for one in _each(settings, out):
-            fit(one, notify)
+    if not distributed.is_leader():
+        for each in _each(settings, out):
+            fit(each, notify)
         return None
     # How many seeds is not compared with what the folder holds: more may be added later.
     with RunFolder(out, to_toml(settings.model_copy(update={"seeds": 1}))) as folder:
         records: dict[int, FitRecord] = {}
-        for one in _each(settings, out):
-            seed = one.seed
-            record = fit(one, lambda stage, done, total, seed=seed: notify(f"seed {seed}, {stage}", done, total))
+        for each in _each(settings, out):
+            seed = each.seed
+            record = fit(each, lambda stage, done, total, seed=seed: notify(f"seed {seed}, {stage}", done, total))
             if record is not None:
                 records[seed] = record
         whole = joined(settings, records)

@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from harden.errors import SettingsError, UnmeetableError, nearest
+from harden.errors import RequirementError, SettingsError, UnmeetableError, nearest
+from harden.records import EvalRecord
 from harden.statistics import intervals
 
 _PATTERN = re.compile(
@@ -242,3 +243,23 @@ def _point(measure: str, q: float | None, values: np.ndarray) -> float | None:
         return float(np.quantile(values, q, method="linear"))
     name = "min" if measure.startswith("worst") else measure.removesuffix("_accuracy")
     return intervals.describe(values)[name]
+
+
+def enforce(texts: Sequence[str], record: EvalRecord | None) -> None:
+    """Check every demand against every condition of an evaluation.
+
+    Args:
+        texts: The demands, as given to ``--require``.
+        record: The evaluation; None where nothing was evaluated.
+
+    Raises:
+        RequirementError: Any is not met; names each with what was found.
+    """
+    unmet = [
+        failure
+        for text in texts
+        for condition in (record.conditions if record else ())
+        if (failure := Requirement.parse(text).failure(condition.to_json())) is not None
+    ]
+    if unmet:
+        raise RequirementError("; ".join(unmet))
