@@ -42,7 +42,7 @@ class Output:
         from harden.report.detail import detail
         from harden.report.terminal import summary
 
-        tells = distributed.first()  # of several processes that train together, one
+        tells = distributed.is_leader()  # of several processes that train together, one
         with Screen(self.quiet or not tells, self.verbose) as screen, limited(settings.max_memory):
             if self.dry_run:
                 document = dry_run(settings, screen)

@@ -54,7 +54,7 @@ def _once(settings: FitSettings, notify: Notify) -> dict[str, Any]:
     if settings.out or settings.profile:  # else there is no folder yet, and what is missing is told below
         refuse_another_run(run_folder(settings), to_toml(settings))
     prepared = prepare(settings, notify)
-    if not distributed.first():
+    if not distributed.is_leader():
         follow(prepared.problem)
         return {}
     with placed(prepared) as ready:
