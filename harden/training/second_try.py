@@ -16,7 +16,7 @@ from harden.levers import without
 from harden.training.listener import SILENT, Listener
 from harden.training.plan import LEAST_STEPS, TrainingPlan
 from harden.training.problem import Problem
-from harden.training.selection import quiet_score
+from harden.training.selection import noise_free_score
 from harden.training.trained import Trained
 from harden.training.trainer import Trainer
 
@@ -94,5 +94,5 @@ def _recovered(run: Trained, problem: Problem) -> float:
     if run.selected_step == 0:
         return 0.0
     before = run.validation[0].score
-    lost = quiet_score(problem.model, problem.validation, run.plan) - before
+    lost = noise_free_score(problem.model, problem.validation, run.plan) - before
     return (run.best_score - before) / lost if lost > 0 else math.inf

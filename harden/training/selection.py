@@ -152,7 +152,7 @@ class Selector:
         return float((right * self._shares[labels.to(self._shares.device)]).mean())
 
 
-def quiet_score(model: Any, data: Any, plan: TrainingPlan) -> float:
+def noise_free_score(model: Any, data: Any, plan: TrainingPlan) -> float:
     """The score of a model without noise, on the validation examples that a run of the plan is judged by."""
     if plan.objective == "match":
         return 1.0  # it is its own reference

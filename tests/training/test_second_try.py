@@ -16,7 +16,7 @@ from harden.training.listener import SILENT
 from harden.training.loop import train
 from harden.training.problem import Problem
 from harden.training.second_try import gentle, second_try
-from harden.training.selection import quiet_score
+from harden.training.selection import noise_free_score
 from harden.training.trained import Selection, Trained
 
 OURS = (Condition(Profile.parse("gaussian:sigma=0.1")),)
@@ -43,7 +43,7 @@ class Recorder:
 
 
 @pytest.mark.parametrize(
-    ("quiet", "scores", "again"),
+    ("noise_free", "scores", "again"),
     [
         (0.9, (0.5, 0.8), False),
         (0.9, (0.5, 0.61), False),  # more than a quarter of what noise takes
@@ -52,22 +52,22 @@ class Recorder:
         (0.5, (0.5, 0.51), False),  # noise takes nothing
     ],
 )
-def test_a_training_that_helped_is_left_alone(problem, plan, monkeypatch, quiet, scores, again):
-    monkeypatch.setattr("harden.training.second_try.quiet_score", lambda *_: quiet)
+def test_a_training_that_helped_is_left_alone(problem, plan, monkeypatch, noise_free, scores, again):
+    monkeypatch.setattr("harden.training.second_try.noise_free_score", lambda *_: noise_free)
     first, second = trained(20, plan(), *scores), trained(20, plan(), scores[0], 0.7)
     found = second_try(first, problem, Recorder(second if again else None))
     assert (found is first) is not again
     if again:
-        lost = (scores[-1] - scores[0]) / (quiet - scores[0])
+        lost = (scores[-1] - scores[0]) / (noise_free - scores[0])
         assert found.levers["second_try"]["recovered"] == pytest.approx(lost)
 
 
-def test_the_quiet_score_is_the_accuracy_without_noise(model, clouds, plan):
+def test_the_noise_free_score_is_the_accuracy_without_noise(model, clouds, plan):
     data = clouds(99, seed=1)
     with torch.no_grad():
         answers = model.module().eval()(torch.from_numpy(data.inputs(slice(None)))).argmax(1).numpy()
-    assert quiet_score(model, data, plan()) == pytest.approx((answers == data.labels).mean())
-    assert quiet_score(model, data, plan(objective="match")) == 1
+    assert noise_free_score(model, data, plan()) == pytest.approx((answers == data.labels).mean())
+    assert noise_free_score(model, data, plan(objective="match")) == 1
 
 
 def test_a_control_is_not_helped(problem, plan):
