@@ -26,6 +26,7 @@ from harden.noise.profile import Profile
 from harden.runtime.canary import Canary, check_noise
 from harden.runtime.copy import RuntimeCopy
 from harden.runtime.sessions import Session, choose_device
+from harden.runtime.threads import torch_threads
 from harden.statistics.reliability import reliability
 from harden.store import scratch
 
@@ -136,12 +137,8 @@ def _score_clean(
 @contextlib.contextmanager
 def single_threaded_torch() -> Iterator[None]:
     """Torch on one thread while chips are drawn: the cores belong to ONNX Runtime, and sums keep their order."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with torch_threads(1):
         yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from harden.evaluation.plan import Condition
 from harden.graph.file import Model
 from harden.noise.profile import Profile
 from harden.pipeline.models import open_model
-from harden.pipeline.placement import place
+from harden.pipeline.placement import placement
 from harden.training import second_try as gentle_training
 from harden.training.auto import auto
 from harden.training.plan import TrainingPlan
@@ -133,7 +133,7 @@ def fit(
     )
     recipe = _trainable(method) == "recipe"
     batch = min(full.examples_per_step, len(data))
-    with distributed.joined(), place(check_name(engine), workers, batch, device) as where:
+    with distributed.joined(), placement(check_name(engine), workers, batch, device) as where:
         run = partial(auto, trainer=where.trainer, engine=where.engine) if recipe else where.trainer
         ready = full.replace(device=where.device)
         problem = Problem(model, data, validation)

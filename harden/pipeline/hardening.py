@@ -25,6 +25,7 @@ from harden.pipeline.tracking import tracked
 from harden.progress import Notify, stage
 from harden.runtime.canary import canary
 from harden.runtime.parity import parity
+from harden.runtime.threads import torch_threads
 from harden.settings import WHERE, TrainingOptions
 from harden.store import append_line, read_record, write_atomic
 from harden.streams import numpy_generator
@@ -177,21 +178,16 @@ def _memory(divisions: Any) -> dict[str, str]:
 
 def _transformed(prepared: Prepared, folder: Path, notify: Notify) -> tuple[Hardened, Tensors]:
     method = cast("Transform", prepared.checked.method)
-    with stage(notify, "transforming"):
-        threads = torch.get_num_threads()
-        torch.set_num_threads(prepared.threads)
-        try:
-            done = method.apply(
-                prepared.model,
-                _batches(prepared),
-                prepared.noise[0].profile,
-                at_s=prepared.noise[0].at_s,
-                digital=prepared.digital,
-                seed=prepared.settings.seed,
-                allow_new_nodes=prepared.settings.allow_new_nodes,
-            )
-        finally:
-            torch.set_num_threads(threads)
+    with stage(notify, "transforming"), torch_threads(prepared.threads):
+        done = method.apply(
+            prepared.model,
+            _batches(prepared),
+            prepared.noise[0].profile,
+            at_s=prepared.noise[0].at_s,
+            digital=prepared.digital,
+            seed=prepared.settings.seed,
+            allow_new_nodes=prepared.settings.allow_new_nodes,
+        )
     weights = done.model.module().export_weights()
     return Hardened(done.model, {"levers": {prepared.method: dict(done.record)}}), _tensors(weights)
 

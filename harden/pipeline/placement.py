@@ -17,7 +17,7 @@ from harden.training.trainer import Trainer
 
 
 @dataclass(frozen=True)
-class Place:
+class Placement:
     """Where a run is carried out.
 
     Attributes:
@@ -36,7 +36,7 @@ class Place:
 
 
 @contextlib.contextmanager
-def place(engine: str, workers: int | None, batch: int, device: str = "cpu") -> Iterator[Place]:
+def placement(engine: str, workers: int | None, batch: int, device: str = "cpu") -> Iterator[Placement]:
     """The trainer and the engine for the length of a block.
 
     Args:
@@ -57,7 +57,7 @@ def place(engine: str, workers: int | None, batch: int, device: str = "cpu") -> 
     with opened(engine, workers) as found:
         if found is None:
             with leading() as trainer:
-                yield Place(trainer, device=trained_on(device))
+                yield Placement(trainer, device=trained_on(device))
             return
         # Imported here: not before Ray is known to be there.
         from harden.engines.ray import RayEngine
@@ -83,9 +83,9 @@ def place(engine: str, workers: int | None, batch: int, device: str = "cpu") -> 
         on = "cuda" if with_gpus else "cpu"
         if count == 1 and not with_gpus:
             with leading() as trainer:
-                yield Place(trainer, found)
+                yield Placement(trainer, found)
             return
-        yield Place(ClusterTrainer(found.ray, count, gpus=with_gpus), found, count, min(count, found.machines), on)
+        yield Placement(ClusterTrainer(found.ray, count, gpus=with_gpus), found, count, min(count, found.machines), on)
 
 
 def shares(batch: int, most: int) -> int:
@@ -108,7 +108,7 @@ def placed(prepared: Prepared) -> Iterator[Prepared]:
     settings = prepared.settings
     examples = len(prepared.training) if prepared.training else 1
     batch = min(settings.batch_size or BATCH_SIZE, examples)
-    with place(settings.engine, settings.workers, batch, settings.device) as where:
+    with placement(settings.engine, settings.workers, batch, settings.device) as where:
         beside = -(-where.processes // where.machines)
         threads = prepared.threads if settings.threads else max(1, prepared.threads // beside)
         yield replace(prepared, trainer=where.trainer, engine=where.engine, threads=threads, workers=where.processes)

@@ -10,6 +10,7 @@ import torch
 
 from harden import distributed
 from harden.data.augment import augment
+from harden.data.dataset import Dataset
 from harden.errors import DataError, SettingsError
 from harden.methods.base import Batch, Task
 from harden.streams import numpy_generator
@@ -37,7 +38,7 @@ class Batches:
 
     def __init__(
         self,
-        data: Any,
+        data: Dataset,
         plan: TrainingPlan,
         task: Task,
         targets: Callable[[tuple[torch.Tensor, ...], Any], Any] | None = None,
@@ -103,7 +104,7 @@ def as_labels(labels: np.ndarray, device: str = "cpu") -> torch.Tensor:
     return torch.from_numpy(np.asarray(labels, np.int64)).to(device)
 
 
-def _augmentation(data: Any, switch: str) -> dict[str, Any] | None:
+def _augmentation(data: Dataset, switch: str) -> dict[str, Any] | None:
     raw = data.raw(np.arange(1))
     if switch == "off" or not data.images or raw.dtype != np.uint8:
         return None

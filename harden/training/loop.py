@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from harden import distributed, methods
@@ -20,6 +19,7 @@ from harden.levers import levers
 from harden.levers.base import Training
 from harden.memory import SMALLER, OutOfMemoryError, out_of_memory
 from harden.methods.base import Batch, Objective
+from harden.runtime.threads import torch_threads
 from harden.training.allocation import pages_kept
 from harden.training.batches import Batches
 from harden.training.checkpoint import Snapshot, Tensors, latest
@@ -60,10 +60,8 @@ def train(problem: Problem, plan: TrainingPlan, listener: Listener = SILENT, che
     objective = methods.load(plan.method, plan.options)
     if objective.kind != "objective":
         raise SettingsError(f"method {plan.method} is a {objective.kind}: it has no training loop")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(plan.threads)
     try:
-        with pages_kept():
+        with torch_threads(plan.threads), pages_kept():
             return _Run(problem, plan, objective, checkpoint).run(listener)
     except (RuntimeError, MemoryError) as error:
         if not out_of_memory(error):
@@ -71,8 +69,6 @@ def train(problem: Problem, plan: TrainingPlan, listener: Listener = SILENT, che
         raise OutOfMemoryError(
             "not enough memory for this training", where=f"method {plan.method}", fix=SMALLER
         ) from error
-    finally:
-        torch.set_num_threads(threads)
 
 
 class _Run:

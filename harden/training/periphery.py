@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import Any
 
+from harden.data.dataset import Dataset
+from harden.graph.module import GraphModule
 from harden.noise.periphery import ChipPeriphery, Periphery, Range
 from harden.training.batches import as_tensors
 from harden.training.plan import TrainingPlan
@@ -28,7 +30,7 @@ class TrainingPeriphery:
         UnsupportedError: Converters cannot stand around a node.
     """
 
-    def __init__(self, net: Any, data: Any, plan: TrainingPlan) -> None:
+    def __init__(self, net: GraphModule, data: Dataset, plan: TrainingPlan) -> None:
         self._net, self._seed = net, plan.seed
         self._peripheries: list[Periphery] = [condition.profile.periphery for condition in plan.conditions]
         self._ranges: list[dict[str, tuple[Range, Range]]] = [{} for _ in self._peripheries]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import torch
 
 from harden.errors import HardenError, SettingsError
+from harden.graph.module import GraphModule
 from harden.graph.precision import Precision
 from harden.memory import out_of_memory
 from harden.training.batches import Batches
@@ -23,7 +23,7 @@ class TrainingPrecision:
         nets: The network that is trained, first, and its teacher.
     """
 
-    def __init__(self, plan: TrainingPlan, nets: Sequence[Any]) -> None:
+    def __init__(self, plan: TrainingPlan, nets: Sequence[GraphModule]) -> None:
         self._plan, self._nets = plan, nets
 
     @contextlib.contextmanager

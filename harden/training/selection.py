@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 
 from harden import distributed
+from harden.data.dataset import Dataset
 from harden.errors import DataError
+from harden.graph.file import Model
 from harden.methods.base import Outputs, each, listed
 from harden.streams import numpy_generator
 from harden.training.batches import as_labels, as_tensors
@@ -152,7 +154,7 @@ class Selector:
         return float((right * self._shares[labels.to(self._shares.device)]).mean())
 
 
-def noise_free_score(model: Any, data: Any, plan: TrainingPlan) -> float:
+def noise_free_score(model: Model, data: Dataset, plan: TrainingPlan) -> float:
     """The score of a model without noise, on the validation examples that a run of the plan is judged by."""
     if plan.objective == "match":
         return 1.0  # it is its own reference
