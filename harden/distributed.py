@@ -47,7 +47,7 @@ def rank() -> int:
     return int(os.environ["RANK"]) if launched() else 0
 
 
-def first() -> bool:
+def is_leader() -> bool:
     """Whether this process is the one that writes, selects and tells."""
     return rank() == 0
 
@@ -200,12 +200,12 @@ def averages(numbers: Mapping[str, float]) -> dict[str, float]:
     return dict(zip(numbers, found.tolist(), strict=True))
 
 
-def from_first(make: Callable[[], T]) -> T:
+def from_leader(make: Callable[[], T]) -> T:
     """What the first process makes, in all processes; if that fails, it fails in all."""
     if size() == 1:
         return make()
     box: list[Any] = [None, None]
-    if first():
+    if is_leader():
         try:
             box[0] = make()
         except Exception as error:  # whatever it is, the others wait for it

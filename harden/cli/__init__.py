@@ -67,7 +67,7 @@ def cli() -> None:
 def main(arguments: list[str] | None = None) -> Any:
     """Run the command line and exit with the codes of harden.errors."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    if not distributed.first() and arguments[:1] != ["fit"]:
+    if not distributed.is_leader() and arguments[:1] != ["fit"]:
         sys.exit(0)  # of several processes that a launcher has started, one is enough
     try:
         code = cli.main(args=arguments, prog_name="harden", standalone_mode=False)

@@ -37,20 +37,21 @@ class Output:
         Returns:
             The document; empty after a dry run, which shows its own, and in a process that has nothing to tell.
         """
-        from harden.pipeline import dry_run as dry
+        from harden.cli.dry_run_text import dry_run_text, settings_text
+        from harden.pipeline.dry_run import dry_run, resolved_settings
         from harden.report.detail import detail
         from harden.report.terminal import summary
 
-        tells = distributed.first()  # of several processes that train together, one
+        tells = distributed.is_leader()  # of several processes that train together, one
         with Screen(self.quiet or not tells, self.verbose) as screen, limited(settings.max_memory):
             if self.dry_run:
-                document = dry.dry_run(settings, screen)
+                document = dry_run(settings, screen)
             else:
                 if self.verbose and tells:
-                    say(dry.settings_text(dry.resolved_settings(settings)))
+                    say(settings_text(resolved_settings(settings)))
                 document = run(settings, screen)
         if self.dry_run:
-            show(document, self.as_json, dry.dry_run_text(document))
+            show(document, self.as_json, dry_run_text(document))
             return {}
         if not document:
             return {}

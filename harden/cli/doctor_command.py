@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import click
 
 from harden.cli.screen import Answer, answer_options
@@ -17,8 +20,20 @@ def command(answer: Answer) -> int:
     \b
     harden doctor
     """
-    from harden.pipeline.doctor import doctor, doctor_text
+    from harden.pipeline.doctor import PURPOSES, doctor
 
     document = doctor()
-    answer.show(document, doctor_text(document))
+    answer.show(document, _text(document, PURPOSES))
     return 0 if document["healthy"] else _UNHEALTHY
+
+
+def _text(document: dict[str, Any], purposes: Mapping[str, str]) -> str:
+    """The document for people; ``purposes`` says what each extra is for."""
+    lines = [f"{name:<12} {value}" for name, value in document["environment"].items()]
+    lines.append(f"{'GPUs':<12} {', '.join(document['gpus']) or 'none'}")
+    for name, there in document["extras"].items():
+        state = "installed" if there else f"not installed: pip install 'harden-onnx[{name}]'"
+        lines.append(f"{name:<12} {state} ({purposes[name]})")
+    lines.append(f"{'canary':<12} {document['canary']['detail']}")
+    lines.append("all is well" if document["healthy"] else "noise would not be seen here: do not trust an evaluation")
+    return "\n".join(lines)

@@ -29,7 +29,7 @@ def command(model: str | None, output: Output, config: Path | None, **flags: Any
     Every chip is the ONNX file in ONNX Runtime with its weights perturbed. Without --out nothing is written.
     """
     from harden.pipeline.evaluate import evaluate, replay
-    from harden.pipeline.requirements import enforce
+    from harden.statistics.requirements import enforce
 
     settings = read_settings(EvalSettings, model, flags, config)
     if settings.replay:

@@ -31,7 +31,7 @@ def command(model: str | None, output: Output, config: Path | None, **flags: Any
     Writes model.onnx, report.html and report.json to the run folder. A killed run is resumed by the same command.
     """
     from harden.pipeline.fit import fit, run_folder
-    from harden.pipeline.requirements import enforce
+    from harden.statistics.requirements import enforce
 
     settings = read_settings(FitSettings, model, flags, config)
     document = output.work(settings, fit, lambda: f"\nreport: {run_folder(settings) / 'report.html'}")

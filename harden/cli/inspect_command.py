@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import click
 
 from harden.cli.screen import Answer, answer_options
@@ -33,10 +37,42 @@ def command(
     harden inspect resnet20.onnx
     harden inspect detector.onnx --input x=1x3x640x640
     """
-    from harden.pipeline.inspect import inspect, inspect_text, weights_text
+    from harden.pipeline.inspect import inspect
     from harden.settings import read_size
 
     size = None if input_size is None else read_size(input_size, "--input-size")
     document = inspect(model, weights=weights, input_size=size, inputs=inputs, digital=digital)
-    answer.show(document, inspect_text(document), weights_text(document["weights"]))
+    answer.show(document, _text(document), _weights_text(document["weights"]))
     return 0 if document["trainable"] else _CANNOT
+
+
+def _text(document: dict[str, Any]) -> str:
+    """The document for people."""
+    model = document["model"]
+    weights = document["weights"]
+    analog = [weight for weight in weights if weight["analog"]]
+    lines = [
+        f"{model['path']}: opset {model['opset']}, batch norms {model['batch_norm']}, from {model['producer']}",
+        *(f"  input  {spec['name']} {spec['shape']} {spec['dtype']}" for spec in model["inputs"]),
+        *(f"  output {spec['name']} {spec['shape']} {spec['dtype']}" for spec in model["outputs"]),
+    ]
+    if model["random_weights"]:
+        lines.append("  its weights are random: no --weights was given")
+    if weights:
+        count = sum(math.prod(weight["shape"]) for weight in analog)
+        lines.append(f"  {len(analog)} analog weights ({count:,} values) of {len(weights)} tensors")
+    if document["parity"]:
+        lines.append(f"  torch and ONNX Runtime differ by at most {document['parity']['max_abs_error']:.1e}")
+    lines += [f"  obstacle: {obstacle}" for obstacle in document["obstacles"]]
+    lines.append("can be hardened" if document["trainable"] else "cannot be hardened")
+    return "\n".join(lines)
+
+
+def _weights_text(weights: Sequence[Mapping[str, Any]]) -> str:
+    """Every floating-point tensor, a line each: whether it is noisy, and if not, why."""
+    width = max((len(row["name"]) for row in weights), default=0)
+    return "\n".join(
+        f"  {row['name']:<{width}}  {'x'.join(map(str, row['shape'])) or 'scalar':<14}  "
+        + (f"analog, by {row['op']} {row['node']}" if row["analog"] else f"digital: {row['digital_reason']}")
+        for row in weights
+    )

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from harden.cli.completion import profiles
-from harden.cli.screen import Answer, answer_options
+from harden.cli.screen import Answer, answer_options, table
+
+_NOTED_OUTLIERS = 1e-3
 
 
 @click.group("profiles")
@@ -27,7 +30,7 @@ def list_command(answer: Answer) -> None:
     from harden.pipeline import catalogue
 
     document = {"profiles": catalogue.profiles()}
-    answer.show(document, catalogue.profiles_text(document["profiles"]))
+    answer.show(document, _list_text(document["profiles"]))
 
 
 @command.command("show")
@@ -78,7 +81,33 @@ def calibrate_command(
     \b
     harden profiles calibrate wafer7.csv --citation 'our wafer 7, 2026'
     """
-    from harden.pipeline.profiles import calibrate, calibrate_text
+    from harden.pipeline.profiles import calibrate
 
     document = calibrate(measurements, out=out, name=name, g_max_us=g_max_us, g_min_us=g_min_us, citation=citation)
-    answer.show(document, calibrate_text(document))
+    answer.show(document, _calibrate_text(document))
+
+
+def _list_text(records: list[dict[str, Any]]) -> str:
+    """The profiles as a table."""
+    return table(
+        ("profile", "storage", "level", "summary"), [(r["name"], r["kind"], r["level"], r["summary"]) for r in records]
+    )
+
+
+def _calibrate_text(document: dict[str, Any]) -> str:
+    """The result for people."""
+    fit = document["fit"]
+    lines = [f"{document['profile']}: fitted to {fit['rows']} measurements; data against fit in {document['plot']}"]
+    for title, law in fit["fits"].items():
+        spread = ", ".join(f"{value:.4g}" for value in law["sigma"])
+        lines.append(f"  {title}: sigma polynomial in g/g_max: {spread}")
+        lines.append(
+            f"    within 1 sigma {law['within_1']:.1%} (Gaussian 68.3%), 2 sigma {law['within_2']:.1%} (95.4%); "
+            f"R2 of sigma {law['r2_sigma']:.3f}"
+        )
+        lines.append(f"    Kolmogorov-Smirnov against a Gaussian {law['ks']:.3f} (p = {law['ks_p']:.2g})")
+        if law["outliers"] > _NOTED_OUTLIERS:
+            lines.append(f"    {law['outliers']:.1%} of the values are far off (stuck cells?); sigma includes them")
+    if fit["d2d"] is not None:
+        lines.append(f"  device to device: {fit['d2d']:.4g} relative")
+    return "\n".join(lines)

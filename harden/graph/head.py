@@ -18,7 +18,6 @@ class Head:
     """A layer ``logits = W features + b`` that makes the first output.
 
     Attributes:
-        node: Name of the node that multiplies; its output, where it has no name.
         features: Name of the tensor it reads, [B, D].
         weight: Name of W's tensor.
         bias: Name of b's tensor.
@@ -26,7 +25,6 @@ class Head:
         width: D.
     """
 
-    node: str
     features: str
     weight: str
     bias: str
@@ -74,7 +72,7 @@ def _head(node: NodeProto, bias: str, stored: dict[str, TensorProto]) -> Head | 
     if len(shape) != 2:
         return None
     rows = bool(attributes.get("transB", 0))
-    return Head(node.name or node.output[0], node.input[0], node.input[1], bias, rows, shape[1 if rows else 0])
+    return Head(node.input[0], node.input[1], bias, rows, shape[1 if rows else 0])
 
 
 def features_model(model: Model, head: Head) -> Model:

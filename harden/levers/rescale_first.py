@@ -48,7 +48,7 @@ class Lever(base.Lever[Options]):
 
         net = training.net
         few = tuple(one[:_EXAMPLES].cpu() for one in training.inputs(0))
-        changed, record = distributed.from_first(lambda: self._rescaled(net, few))
+        changed, record = distributed.from_leader(lambda: self._rescaled(net, few))
         own = {**dict(net.named_parameters()), **dict(net.named_buffers())}
         with torch.no_grad():
             for name, value in changed.items():

@@ -262,7 +262,8 @@ class Profile:
             with torch.no_grad():
                 moved = tensor.detach() if self.drawn_on is None else tensor.detach().to(device)
                 drawn = assembled.draw(moved, place, Draw(seed, path, key, time, strength, device)).to(tensor.device)
-            noisy[key] = _Noisy.apply(tensor, drawn, self._own_gradient) if tensor.requires_grad else drawn
+            passes = tensor.requires_grad and torch.is_grad_enabled()
+            noisy[key] = _Noisy.apply(tensor, drawn, self._own_gradient) if passes else drawn
         return noisy
 
     def chip(
@@ -313,14 +314,13 @@ class _Noisy(torch.autograd.Function):
     """The noisy value forward; backward the identity, or the factor w'/w of noise that follows the weight's size."""
 
     @staticmethod
-    def forward(weight: Tensor, noisy: Tensor, own: bool) -> Tensor:
-        return noisy.view_as(noisy)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, bool], output: Tensor) -> None:
-        weight, noisy, ctx.own = inputs
-        if ctx.own:
+    def forward(ctx: Any, weight: Tensor, noisy: Tensor, own: bool) -> Tensor:
+        # With the context: a separate setup_context has torch read this signature anew at every call, which costs
+        # as much as drawing a small tensor.
+        ctx.own = own
+        if own:
             ctx.save_for_backward(torch.where(weight == 0, 1.0, noisy / weight))
+        return noisy.view_as(noisy)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:

@@ -115,18 +115,18 @@ def fit(
         DivergedError: Training diverged twice.
     """
     check_data(data)
-    known = set(TrainingPlan.model_fields)
-    unknown = set(plan) - known
+    names = set(TrainingPlan.model_fields)
+    unknown = set(plan) - names
     if unknown:
-        raise UnknownNameError("argument of harden.fit or field of the plan", min(unknown), known)
+        raise UnknownNameError("argument of harden.fit or field of the plan", min(unknown), names)
     if validation is None:
         data, validation = split_validation(data, seed)
     several = (profile,) if isinstance(profile, (str, Profile)) else tuple(profile)
-    profiles = [Profile.parse(one) if isinstance(one, str) else one for one in several]
+    profiles = [Profile.parse(noise) if isinstance(noise, str) else noise for noise in several]
     full = TrainingPlan(
         method=method,
         options=dict(options or {}),
-        conditions=tuple(Condition(one) for one in profiles),
+        conditions=tuple(Condition(noise) for noise in profiles),
         epochs=epochs,
         seed=seed,
         **plan,

@@ -40,10 +40,10 @@ def steps_within(budget_s: float, plan: TrainingPlan, problem: Problem, record: 
     earlier = read_record(record)
     if earlier is not None:
         return int(earlier["steps"])
-    pilot_steps, given = pacing.current().pilot_steps, pacing.current().budget_steps
+    pilot_steps, fixed = pacing.current().pilot_steps, pacing.current().budget_steps
     pace = measure_pace(plan, problem, trainer, steps=pilot_steps)
     step_s, other_s = pace.step_s, pace.other_s
-    steps = fitting(budget_s, step_s, other_s) if given is None else given
+    steps = fitting(budget_s, step_s, other_s) if fixed is None else fixed
     if steps < pilot_steps:
         needed = other_s + pilot_steps * step_s
         raise SettingsError(f"--budget {budget_s:g}s is too short", fix=f"{pilot_steps} steps need {needed:.0f} s here")

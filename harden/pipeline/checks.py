@@ -167,7 +167,7 @@ def open_conditions(
     Raises:
         HardenError: A profile is unknown or malformed, or not valid at a time.
     """
-    found: list[Condition] = []
+    conditions: list[Condition] = []
     failures: list[HardenError] = []
     for text in profiles:
         profile = _collect(lambda text=text: Profile.parse(text).on_device(device), failures)
@@ -176,12 +176,12 @@ def open_conditions(
         for at_s in times_s or (profile.default_at_s,):
             time = _collect(lambda profile=profile, at_s=at_s: profile.check_time(at_s), failures)
             if time is not None:
-                found.append(Condition(profile, time))
+                conditions.append(Condition(profile, time))
     if len(failures) == 1:
         raise failures[0]
     if failures:
         raise SettingsError(f"{len(failures)} profiles are wrong", problems=[str(failure) for failure in failures])
-    return tuple(found)
+    return tuple(conditions)
 
 
 def _collect(call: Callable[[], T], failures: list[HardenError]) -> T | None:

@@ -9,6 +9,7 @@ import torch
 
 from harden.errors import SettingsError
 from harden.graph.file import Model
+from harden.levers.clamp_activations import Lever, Record
 from harden.settings import FitSettings
 from harden.transforms.clamp import clamp_activations
 
@@ -39,4 +40,4 @@ def with_clamps(
     if percentile is None:
         return model, {}
     clamped, record = clamp_activations(model, batches[:_BATCHES], percentile)
-    return clamped, {"clamp_activations": record}
+    return clamped, {"clamp_activations": Lever.to_json(Record(**record))}

@@ -13,9 +13,8 @@ from harden.evaluation.compare import compare as compare_documents
 from harden.evaluation.record import Evaluation
 from harden.graph.file import Model
 from harden.pipeline.checks import Checked, check
-from harden.pipeline.command import command_line
 from harden.pipeline.data import open_data
-from harden.pipeline.environment import environment
+from harden.pipeline.environment import command_line, environment
 from harden.pipeline.judging import judge_of, where_of
 from harden.pipeline.machine import thread_count
 from harden.pipeline.models import check_digital, model_of, open_model

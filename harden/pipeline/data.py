@@ -81,9 +81,9 @@ def open_training_data(
     else:
         train, validation = split_validation(train, settings.seed)
     test = opened(settings.test) if settings.test else None
-    for one in (validation, test):
-        if one is not None:
-            _check_classes(train, one)
+    for other in (validation, test):
+        if other is not None:
+            _check_classes(train, other)
     if test is not None and test.sha256 == train.sha256:
         what = "the data to report on are the data trained on, so the figures would prove nothing"
         raise DataError(what, where=test.source, fix="Leave --test out: a tenth of --data is then set aside for it")
@@ -96,10 +96,10 @@ def _check_classes(train: Dataset, other: Dataset) -> None:
     if ours is None or theirs is None or ours == theirs:
         return
     more, fewer = sorted(set(theirs) - set(ours)), sorted(set(ours) - set(theirs))
-    told = [f"has the class {', '.join(map(repr, more[:3]))}, which {train.source} does not have"] if more else []
-    told += [f"lacks the class {', '.join(map(repr, fewer[:3]))} of {train.source}"] if fewer else []
+    reasons = [f"has the class {', '.join(map(repr, more[:3]))}, which {train.source} does not have"] if more else []
+    reasons += [f"lacks the class {', '.join(map(repr, fewer[:3]))} of {train.source}"] if fewer else []
     raise DataError(
-        "; ".join(told) or f"numbers its classes differently from {train.source}",
+        "; ".join(reasons) or f"numbers its classes differently from {train.source}",
         where=other.source,
         fix="Give data sets with the same classes",
     )
@@ -113,8 +113,8 @@ def check_fits(model: Model, *data: Dataset) -> None:
         ModelError: ONNX Runtime does not accept the model.
     """
     session = Session(model.serialize())
-    for one in data:
-        example = Feed(model, one.subset(np.arange(1))).head(1)
+    for examples in data:
+        example = Feed(model, examples.subset(np.arange(1))).head(1)
         output = session.run(*example)[0]
-        if one.labels is not None:
-            kind_of_output(model, one, output)
+        if examples.labels is not None:
+            kind_of_output(model, examples, output)

@@ -26,6 +26,9 @@ _EXTRAS = {
 }
 
 
+PURPOSES = {name: purpose for name, (_, purpose) in _EXTRAS.items()}
+
+
 def doctor() -> dict[str, Any]:
     """Versions, processors, optional packages, and the canary on a small graph.
 
@@ -50,18 +53,6 @@ def doctor() -> dict[str, Any]:
         "canary": answer,
         "healthy": answer["passed"],
     }
-
-
-def doctor_text(document: dict[str, Any]) -> str:
-    """The document for people."""
-    lines = [f"{name:<12} {value}" for name, value in document["environment"].items()]
-    lines.append(f"{'GPUs':<12} {', '.join(document['gpus']) or 'none'}")
-    for name, there in document["extras"].items():
-        state = "installed" if there else f"not installed: pip install 'harden-onnx[{name}]'"
-        lines.append(f"{name:<12} {state} ({_EXTRAS[name][1]})")
-    lines.append(f"{'canary':<12} {document['canary']['detail']}")
-    lines.append("all is well" if document["healthy"] else "noise would not be seen here: do not trust an evaluation")
-    return "\n".join(lines)
 
 
 def _normal(name: str, *shape: int) -> np.ndarray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from harden.pipeline.hardening import training_plan
 from harden.pipeline.judging import judge_of, where_of
 from harden.pipeline.prepare import Prepared, prepare
 from harden.progress import Notify, silent, stage
-from harden.report.words import clean, duration
+from harden.report.words import duration
 from harden.settings import CompareSettings, EvalSettings, FitSettings, Settings, origin
 from harden.training.plan import TrainingPlan
 from harden.training.problem import Problem
@@ -38,7 +37,6 @@ _VALUES = _EXAMPLES * 3 * 64 * 64  # of the examples: of larger images fewer are
 _STEPS = 3
 _SMALL = 16  # examples per step that are timed first
 _LONG_S = 15.0  # steps of full size that would take longer are not timed, but worked out from the small ones
-_HALF_AN_HOUR_S = 1800.0
 _PASSES = 3  # forward passes that cost as much as a step, about
 
 
@@ -82,36 +80,6 @@ def resolved_settings(settings: Settings) -> list[dict[str, Any]]:
         for name, value in values.items()
         if value not in empty
     ]
-
-
-def settings_text(rows: Sequence[dict[str, Any]]) -> str:
-    """The settings for people: what was given first, each with its origin, then what is left at its default."""
-    given = [row for row in rows if row["origin"] != "default"]
-    width = max((len(row["name"]) for row in given), default=0)
-    lines = [f"  {row['name']:<{width}}  {_value(row['value'])}  ({row['origin']})" for row in given]
-    defaults = ", ".join(f"{row['name']} {_value(row['value'])}" for row in rows if row["origin"] == "default")
-    return "\n".join(["settings", *lines, f"  by default: {defaults}"])
-
-
-def dry_run_text(document: dict[str, Any]) -> str:
-    """The document for people."""
-    lines = [settings_text(document["settings"]), "work"]
-    lines += [f"  {_sentence(model)}" for model in document["models"]]
-    for name, data in document["data"].items():
-        lines.append(f"  {name}: {data['examples']:,} examples of {data['source']}, {data['classes']} classes")
-    lines += [f"  {name.replace('_', ' ')}: {clean(_value(value))}" for name, value in document["resolved"].items()]
-    estimate = document["estimate"]
-    lines.append("estimate")
-    lines += [f"  {stage}: {duration(round(value, 1))}" for stage, value in estimate["seconds"].items()]
-    runs = "" if estimate["runs"] == 1 else f" ({estimate['runs']} seeds)"
-    lines.append(f"  in all: about {duration(max(1, round(estimate['total_s'])))}{runs}")
-    if estimate["memory_bytes"]:
-        lines.append(f"  memory: about {estimate['memory_bytes'] / 1e9:.1f} GB")
-    if estimate["total_s"] > _HALF_AN_HOUR_S:
-        lines.append("  shorter: --budget 10min bounds the training; fewer --chips; a smaller --limit or --input-size")
-    writes = document["writes"]
-    lines.append("nothing was written" + (f"; the run would write to {writes}" if writes else ""))
-    return "\n".join(lines)
 
 
 def _fit(settings: FitSettings, notify: Notify) -> dict[str, Any]:
@@ -253,20 +221,5 @@ def _model(model: Model, digital: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
-def _sentence(model: dict[str, Any]) -> str:
-    return (
-        f"model: {model['source']}, opset {model['opset']}, batch norms {model['batch_norm']}, "
-        f"{model['analog_weights']} analog weights ({model['analog_parameters']:,} values)"
-    )
-
-
 def _data(data: Dataset) -> dict[str, Any]:
     return {"source": str(data.source), "examples": len(data), "classes": data.classes, "sha256": data.sha256}
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{key}={_value(one)}" for key, one in value.items())
-    if isinstance(value, list):
-        return ", ".join(_value(one) for one in value)
-    return f"{value:g}" if isinstance(value, float) else str(value)

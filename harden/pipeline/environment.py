@@ -1,12 +1,14 @@
-"""Where a run was made: versions and machine, for the report."""
+"""Where a run was made, and how to make it again: versions, machine, command line."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import platform
+import shlex
 from typing import Any
 
 from harden import __version__
+from harden.settings import Settings
 
 _PACKAGES = ("torch", "onnx", "onnxruntime", "timm", "numpy", "scipy")
 
@@ -21,3 +23,27 @@ def environment(threads: int) -> dict[str, Any]:
         "processor": platform.machine(),
         "threads": threads,
     }
+
+
+def command_line(command: str, settings: Settings) -> str:
+    """The line that gives the same numbers: every setting that was given, but the folder.
+
+    Args:
+        command: ``fit``, ``eval`` or ``compare``.
+        settings: The run's settings.
+    """
+    words = ["harden", command, settings.model, *getattr(settings, "others", ())]
+    for name in sorted(settings.model_fields_set - {"model", "others", "out"}):
+        value = getattr(settings, name)
+        flag = "--" + name.replace("_", "-")
+        if name == "options":
+            words += [part for key, one in value.items() for part in ("-o", f"{key}={one}")]
+        elif isinstance(value, bool):
+            words += [flag] if value else []
+        elif isinstance(value, tuple) and all(isinstance(one, str) for one in value):
+            words += [part for one in value for part in (flag, one)]
+        elif isinstance(value, tuple):
+            words += [flag, ",".join(f"{one:g}" for one in value)]
+        elif value is not None:
+            words += [flag, str(value)]
+    return shlex.join(words)

@@ -20,9 +20,8 @@ from harden.evaluation.plan import Condition
 from harden.graph.file import Model
 from harden.noise.profile import Profile
 from harden.pipeline.checks import Checked, check, require
-from harden.pipeline.command import command_line
 from harden.pipeline.data import open_data
-from harden.pipeline.environment import environment
+from harden.pipeline.environment import command_line, environment
 from harden.pipeline.judging import judge_of, where_of
 from harden.pipeline.machine import drawn_on
 from harden.pipeline.models import check_digital, model_of

@@ -14,9 +14,8 @@ from harden.analyses.severity import severity_curve
 from harden.data.overlap import shared_examples
 from harden.evaluation.judge import Judge
 from harden.graph.file import Model
-from harden.pipeline.command import command_line
 from harden.pipeline.controls import run_ablation, run_controls
-from harden.pipeline.environment import environment
+from harden.pipeline.environment import command_line, environment
 from harden.pipeline.hardening import harden_model
 from harden.pipeline.placement import placed
 from harden.pipeline.prepare import Prepared, prepare
@@ -55,7 +54,7 @@ def _once(settings: FitSettings, notify: Notify) -> dict[str, Any]:
     if settings.out or settings.profile:  # else there is no folder yet, and what is missing is told below
         refuse_another_run(run_folder(settings), to_toml(settings))
     prepared = prepare(settings, notify)
-    if not distributed.first():
+    if not distributed.is_leader():
         follow(prepared.problem)
         return {}
     with placed(prepared) as ready:

@@ -172,8 +172,8 @@ def _memory(divisions: Any) -> dict[str, str]:
     if not divisions:
         return {}
     last = divisions[-1]
-    said = f"a batch of {last['batch_size']} was processed in {last['parts']} parts, from step {last['step']} on"
-    return {"memory": f"ran short: {said}"}
+    what = f"a batch of {last['batch_size']} was processed in {last['parts']} parts, from step {last['step']} on"
+    return {"memory": f"ran short: {what}"}
 
 
 def _transformed(prepared: Prepared, folder: Path, notify: Notify) -> tuple[Hardened, Tensors]:

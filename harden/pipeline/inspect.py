@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from harden.errors import ModelError, SettingsError, UnsupportedError
@@ -96,42 +96,3 @@ def _shapes(model: Model, texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
         if name not in names:
             raise SettingsError(f"--input {text}: the model has no input '{name}'", fix=f"Inputs: {', '.join(names)}")
     return shapes
-
-
-def inspect_text(document: dict[str, Any]) -> str:
-    """The document for people."""
-    model = document["model"]
-    weights = document["weights"]
-    analog = [one for one in weights if one["analog"]]
-    lines = [
-        f"{model['path']}: opset {model['opset']}, batch norms {model['batch_norm']}, from {model['producer']}",
-        *(f"  input  {spec['name']} {spec['shape']} {spec['dtype']}" for spec in model["inputs"]),
-        *(f"  output {spec['name']} {spec['shape']} {spec['dtype']}" for spec in model["outputs"]),
-    ]
-    if model["random_weights"]:
-        lines.append("  its weights are random: no --weights was given")
-    if weights:
-        count = sum(_size(one["shape"]) for one in analog)
-        lines.append(f"  {len(analog)} analog weights ({count:,} values) of {len(weights)} tensors")
-    if document["parity"]:
-        lines.append(f"  torch and ONNX Runtime differ by at most {document['parity']['max_abs_error']:.1e}")
-    lines += [f"  obstacle: {obstacle}" for obstacle in document["obstacles"]]
-    lines.append("can be hardened" if document["trainable"] else "cannot be hardened")
-    return "\n".join(lines)
-
-
-def weights_text(weights: Sequence[Mapping[str, Any]]) -> str:
-    """Every floating-point tensor, a line each: whether it is noisy, and if not, why."""
-    width = max((len(one["name"]) for one in weights), default=0)
-    return "\n".join(
-        f"  {one['name']:<{width}}  {'x'.join(map(str, one['shape'])) or 'scalar':<14}  "
-        + (f"analog, by {one['op']} {one['node']}" if one["analog"] else f"digital: {one['digital_reason']}")
-        for one in weights
-    )
-
-
-def _size(shape: Sequence[int]) -> int:
-    size = 1
-    for extent in shape:
-        size *= extent
-    return size

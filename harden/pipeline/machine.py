@@ -28,12 +28,12 @@ def trained_on(device: str) -> Literal["cpu", "cuda"]:
     """
     import torch
 
-    there = torch.cuda.is_available()
-    if device == "cuda" and not there:
+    has_gpu = torch.cuda.is_available()
+    if device == "cuda" and not has_gpu:
         raise SettingsError(
             "torch finds no GPU here", where="--device cuda", fix="Install torch for CUDA, or leave --device out"
         )
-    return "cuda" if there and device != "cpu" else "cpu"
+    return "cuda" if has_gpu and device != "cpu" else "cpu"
 
 
 def thread_count(settings: Settings) -> int:

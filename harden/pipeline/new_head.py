@@ -52,13 +52,13 @@ def with_new_head(model: Model, data: Dataset, *, seed: int = 0, threads: int = 
 
 def _features(model: Model, data: Dataset, threads: int, notify: Notify) -> np.ndarray:
     session, feed = Session(model.serialize(), threads=threads), Feed(model, data)
-    found: list[np.ndarray] = []
+    features: list[np.ndarray] = []
     done = 0
     for arrays, count in feed:
-        found.append(session.run(*arrays)[0][:count])
+        features.append(session.run(*arrays)[0][:count])
         done += count
         notify("features for the new head", done, len(data))
-    return np.concatenate(found)
+    return np.concatenate(features)
 
 
 def logistic_regression(features: np.ndarray, labels: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:

@@ -54,8 +54,8 @@ def placement(engine: str, workers: int | None, batch: int, device: str = "cpu")
         raise SettingsError(
             "--workers is for --engine ray", fix="To train in several processes: torchrun -m harden fit"
         )
-    with opened(engine, workers) as found:
-        if found is None:
+    with opened(engine, workers) as cluster:
+        if cluster is None:
             with leading() as trainer:
                 yield Placement(trainer, device=trained_on(device))
             return
@@ -63,11 +63,11 @@ def placement(engine: str, workers: int | None, batch: int, device: str = "cpu")
         from harden.engines.ray import RayEngine
         from harden.training.ray_trainer import ClusterTrainer
 
-        assert isinstance(found, RayEngine)
-        if device == "cuda" and not found.gpus:
+        assert isinstance(cluster, RayEngine)
+        if device == "cuda" and not cluster.gpus:
             raise SettingsError("the cluster has no GPU", where="--device cuda", fix="Leave --device out")
-        with_gpus = device != "cpu" and found.gpus > 0
-        most = found.gpus if with_gpus else found.processors
+        with_gpus = device != "cpu" and cluster.gpus > 0
+        most = cluster.gpus if with_gpus else cluster.processors
         if workers and workers > most:
             raise SettingsError(
                 f"the cluster has {most} {'GPUs' if with_gpus else 'processors'}, too few for {workers} workers",
@@ -79,13 +79,15 @@ def placement(engine: str, workers: int | None, batch: int, device: str = "cpu")
                 where="--workers",
                 fix="Give a --batch-size that is a multiple of it",
             )
-        count = workers or shares(batch, found.gpus if with_gpus else found.machines)
+        count = workers or shares(batch, cluster.gpus if with_gpus else cluster.machines)
         on = "cuda" if with_gpus else "cpu"
         if count == 1 and not with_gpus:
             with leading() as trainer:
-                yield Placement(trainer, found)
+                yield Placement(trainer, cluster)
             return
-        yield Placement(ClusterTrainer(found.ray, count, gpus=with_gpus), found, count, min(count, found.machines), on)
+        yield Placement(
+            ClusterTrainer(cluster.ray, count, gpus=with_gpus), cluster, count, min(count, cluster.machines), on
+        )
 
 
 def shares(batch: int, most: int) -> int:

@@ -10,8 +10,6 @@ from harden.noise.calibrate import calibrate as fit_profile
 from harden.noise.check import check as find_problems
 from harden.store import write_atomic
 
-_NOTED_OUTLIERS = 1e-3
-
 
 def check(file: str) -> dict[str, Any]:
     """Check a profile file.
@@ -62,22 +60,3 @@ def calibrate(
     write_atomic(plot, found.svg())
     write_atomic(path, found.toml)
     return {"name": found.name, "profile": str(path), "plot": str(plot), "fit": found.fit}
-
-
-def calibrate_text(document: dict[str, Any]) -> str:
-    """The result for people."""
-    fit = document["fit"]
-    lines = [f"{document['profile']}: fitted to {fit['rows']} measurements; data against fit in {document['plot']}"]
-    for title, one in fit["fits"].items():
-        spread = ", ".join(f"{value:.4g}" for value in one["sigma"])
-        lines.append(f"  {title}: sigma polynomial in g/g_max: {spread}")
-        lines.append(
-            f"    within 1 sigma {one['within_1']:.1%} (Gaussian 68.3%), 2 sigma {one['within_2']:.1%} (95.4%); "
-            f"R2 of sigma {one['r2_sigma']:.3f}"
-        )
-        lines.append(f"    Kolmogorov-Smirnov against a Gaussian {one['ks']:.3f} (p = {one['ks_p']:.2g})")
-        if one["outliers"] > _NOTED_OUTLIERS:
-            lines.append(f"    {one['outliers']:.1%} of the values are far off (stuck cells?); sigma includes them")
-    if fit["d2d"] is not None:
-        lines.append(f"  device to device: {fit['d2d']:.4g} relative")
-    return "\n".join(lines)

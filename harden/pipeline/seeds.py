@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from harden import distributed
-from harden.pipeline.command import command_line
+from harden.pipeline.environment import command_line
 from harden.progress import Notify
 from harden.report.files import write_report
 from harden.runfolder import RunFolder
@@ -30,17 +30,17 @@ def repeated(settings: FitSettings, out: Path, fit: Fit, notify: Notify) -> dict
         The first run's document with ``seeds`` (one row per run), ``convergence_probability`` (the share of runs whose
         mean over chips reaches ``--threshold``) and ``convergence_ci95``; empty in a process that only follows.
     """
-    if not distributed.first():
-        for one in _each(settings, out):
-            fit(one, notify)
+    if not distributed.is_leader():
+        for each in _each(settings, out):
+            fit(each, notify)
         return {}
     # How many seeds is not compared with what the folder holds: more may be added later.
     with RunFolder(out, to_toml(settings.model_copy(update={"seeds": 1}))) as folder:
         documents = {}
-        for one in _each(settings, out):
-            seed = one.seed
+        for each in _each(settings, out):
+            seed = each.seed
             documents[seed] = fit(
-                one, lambda stage, done, total, seed=seed: notify(f"seed {seed}, {stage}", done, total)
+                each, lambda stage, done, total, seed=seed: notify(f"seed {seed}, {stage}", done, total)
             )
         document = joined(settings, documents)
         write_report(folder.path, document)

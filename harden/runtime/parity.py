@@ -7,8 +7,8 @@ half the value. A detector that sees nothing has outputs no larger than that.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -93,7 +93,9 @@ def parity(model: Model, inputs: tuple[np.ndarray, ...], *, threads: int = 1) ->
     )
 
 
-def run_torch(module: Any, inputs: tuple[np.ndarray, ...], weights: Any = None) -> list[np.ndarray]:
+def run_torch(
+    module: torch.nn.Module, inputs: tuple[np.ndarray, ...], weights: Mapping[str, torch.Tensor] | None = None
+) -> list[np.ndarray]:
     """A graph module's outputs as arrays, in evaluation mode and without gradients."""
     training = module.training
     module.eval()

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from harden.errors import SettingsError, UnmeetableError, nearest
+from harden.errors import RequirementError, SettingsError, UnmeetableError, nearest
 from harden.statistics import intervals
 
 _PATTERN = re.compile(
@@ -242,3 +242,23 @@ def _point(measure: str, q: float | None, values: np.ndarray) -> float | None:
         return float(np.quantile(values, q, method="linear"))
     name = "min" if measure.startswith("worst") else measure.removesuffix("_accuracy")
     return intervals.describe(values)[name]
+
+
+def enforce(texts: Sequence[str], document: dict[str, Any] | None) -> None:
+    """Check every demand against every condition of an evaluation.
+
+    Args:
+        texts: The demands, as given to ``--require``.
+        document: A ``harden.eval/1`` document; None or an empty one where nothing was evaluated.
+
+    Raises:
+        RequirementError: Any is not met; names each with what was found.
+    """
+    unmet = [
+        failure
+        for text in texts
+        for entry in (document or {}).get("profiles", ())
+        if (failure := Requirement.parse(text).failure(entry)) is not None
+    ]
+    if unmet:
+        raise RequirementError("; ".join(unmet))

@@ -58,8 +58,8 @@ class Tensors:
         tensors = {f"net/{name}": tensor for name, tensor in self._net.items()}
         tensors |= {f"extra/{name}": tensor for name, tensor in self._extra.items()}
         for name, parameter in self._trained.items():
-            kept = self._optimizer.state.get(parameter, {})
-            tensors |= {f"optimizer/{key}/{name}": v for key, v in kept.items() if isinstance(v, Tensor)}
+            state = self._optimizer.state.get(parameter, {})
+            tensors |= {f"optimizer/{key}/{name}": v for key, v in state.items() if isinstance(v, Tensor)}
         return {name: tensor.detach().clone() for name, tensor in tensors.items()}
 
     def network(self) -> dict[str, Tensor]:
@@ -113,8 +113,8 @@ def put(path: Path, content: bytes) -> None:
 def kept(path: Path) -> dict[str, bytes]:
     """The contents of the checkpoint and of the one before it, under the names they have in a run folder."""
     names = {path: Path("checkpoint.safetensors")}
-    names |= {_previous(one): _previous(name) for one, name in names.items()}
-    return {name.name: one.read_bytes() for one, name in names.items() if one.exists()}
+    names |= {_previous(file): _previous(name) for file, name in names.items()}
+    return {name.name: file.read_bytes() for file, name in names.items() if file.exists()}
 
 
 def latest(path: Path, plan: str) -> Snapshot | None:
@@ -128,10 +128,10 @@ def latest(path: Path, plan: str) -> Snapshot | None:
         RunFolderError: It belongs to a run with another plan.
     """
     damage: InputError | None = None
-    for one in (path, _previous(path)):
+    for file in (path, _previous(path)):
         try:
-            if one.exists():
-                return read(one, plan)
+            if file.exists():
+                return read(file, plan)
         except InputError as error:
             damage = damage or error
     if damage is not None:

@@ -21,8 +21,8 @@ class Concordance:
     Source: Lin, Biometrics 45, 255 (1989), for scalars; the sums over elements are ours.
 
     Example:
-        >>> found = Concordance()
-        >>> found.add(torch.tensor([[0.0], [2.0]]), torch.tensor([[0.0], [1.0]]))
+        >>> concordance = Concordance()
+        >>> concordance.add(torch.tensor([[0.0], [2.0]]), torch.tensor([[0.0], [1.0]]))
         >>> round(found.value(), 3)  # 2 * 0.5 / (1 + 0.25 + 0.25)
         0.667
     """

@@ -104,7 +104,7 @@ class _Run:
         self.tensors = Tensors(self.net, self.extra, self.optimizer)
         self.task_share = math.prod((lever.task_share for lever in self.active), start=1.0)
         self.noise = TrainingNoise(plan, self._analog, self.active)
-        file = checkpoint if distributed.first() else None
+        file = checkpoint if distributed.is_leader() else None
         self.state = RunState()
         self.snapshots = Snapshots(self.state, self.tensors, plan.digest, file, self.total)
 
@@ -153,7 +153,7 @@ class _Run:
             self.snapshots.report(listener.on_progress)
 
     def _start(self) -> None:
-        snapshot = distributed.from_first(self._kept)
+        snapshot = distributed.from_leader(self._kept)
         if snapshot is not None:
             self.snapshots.resume(snapshot)
             for _ in range(self.state.halvings):

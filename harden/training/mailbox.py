@@ -38,13 +38,13 @@ class Mailbox:
 
     async def collect(self, wait_s: float) -> list[tuple[str, Any]]:
         """All letters; where there is none, the first that comes within so many seconds."""
-        found = []
+        letters = []
         if wait_s > 0 and self._letters.empty():
             with contextlib.suppress(asyncio.TimeoutError):
-                found.append(await asyncio.wait_for(self._letters.get(), wait_s))
+                letters.append(await asyncio.wait_for(self._letters.get(), wait_s))
         while not self._letters.empty():
-            found.append(self._letters.get_nowait())
-        return found
+            letters.append(self._letters.get_nowait())
+        return letters
 
     async def files(self) -> dict[str, bytes]:
         """The last checkpoint, by file name."""

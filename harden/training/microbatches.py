@@ -35,4 +35,4 @@ def _cut(value: Any, size: int, cut: slice) -> Any:
     """The examples of a part, in tensors and in tuples of them; what has no axis of examples stays whole."""
     if isinstance(value, Tensor):
         return value[cut] if value.ndim and len(value) == size else value
-    return tuple(_cut(one, size, cut) for one in value) if isinstance(value, (tuple, list)) else value
+    return tuple(_cut(part, size, cut) for part in value) if isinstance(value, (tuple, list)) else value

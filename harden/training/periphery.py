@@ -69,7 +69,7 @@ class TrainingPeriphery:
         return [
             {
                 **asdict(periphery),
-                "ranges": {key: {"input": list(i), "output": list(o)} for key, (i, o) in found.items()},
+                "ranges": {key: {"input": list(i), "output": list(o)} for key, (i, o) in limits.items()},
             }
-            for periphery, found in zip(self._peripheries, self._ranges, strict=True)
+            for periphery, limits in zip(self._peripheries, self._ranges, strict=True)
         ]

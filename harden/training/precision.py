@@ -30,9 +30,9 @@ class TrainingPrecision:
     def within(self) -> Iterator[None]:
         """The block's forward passes compute in the plan's precision."""
         plan = self._plan
-        given = Precision(plan.amp, plan.channels_last) if plan.amp != "off" or plan.channels_last else None
+        precision = Precision(plan.amp, plan.channels_last) if plan.amp != "off" or plan.channels_last else None
         for net in self._nets:
-            net.precision = given
+            net.precision = precision
         try:
             yield
         finally:

@@ -36,7 +36,7 @@ def leading() -> Iterator[Trainer]:
         problem: Problem, plan: TrainingPlan, listener: Listener = SILENT, checkpoint: Path | None = None
     ) -> Trained:
         nonlocal away
-        distributed.from_first(lambda: (plan, problem.identity))
+        distributed.from_leader(lambda: (plan, problem.identity))
         away = True
         try:
             trained = train(problem, plan, listener, checkpoint)
@@ -50,7 +50,7 @@ def leading() -> Iterator[Trainer]:
         yield lead
     finally:
         if not away:  # else they wait inside a step, and end when this process does
-            distributed.from_first(lambda: None)
+            distributed.from_leader(lambda: None)
 
 
 def follow(problem: Problem | None) -> None:
@@ -65,7 +65,7 @@ def follow(problem: Problem | None) -> None:
     """
     try:
         while True:
-            order: Any = distributed.from_first(lambda: None)
+            order: Any = distributed.from_leader(lambda: None)
             if order is None:
                 return
             plan, identity = order

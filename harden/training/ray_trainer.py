@@ -211,7 +211,7 @@ def _folder(mailbox: Any) -> Iterator[Path]:
     import ray
 
     with tempfile.TemporaryDirectory(prefix="harden-") as folder:
-        if distributed.first():
+        if distributed.is_leader():
             files: Any = ray.get(mailbox.files.remote())
             for name, content in files.items():
                 (Path(folder) / name).write_bytes(content)
@@ -228,13 +228,13 @@ class _Reporter:
     def tell(self, kind: str, content: Any) -> None:
         import ray
 
-        if distributed.first():
+        if distributed.is_leader():
             ray.get(self._mailbox.post.remote(kind, content))
 
     def step(self, record: dict[str, Any]) -> None:
         self.tell("step", record)
         self.checkpoint()
-        if distributed.from_first(self._stopped):
+        if distributed.from_leader(self._stopped):
             raise KeyboardInterrupt
 
     def progress(self, *values: Any) -> None:

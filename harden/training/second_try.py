@@ -12,6 +12,7 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+from harden.levers import second_try as lever
 from harden.levers import without
 from harden.training.listener import SILENT, Listener
 from harden.training.plan import LEAST_STEPS, TrainingPlan
@@ -73,18 +74,18 @@ def second_try(
     file = None if checkpoint is None else checkpoint.with_name("second.safetensors")
     second = trainer(problem, careful, listener, file)
     before, after = first.best_score, second.best_score
-    record = {
-        "kept": after > before,
-        "before": before,
-        "after": after,
-        "recovered": recovered,
-        "steps": careful.steps,
-        "rescaled": careful.rescale_first == "on",
-    }
+    record = lever.Record(
+        kept=after > before,
+        before=before,
+        after=after,
+        recovered=recovered,
+        steps=careful.total_steps(len(problem.training)),
+        rescaled=careful.rescale_first == "on",
+    )
     chosen = second if after > before else first
     return replace(
         chosen,
-        levers={**chosen.levers, "second_try": record},
+        levers={**chosen.levers, "second_try": lever.Lever.to_json(record)},
         seconds=first.seconds + second.seconds,
     )
 

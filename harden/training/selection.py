@@ -85,12 +85,12 @@ class Selector:
         halves = [(inputs, half) for inputs in self._inputs for half in _halves(len(inputs[0]))]
         counts = [len(_halves(len(inputs[0]))) for inputs in self._inputs]
         if self._score is not None:
-            labels = [one for one, count in zip(self._labels, counts, strict=True) for _ in range(count)]
-            self._labels = [one[half] for one, (_, half) in zip(labels, halves, strict=True)]
+            labels = [part for part, count in zip(self._labels, counts, strict=True) for _ in range(count)]
+            self._labels = [part[half] for part, (_, half) in zip(labels, halves, strict=True)]
         else:
-            known = [one for one, count in zip(self._reference, counts, strict=True) for _ in range(count)]
+            reference = [part for part, count in zip(self._reference, counts, strict=True) for _ in range(count)]
             self._reference = [
-                each(lambda x, half=half: x[half], one) for one, (_, half) in zip(known, halves, strict=True)
+                each(lambda x, half=half: x[half], part) for part, (_, half) in zip(reference, halves, strict=True)
             ]
         self._inputs = [tuple(x[half] for x in inputs) for inputs, half in halves]
         return True
@@ -132,18 +132,18 @@ class Selector:
 
     def _mean(self, score: Callable[[Outputs, int], float], outputs: Iterable[Outputs]) -> float:
         counts = [len(inputs[0]) for inputs in self._inputs]
-        return sum(score(one, i) * counts[i] for i, one in enumerate(outputs)) / sum(counts)
+        return sum(score(batch, i) * counts[i] for i, batch in enumerate(outputs)) / sum(counts)
 
     def _concordance(self, outputs: Iterable[Outputs]) -> float:
-        found: dict[int, Concordance] = {}
-        for inputs, right, said in zip(self._inputs, self._reference, outputs, strict=True):
-            for place, (a, b) in enumerate(zip(listed(right), listed(said), strict=True)):
+        concordances: dict[int, Concordance] = {}
+        for inputs, reference, batch in zip(self._inputs, self._reference, outputs, strict=True):
+            for number, (a, b) in enumerate(zip(listed(reference), listed(batch), strict=True)):
                 if not a.is_floating_point():
                     continue
                 by_example = a.dim() > 0 and len(a) == len(inputs[0])  # else each number stands for itself
                 pair = (a, b) if by_example else (a.reshape(-1, 1), b.reshape(-1, 1))
-                found.setdefault(place, Concordance()).add(*pair)
-        return sum(one.value() for one in found.values()) / len(found)
+                concordances.setdefault(number, Concordance()).add(*pair)
+        return sum(concordance.value() for concordance in concordances.values()) / len(concordances)
 
     def _accuracy(self, outputs: Outputs, part: int) -> float:
         return float((first(outputs).argmax(-1) == self._labels[part]).double().mean())
@@ -180,9 +180,9 @@ def class_by_class(order: np.ndarray, labels: np.ndarray) -> np.ndarray:
         [4, 3, 0, 1, 2]
     """
     ranks = np.empty(len(order), np.int64)
-    found = labels[order]
-    for label in np.unique(found):
-        members = np.flatnonzero(found == label)
+    classes = labels[order]
+    for label in np.unique(classes):
+        members = np.flatnonzero(classes == label)
         ranks[members] = np.arange(len(members))
     return order[np.argsort(ranks, kind="stable")]
 
