@@ -34,7 +34,7 @@ from harden.data.preprocess import resolve_preprocess
 from harden.engines import LocalEngine
 from harden.evaluation.bench import Bench, open_bench
 from harden.evaluation.layout import Layout, available_cores, choose_layout
-from harden.evaluation.plan import Condition, Plan, Task
+from harden.evaluation.plan import Condition, Task, TrialPlan
 from harden.evaluation.trials import TrialRunner, draw_chip
 from harden.evaluation.where import Where
 from harden.graph.file import Model
@@ -45,10 +45,8 @@ Way = Callable[[int], None]
 
 
 def ours(bench: Bench, condition: Condition, layout: Layout) -> Way:
-    plan = Plan((condition,), 10**6, 0, bench.feed.batch)
-    runner = TrialRunner(
-        bench.periphery, bench.weights, bench.feed, bench.scorer, plan, threads=layout.threads, running=layout.workers
-    )
+    plan = TrialPlan((condition,), 10**6, 0, bench.feed.batch)
+    runner = TrialRunner(bench.periphery, bench.weights, bench.feed, bench.scorer, plan, layout)
     return lambda chip: runner(Task(0, chip)) and None
 
 

@@ -48,11 +48,11 @@ class RunFolder:
         try:
             for left in self.path.rglob(f"{TEMPORARY}*"):
                 left.unlink(missing_ok=True)
-            known = self.path / SETTINGS
-            if known.exists():
-                self._compare(read_text(known, None))
+            file = self.path / SETTINGS
+            if file.exists():
+                self._compare(read_text(file, None))
             else:
-                write_atomic(known, self.settings)
+                write_atomic(file, self.settings)
         except BaseException:
             self._lock.close()
             raise
@@ -124,9 +124,9 @@ class RunFolder:
                 fix="Wait for it, or name another --out",
             ) from error
 
-    def _compare(self, known: str) -> None:
-        if known != self.settings:
-            raise _another_run(self.path, known, self.settings)
+    def _compare(self, held: str) -> None:
+        if held != self.settings:
+            raise _another_run(self.path, held, self.settings)
 
 
 def no_finished_run(folder: Path, record: str) -> InputError:
@@ -147,15 +147,15 @@ def refuse_another_run(path: Path | str, settings: str) -> None:
     Raises:
         RunFolderError: The folder holds another run.
     """
-    kept = Path(path) / SETTINGS
-    if kept.exists():
-        known = read_text(kept, None).partition("[resolved]")[0].rstrip()
-        if known != settings.rstrip():
-            raise _another_run(Path(path), known, settings)
+    file = Path(path) / SETTINGS
+    if file.exists():
+        held = read_text(file, None).partition("[resolved]")[0].rstrip()
+        if held != settings.rstrip():
+            raise _another_run(Path(path), held, settings)
 
 
-def _another_run(path: Path, known: str, asked: str) -> RunFolderError:
-    there, here = _pairs(known), _pairs(asked)
+def _another_run(path: Path, held: str, asked: str) -> RunFolderError:
+    there, here = _pairs(held), _pairs(asked)
     names = [name for name in {**there, **here} if there.get(name) != here.get(name)]
     return RunFolderError(
         "the folder holds a run of other settings",
@@ -169,8 +169,8 @@ def _another_run(path: Path, known: str, asked: str) -> RunFolderError:
 
 def _pairs(settings: str) -> dict[str, str]:
     """Every value of a TOML text by its dotted name, as it is written there."""
-    found: dict[str, str] = {}
+    pairs: dict[str, str] = {}
     for name, value in parse_toml(settings, None).items():
         inner = value if isinstance(value, dict) else {"": value}
-        found |= {f"{name}.{key}".rstrip("."): json.dumps(one, default=str) for key, one in inner.items()}
-    return found
+        pairs |= {f"{name}.{key}".rstrip("."): json.dumps(item, default=str) for key, item in inner.items()}
+    return pairs

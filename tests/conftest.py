@@ -28,16 +28,19 @@ def shared_data():
 
 
 @pytest.fixture(scope="session")
-def command():
-    """The command line: ``command(folder, "eval", ...)`` gives a :class:`forked.Done`."""
+def processes():
+    """Runs programs in processes of their own; see :class:`forked.Zygote`."""
     import forked
 
-    if not forked.AVAILABLE:
-        yield forked.run_afresh
-        return
-    zygote = forked.Zygote()
-    yield zygote.run
-    zygote.close()
+    made = forked.Zygote() if forked.AVAILABLE else forked.Fresh()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def command(processes):
+    """The command line: ``command(folder, "eval", ...)`` gives a :class:`forked.Done`."""
+    return processes.run
 
 
 @pytest.fixture

@@ -1,10 +1,12 @@
 """A process that has imported everything and runs the command line in forks of itself: a command costs no import.
 
-Reads one JSON request a line: ``arguments``, ``folder``, ``environment``, the files ``out`` and ``err`` that get what
-is printed, and how the child ends: ``kill_after`` (seconds until SIGKILL or ``signal`` from outside), ``kill_when``
-(the file that must be there), ``kill_at`` (number of the call of fsync or rename before which the child kills itself),
-or by itself. Answers one JSON line: ``killed``, ``code``, ``seconds``. With ``--short``, runs have less to do, and
-store it more often.
+Reads one JSON request a line: ``arguments`` of the command line, or of the Python ``script`` or ``code`` to run
+instead; ``folder``, ``environment``, the files ``out`` and ``err`` that get what is printed; ``pacing``, fields of
+:class:`harden.pacing.Pacing`; ``strict``, where a warning is an error; and how the child ends: ``kill_after`` (seconds
+until SIGKILL or ``signal`` from outside), ``kill_when`` (the file that must be there), ``kill_at`` (number of the call
+of fsync or rename before which the child kills itself), or by itself. Answers one JSON line: ``killed``, ``code``,
+``seconds``. With ``beside``, it answers at once with the child's ``number``, and a request of that ``number`` alone
+waits for it.
 """
 
 from __future__ import annotations
@@ -14,10 +16,13 @@ import io
 import json
 import os
 import pkgutil
+import runpy
 import select
 import signal
 import sys
 import time
+import traceback
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -35,23 +40,6 @@ def import_all() -> None:
     for module in pkgutil.walk_packages(harden.__path__, "harden."):
         if "sources" not in module.name and module.name != "harden.__main__":
             importlib.import_module(module.name)
-
-
-def make_runs_short() -> None:
-    """Less to do, intervals that a run of seconds reaches, and a pilot that always finds room for the same steps."""
-    pacing.use(
-        Pacing(
-            checkpoint_s=0.1,
-            patience=0.0,
-            commit_trials=3,
-            commit_s=0.1,
-            budget_steps=30,
-            protection_passes=4,
-            protection_checks=1,
-            protection_chips=2,
-            severity_scales=(0.0, 1.0),
-        )
-    )
 
 
 def count_writes(kill_at: int | None, folder: Path) -> None:
@@ -83,12 +71,30 @@ def child(request: dict[str, Any]) -> None:
         os.dup2(os.open(request[name], os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
     if "kill_at" in request:
         count_writes(request["kill_at"], Path(request["folder"]))
+    pacing.use(Pacing(**{k: tuple(v) if isinstance(v, list) else v for k, v in request.get("pacing", {}).items()}))
+    if request.get("strict"):
+        warnings.simplefilter("error")
+    code: Any = 0
     try:
-        main(request["arguments"])
+        work(request)
     except SystemExit as error:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(error.code if isinstance(error.code, int) else 1)
+        code = error.code or 0
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else 1)
+
+
+def work(request: dict[str, Any]) -> None:
+    sys.argv[1:] = request["arguments"]
+    if "script" in request:
+        runpy.run_path(request["script"], run_name="__main__")
+    elif "code" in request:
+        exec(compile(request["code"], "<code>", "exec"), {"__name__": "__main__"})
+    else:
+        main(request["arguments"])
 
 
 def ends_by_itself(watched: int, request: dict[str, Any]) -> bool:
@@ -103,10 +109,11 @@ def ends_by_itself(watched: int, request: dict[str, Any]) -> bool:
 
 def serve(request: dict[str, Any]) -> dict[str, Any]:
     began = time.monotonic()
-    number = os.fork()
+    number = request.get("number") or os.fork()
     if number == 0:
         child(request)
-        os._exit(99)
+    if request.get("beside"):
+        return {"number": number}
     watched = os.pidfd_open(number)
     if not ends_by_itself(watched, request):
         os.kill(number, request.get("signal", signal.SIGKILL))
@@ -132,8 +139,6 @@ def warm_up() -> None:
 if __name__ == "__main__":
     import_all()
     warm_up()
-    if sys.argv[1:] == ["--short"]:
-        make_runs_short()
     print("ready", flush=True)
     for line in sys.stdin:
         print(json.dumps(serve(json.loads(line))), flush=True)

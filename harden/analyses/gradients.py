@@ -41,8 +41,8 @@ def loss_and_gradients(
     loss = functional.nll_loss(_log_p(first.reshape(len(labels), -1), kind), torch.from_numpy(labels))
     if not loss.requires_grad:
         raise UnsupportedError("no gradient reaches the analog weights", fix="Leave this analysis out for this model")
-    found = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
-    gradients = {k: torch.zeros_like(w) if g is None else g for (k, w), g in zip(leaves.items(), found, strict=True)}
+    partial = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
+    gradients = {k: torch.zeros_like(w) if g is None else g for (k, w), g in zip(leaves.items(), partial, strict=True)}
     return float(loss.detach()), gradients
 
 

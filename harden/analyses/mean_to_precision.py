@@ -196,11 +196,11 @@ class _Sampler:
     def values(self, chips: Iterable[int], size: int, control: float, engine: Engine) -> np.ndarray:
         """One unbiased estimate of each chip's accuracy on all images."""
 
-        def one(chip: int) -> float:
+        def estimate(chip: int) -> float:
             hit, clean = self.hits(chip, size)
             return float(hit.mean() - control * (clean.mean() - self.clean.mean()))
 
-        with contextlib.closing(engine.run(one, chips)) as results:
+        with contextlib.closing(engine.run(estimate, chips)) as results:
             return np.fromiter(results, dtype=np.float64)
 
     def pilot(self) -> dict[str, Any]:

@@ -80,17 +80,17 @@ def subset_simulation(
     evaluations, probability = chips, 1.0
     levels: list[float] = []
     accepted: list[float] = []
-    kept = max(1, round(_SHARE * chips))
+    survivors = max(1, round(_SHARE * chips))
     for _ in range(_MOST_LEVELS):
         # Accuracies come in steps of one image; a random order of equals keeps chains from favouring early states.
         order = np.lexsort((rng.random(chips), values))
-        level = float(values[order[kept - 1]])
+        level = float(values[order[survivors - 1]])
         if level < threshold or (values < threshold).mean() >= _SHARE:
             break
         inside = values <= level
         probability *= float(inside.mean())
         levels.append(level)
-        seeds = [(states[i], float(values[i])) for i in order[:kept]]
+        seeds = [(states[i], float(values[i])) for i in order[:survivors]]
         states, values, share = _chains(seeds, draw, mix, metric, level, chips)
         evaluations += chips - len(seeds)
         accepted.append(share)

@@ -82,7 +82,7 @@ def sweep(
     """
     if not axes or not all(axes.values()):
         raise SettingsError("the sweep has no points", where="--sweep", fix="Write 'sigma=0:0.4:0.05'")
-    found, problems = [], []
+    conditions, problems = [], []
     for values in itertools.product(*axes.values()):
         point = dict(zip(axes, map(float, values), strict=True))
         try:
@@ -91,10 +91,10 @@ def sweep(
             problems += error.problems or (error.what,)
             continue
         at = (point[TIME],) if TIME in point else times or (None,)
-        found += [Condition(changed, t, sweep=point) for t in at]
+        conditions += [Condition(changed, t, sweep=point) for t in at]
     if problems:
         raise SettingsError("the sweep leaves the profile's ranges", where="--sweep", problems=sorted(set(problems)))
-    return tuple(found)
+    return tuple(conditions)
 
 
 def at_point(profile: Profile, point: Mapping[str, float]) -> Profile:

@@ -42,13 +42,13 @@ class GroupedCommand(click.Command):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the flags, heading by heading; what has none comes last."""
         places = {name: (heading, place) for heading, names in headings().items() for place, name in enumerate(names)}
-        found: dict[str, list[tuple[int, tuple[str, str]]]] = {heading: [] for heading in (*headings(), OUTPUT)}
+        listed: dict[str, list[tuple[int, tuple[str, str]]]] = {heading: [] for heading in (*headings(), OUTPUT)}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
             if record is not None:
-                heading, place = places.get(parameter.name or "", (OUTPUT, len(found[OUTPUT])))
-                found[heading].append((place, record))
-        for heading, records in found.items():
+                heading, place = places.get(parameter.name or "", (OUTPUT, len(listed[OUTPUT])))
+                listed[heading].append((place, record))
+        for heading, records in listed.items():
             if records:
                 with formatter.section(heading):
-                    formatter.write_dl([record for _, record in sorted(records, key=lambda one: one[0])])
+                    formatter.write_dl([record for _, record in sorted(records, key=lambda item: item[0])])

@@ -48,9 +48,9 @@ def command(
     \b
     harden plan --margin 0.01 --std 0.04 --yield 0.99 --examples 10000 --images-per-second 2500
     """
-    from harden.statistics.sample_size import plan
+    from harden.statistics.sample_size import required_chips
 
-    document = plan(
+    document = required_chips(
         margin=margin,
         confidence=confidence,
         std=std,

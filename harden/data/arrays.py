@@ -73,7 +73,7 @@ def check_part(values: np.ndarray, where: str) -> np.ndarray:
 
 def _finite(values: np.ndarray, where: str) -> np.ndarray:
     """Finite float32; block by block, since the values may be larger than memory."""
-    kept = values if values.dtype == np.float32 else allocate(values.shape, np.float32)
+    examples = values if values.dtype == np.float32 else allocate(values.shape, np.float32)
     for start in range(0, len(values), _BLOCK):
         block = slice(start, start + _BLOCK)
         with np.errstate(over="ignore"):
@@ -82,9 +82,9 @@ def _finite(values: np.ndarray, where: str) -> np.ndarray:
         if not fine.all():
             what = f"example {start + int(np.argmin(fine))} holds NaN, infinity, or a number too large for float32"
             raise DataError(what, where=where, fix="Remove or repair it")
-        if kept is not values:
-            kept[block] = numbers
-    return kept
+        if examples is not values:
+            examples[block] = numbers
+    return examples
 
 
 def _check_number_images(values: np.ndarray, record: Preprocess, where: str) -> None:

@@ -36,11 +36,11 @@ def choose(schema: pa.Schema, where: str, *, labelled: bool) -> Columns:
     Raises:
         DataError: There is no label column, nothing to take as input, or more than one candidate.
     """
-    found = "found: " + (", ".join(f"{field.name} ({_short(field.type)})" for field in schema) or "no columns")
+    columns = "found: " + (", ".join(f"{field.name} ({_short(field.type)})" for field in schema) or "no columns")
     label = next((name for name in LABELS if name in schema.names), None)
     if label is None and labelled:
         raise DataError(
-            f"no labels ({found})", where=where, fix=f"Name the column of labels one of: {', '.join(LABELS)}"
+            f"no labels ({columns})", where=where, fix=f"Name the column of labels one of: {', '.join(LABELS)}"
         )
     fields = [field for field in schema if field.name != label]
     image = _only([field.name for field in fields if _is_image(field.type)], IMAGES, "image", where)
@@ -56,7 +56,7 @@ def choose(schema: pa.Schema, where: str, *, labelled: bool) -> Columns:
     single = tuple(field.name for field in fields if _is_number(field.type))
     if not single:
         fix = f"Images: bytes, or a struct with bytes, named one of {', '.join(IMAGES)}; else lists of numbers"
-        raise DataError(f"no images and no numbers ({found})", where=where, fix=fix)
+        raise DataError(f"no images and no numbers ({columns})", where=where, fix=fix)
     return Columns(label, values=single)
 
 
@@ -126,8 +126,8 @@ def numbers(column: pa.Array, where: str, first: int) -> np.ndarray:
         row = first + int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
         raise DataError(f"row {row} is empty", where=where, fix="Remove the row or fill it")
     if not _is_list(column.type):
-        found = column.to_numpy(zero_copy_only=False)
-        return found.astype(np.int8) if found.dtype == np.bool_ else found
+        values = column.to_numpy(zero_copy_only=False)
+        return values.astype(np.int8) if values.dtype == np.bool_ else values
     lengths = pc.call_function("list_value_length", [column]).to_numpy(zero_copy_only=False)
     if len(lengths) and (lengths != lengths[0]).any():
         row = int(np.argmax(lengths != lengths[0]))

@@ -100,11 +100,11 @@ class Dataset:
         if limit is not None and limit < 1:
             raise DataError(f"a limit of {limit} leaves no examples", where=name, fix="Give --limit 1 or more")
         request = Request(preprocess, limit, labelled, progress, tuple(inputs))
-        found = sources.read(name, request)
-        if len(inputs) != len(found.others) + 1 and len(inputs) > 1:
+        examples = sources.read(name, request)
+        if len(inputs) != len(examples.others) + 1 and len(inputs) > 1:
             what = f"the model takes {', '.join(inputs)}, and this form of data has one input per example"
             raise DataError(what, where=name, fix="Give an .npz with one array named after each input")
-        return cls._of(found, preprocess, name)
+        return cls._of(examples, preprocess, name)
 
     @classmethod
     def from_arrays(
@@ -125,21 +125,21 @@ class Dataset:
         return cls._of(Examples(values, labels, f"{source}, labels", digest), preprocess, source)
 
     @classmethod
-    def _of(cls, found: Examples, preprocess: Preprocess, source: str) -> Dataset:
-        values, images = found.values, found.images
+    def _of(cls, examples: Examples, preprocess: Preprocess, source: str) -> Dataset:
+        values, images = examples.values, examples.images
         if not images:  # arrays; image files have been resized as they were decoded
             values, images = as_images(values, preprocess, source)
             if images and values.dtype == np.uint8:
                 values = resize_all(values, preprocess)
         values = check(values, images, preprocess, source)
         labels, names = None, None
-        if found.labels is not None:
-            labels, names = encode(found.labels, found.labels_where, found.class_names)
+        if examples.labels is not None:
+            labels, names = encode(examples.labels, examples.labels_where, examples.class_names)
             if len(labels) != len(values):
                 what = f"{len(values)} examples and {len(labels)} labels"
                 raise DataError(what, where=source, fix="Give one label per example")
-        others = tuple(check_part(part, source) for part in found.others)
-        digest = found.sha256
+        others = tuple(check_part(part, source) for part in examples.others)
+        digest = examples.sha256
         return cls(
             values, labels, preprocess, images=images, source=source, sha256=digest, class_names=names, others=others
         )
@@ -217,14 +217,14 @@ class Dataset:
             >>> data.matching((1, 128), "net.onnx").input_shape
             (1, 128)
         """
-        wanted = [side if isinstance(side, int) else None for side in shape]
-        if _fits(self.input_shape, wanted):
+        target = [side if isinstance(side, int) else None for side in shape]
+        if _fits(self.input_shape, target):
             return self
         if not self.images:
-            found = iter(side for side in self.input_shape if side != 1)
-            reshaped = tuple(1 if side == 1 else next(found, 0) for side in wanted)
+            sides = iter(side for side in self.input_shape if side != 1)
+            reshaped = tuple(1 if side == 1 else next(sides, 0) for side in target)
             same = math.prod(reshaped) == math.prod(self.input_shape)
-            if same and _fits(reshaped, wanted) and self.preprocess.channels in (1, reshaped[0]):
+            if same and _fits(reshaped, target) and self.preprocess.channels in (1, reshaped[0]):
                 return self._like(self._values.reshape(-1, *reshaped), self.labels, self._rows)
         what = f"examples are {list(self.input_shape)}, and {model} wants {list(shape)}"
         fix = (
@@ -252,13 +252,13 @@ class Dataset:
         groups = np.zeros(self.examples, np.int64) if self.labels is None else self.labels
         held = np.zeros(self.examples, bool)
         members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
-        for indices, count in zip(members, _shares([len(one) for one in members], total), strict=True):
+        for indices, count in zip(members, _shares([len(member) for member in members], total), strict=True):
             held[rng.permutation(indices)[:count]] = True
         return self.subset(np.flatnonzero(~held)), self.subset(np.flatnonzero(held))
 
 
-def _fits(shape: Sequence[int], wanted: Sequence[int | None]) -> bool:
-    return len(shape) == len(wanted) and all(b is None or a == b for a, b in zip(shape, wanted, strict=True))
+def _fits(shape: Sequence[int], target: Sequence[int | None]) -> bool:
+    return len(shape) == len(target) and all(b is None or a == b for a, b in zip(shape, target, strict=True))
 
 
 def _shares(sizes: list[int], total: int) -> list[int]:

@@ -102,8 +102,8 @@ def _chain(runs: Iterable[list[np.ndarray | DataError]]) -> Iterator[np.ndarray 
         yield from run
 
 
-def _sizes_differ(where: str, found: tuple[int, ...], first: tuple[int, ...]) -> DataError:
-    what = f"the image is {found[0]}x{found[1]} (height x width), the first one {first[0]}x{first[1]}"
+def _sizes_differ(where: str, size: tuple[int, ...], first: tuple[int, ...]) -> DataError:
+    what = f"the image is {size[0]}x{size[1]} (height x width), the first one {first[0]}x{first[1]}"
     return DataError(what, where=where, fix="Give --input-size H,W to resize all images to the model's input")
 
 
@@ -121,8 +121,8 @@ def decode(item: Item, record: Preprocess) -> np.ndarray:
         raise
     except Exception as error:  # Pillow's plug-ins raise whatever the broken bytes lead them to
         said = " ".join(str(error).split()) or type(error).__name__
-        known = not isinstance(error, UnidentifiedImageError)  # whose text is the address of a buffer
-        what = f"unreadable image: {said if known else 'of no format that is known here'}"
+        is_image = not isinstance(error, UnidentifiedImageError)  # whose text is the address of a buffer
+        what = f"unreadable image: {said if is_image else 'of no format that is known here'}"
         raise DataError(what, where=item.where, fix="Remove or replace it") from error
 
 

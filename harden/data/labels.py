@@ -13,7 +13,7 @@ MOST_CLASSES = 1_000_000  # a larger label is an identifier, not a class
 
 
 def encode(
-    found: Sequence[object] | np.ndarray, where: str, names: Sequence[str] | None = None
+    labels: Sequence[object] | np.ndarray, where: str, names: Sequence[str] | None = None
 ) -> tuple[np.ndarray, tuple[str, ...] | None]:
     """Class numbers, and class names where there are any.
 
@@ -21,7 +21,7 @@ def encode(
     after "9"); a file's own list of names (``names``) decides instead, where there is one.
 
     Args:
-        found: One label per example: integers, floats that are whole, booleans, or strings.
+        labels: One label per example: integers, floats that are whole, booleans, or strings.
         where: What messages call the labels, such as "train.parquet, column 'label'".
         names: The file's class names in order.
 
@@ -36,7 +36,7 @@ def encode(
         (array([1, 0, 1]), ('ant', 'cat'))
     """
     try:
-        values = np.asarray(found)
+        values = np.asarray(labels)
     except ValueError as error:
         raise DataError(
             "labels are lists of different lengths, not one number per example", where=where, fix=FIX

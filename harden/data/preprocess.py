@@ -116,15 +116,15 @@ class Preprocess:
             True
         """
         try:
-            found = json.loads(text)
+            record = json.loads(text)
         except (ValueError, TypeError, RecursionError) as error:
             raise PreprocessError(f"not a preprocessing record: {error}", where=METADATA_KEY, fix=FLAGS) from error
-        known = {field.name for field in fields(cls)}
-        if not isinstance(found, dict) or not {"mean", "std"} <= set(found) <= known:
-            odd = ", ".join(sorted(map(str, set(found) - known))) if isinstance(found, dict) else ""
+        names = {field.name for field in fields(cls)}
+        if not isinstance(record, dict) or not {"mean", "std"} <= set(record) <= names:
+            odd = ", ".join(sorted(map(str, set(record) - names))) if isinstance(record, dict) else ""
             what = f"unknown fields {odd}" if odd else "it needs mean and std"
             raise PreprocessError(f"not a preprocessing record: {what}", where=METADATA_KEY, fix=FLAGS)
-        return cls(**found)
+        return cls(**record)
 
 
 def resolve_preprocess(
@@ -148,17 +148,17 @@ def resolve_preprocess(
         >>> resolve_preprocess(None, mean=[0.5], std=[0.5]).channels
         1
     """
-    given: dict[str, Any] = {
+    values: dict[str, Any] = {
         name: tuple(value)
         for name, value in (("mean", mean), ("std", std), ("input_size", input_size))
         if value is not None
     }
     if record is not None:
-        return replace(record, **given)
-    missing = [f"--{name}" for name in ("mean", "std") if name not in given]
+        return replace(record, **values)
+    missing = [f"--{name}" for name in ("mean", "std") if name not in values]
     if missing:
         what = "the model does not say how images become its input"
         if len(missing) == 1:
             what += f", and {missing[0]} is missing"
         raise PreprocessError(what, fix=f"{FLAGS}; --mean 0 --std 1 for arrays that are ready")
-    return Preprocess(**given)
+    return Preprocess(**values)

@@ -28,43 +28,43 @@ def read_samples(samples: Any, where: str, request: Request) -> Examples:
     Raises:
         DataError: A sample is no pair, its example is none of these, or the examples differ in shape.
     """
-    known = len(samples) if hasattr(samples, "__len__") else None
-    count = request.limit if known is None else request.count(known)
+    length = len(samples) if hasattr(samples, "__len__") else None
+    count = request.limit if length is None else request.count(length)
     values: Any = []
     labels: list[Any] = []
     images, first = False, None
-    for at, sample in enumerate(islice(_iterate(samples, known), count)):
+    for at, sample in enumerate(islice(_iterate(samples, length), count)):
         name = f"{where}, example {at}"
         example, label = _pair(sample, name, request.labelled)
         array, images = _array(example, name, request)
         kind = (images, array.dtype, array.shape)
-        if first is None and known is not None and count is not None:
+        if first is None and length is not None and count is not None:
             values = allocate((count, *array.shape), array.dtype)
         first = first or kind
         if kind != first:
             what = f"the example is {array.dtype}{list(array.shape)}, the first one {first[1]}{list(first[2])}"
             raise DataError(what, where=name, fix="Give --input-size H,W to resize images, or arrays of one shape")
-        if known is None:
+        if length is None:
             values.append(array)
         else:
             values[at] = array
         labels.append(label)
         if request.progress and count and len(labels) % 1024 == 0:
             request.progress(len(labels), count)
-    if not labels or (known is not None and len(labels) != count):
+    if not labels or (length is not None and len(labels) != count):
         raise DataError(
             f"it yields {len(labels)} examples", where=where, fix="Give at least one, and as many as len says"
         )
-    found = np.stack(values) if known is None else values
-    given = labels if request.labelled else None
-    names = _class_names(samples) if given and not isinstance(given[0], str) else None
-    return Examples(found, given, f"{where}, labels", digest_values(found, given), names, images)
+    stacked = np.stack(values) if length is None else values
+    own_labels = labels if request.labelled else None
+    names = _class_names(samples) if own_labels and not isinstance(own_labels[0], str) else None
+    return Examples(stacked, own_labels, f"{where}, labels", digest_values(stacked, own_labels), names, images)
 
 
-def _iterate(samples: Any, known: int | None) -> Iterator[Any]:
+def _iterate(samples: Any, length: int | None) -> Iterator[Any]:
     # Map-style data sets need not raise IndexError at their end, so they are counted rather than iterated.
-    if known is not None and hasattr(samples, "__getitem__"):
-        return (samples[index] for index in range(known))
+    if length is not None and hasattr(samples, "__getitem__"):
+        return (samples[index] for index in range(length))
     return iter(samples)
 
 

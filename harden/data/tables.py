@@ -96,10 +96,10 @@ def _rows(shards: Sequence[Shard], columns: list[str], count: int) -> Iterator[t
 def _labels(shards: Sequence[Shard], name: str, count: int) -> np.ndarray:
     import pyarrow as pa
 
-    found = pa.chunked_array([batch.column(name) for _, _, batch in _rows(shards, [name], count)])
-    if pa.types.is_dictionary(found.type):
-        found = found.cast(found.type.value_type)
-    return found.to_numpy(zero_copy_only=False)
+    column = pa.chunked_array([batch.column(name) for _, _, batch in _rows(shards, [name], count)])
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    return column.to_numpy(zero_copy_only=False)
 
 
 def _items(shards: Sequence[Shard], name: str, count: int) -> Iterator[Item]:

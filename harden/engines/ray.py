@@ -48,12 +48,12 @@ class RayEngine:
         self._ray = load_ray()
         self._cpus = cpus
         self._patience, self._least_s = patience, least_s
-        there = int(self._ray.cluster_resources().get("CPU", 0)) // cpus
-        if there < 1:
+        available = int(self._ray.cluster_resources().get("CPU", 0)) // cpus
+        if available < 1:
             raise SettingsError(f"no machine of the Ray cluster has {cpus} processors to spare", where="--engine ray")
-        self.processors = there * cpus
-        self._limited = workers is not None and workers < there
-        self.workers = there if workers is None else min(workers, there)
+        self.processors = available * cpus
+        self._limited = workers is not None and workers < available
+        self.workers = available if workers is None else min(workers, available)
 
     def run(
         self, function: Callable[[T], R], tasks: Iterable[T], on_stop: Callable[[], None] | None = None

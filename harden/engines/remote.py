@@ -16,8 +16,8 @@ _fetched: dict[str, Any] = {}
 
 def versions() -> dict[str, str]:
     """The versions of what decides a number."""
-    found = {name: importlib.metadata.version(name) for name in _NUMBERS_COME_FROM}
-    return {"harden": importlib.import_module("harden").__version__, **found}
+    versions = {name: importlib.metadata.version(name) for name in _NUMBERS_COME_FROM}
+    return {"harden": importlib.import_module("harden").__version__, **versions}
 
 
 def call(key: str, box: Sequence[Any], expected: dict[str, str], task: Any) -> Any:
@@ -48,7 +48,7 @@ def check_versions(expected: dict[str, str]) -> None:
         SettingsError: Names them.
     """
     own = versions()
-    different = [f"{name} {own[name]}, not {wanted}" for name, wanted in expected.items() if own[name] != wanted]
+    different = [f"{name} {own[name]}, not {version}" for name, version in expected.items() if own[name] != version]
     if different:
         raise SettingsError(
             "a machine of the cluster has other versions than this one, so its numbers could differ",

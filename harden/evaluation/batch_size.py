@@ -25,19 +25,21 @@ class BatchSize:
         model: A batch size fixed in it cannot be changed.
         data: The examples.
         wanted: What was asked for; None chooses by the input's size.
-        trials: The log of trials; a decision is kept beside it, so that a run that is resumed repeats it.
+        trial_log: The log of trials; a decision is kept beside it, so that a run that is resumed repeats it.
 
     Attributes:
         images: What to use; None chooses by the input's size.
         halved: Whether memory did not suffice for what was wanted.
     """
 
-    def __init__(self, model: Model, data: Dataset, wanted: int | None, trials: Path | None) -> None:
-        self._model, self._data, self._trials = model, data, trials
-        self._record = None if trials is None else trials.with_name(f"memory.{trials.name.removesuffix('.jsonl')}.json")
-        known = None if self._record is None else read_record(self._record)
-        self.images = wanted if known is None else int(known["batch_size"])
-        self.halved = known is not None
+    def __init__(self, model: Model, data: Dataset, wanted: int | None, trial_log: Path | None) -> None:
+        self._model, self._data, self._trial_log = model, data, trial_log
+        self._record = (
+            None if trial_log is None else trial_log.with_name(f"memory.{trial_log.name.removesuffix('.jsonl')}.json")
+        )
+        earlier = None if self._record is None else read_record(self._record)
+        self.images = wanted if earlier is None else int(earlier["batch_size"])
+        self.halved = earlier is not None
 
     def halve(self) -> None:
         """Half as many from now on; what was measured with more is begun anew, for equal bits in every trial.
@@ -54,7 +56,7 @@ class BatchSize:
                 fix=SMALLER,
             )
         self.images, self.halved = now // 2, True
-        if self._record is not None and self._trials is not None:
+        if self._record is not None and self._trial_log is not None:
             write_atomic(self._record, json.dumps({"batch_size": self.images}) + "\n")
-            sums_path(self._trials).unlink(missing_ok=True)
-            self._trials.unlink(missing_ok=True)
+            sums_path(self._trial_log).unlink(missing_ok=True)
+            self._trial_log.unlink(missing_ok=True)

@@ -184,9 +184,9 @@ def score_each(
 ) -> list[dict[str, Any]]:
     """Scores of many chips, side by side, in their order; each is drawn only when its turn has come."""
 
-    def one(numbered: tuple[int, Callable[[], Weights]]) -> dict[str, Any]:
+    def scored(numbered: tuple[int, Callable[[], Weights]]) -> dict[str, Any]:
         return score(bench, numbered[1](), profile, seed=seed, path=("chip", numbered[0])).values
 
     engine = LocalEngine(threads or available_cores())
-    with contextlib.closing(engine.run(one, enumerate(chips))) as results:
+    with contextlib.closing(engine.run(scored, enumerate(chips))) as results:
         return list(results)

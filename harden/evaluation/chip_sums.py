@@ -81,16 +81,16 @@ class Sums:
         return metadata["layout"]
 
 
-def sums_path(trials: Path) -> Path:
+def sums_path(trial_log: Path) -> Path:
     """The file of sums that belongs to a log of trials.
 
     Example:
         >>> sums_path(Path("run/trials.before.jsonl")).name
         'probabilities.before.safetensors'
     """
-    stem = trials.name.removesuffix(".jsonl")
+    stem = trial_log.name.removesuffix(".jsonl")
     rest = stem.removeprefix("trials")
-    return trials.with_name(f"probabilities{rest if rest != stem else '.' + stem}.safetensors")
+    return trial_log.with_name(f"probabilities{rest if rest != stem else '.' + stem}.safetensors")
 
 
 def summed_images(examples: int, classes: int, conditions: int, budget: int) -> np.ndarray | None:

@@ -29,16 +29,16 @@ def parse_copies(texts: Sequence[str]) -> Copies:
         >>> parse_copies(["2", "fc*=4"])
         (('*', 2), ('fc*', 4))
     """
-    found, problems = [], []
+    copies, problems = [], []
     for text in texts:
         glob, _, count = text.rpartition("=")
         if not count.strip().isdigit() or int(count) < 1 or ("=" in text and not glob):
             problems.append(f"--copies {text}: write N or GLOB=N, N at least 1")
         else:
-            found.append((glob or "*", int(count)))
+            copies.append((glob or "*", int(count)))
     if problems:
         raise SettingsError("these copies make no sense", problems=problems)
-    return tuple(found)
+    return tuple(copies)
 
 
 def count_copies(copies: Copies, weights: Mapping[str, Any]) -> dict[str, int]:

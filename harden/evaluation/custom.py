@@ -32,7 +32,7 @@ def load_metrics(names: Sequence[str]) -> dict[str, Metric]:
         >>> list(load_metrics(["numpy:corrcoef"]))
         ['numpy:corrcoef']
     """
-    found: dict[str, Metric] = {}
+    metrics: dict[str, Metric] = {}
     problems = []
     for name in names:
         module, _, function = name.partition(":")
@@ -42,12 +42,12 @@ def load_metrics(names: Sequence[str]) -> dict[str, Metric]:
             problems.append(f"'{name}' cannot be imported ({error})")
             continue
         if callable(member):
-            found[name] = cast(Metric, member)
+            metrics[name] = cast(Metric, member)
         else:
             problems.append(f"'{name}' is not a function")
     if problems:
         raise SettingsError("a metric is not usable", where="--metric", fix="Write module:function", problems=problems)
-    return found
+    return metrics
 
 
 def apply_metrics(metrics: Mapping[str, Metric], outputs: np.ndarray, labels: np.ndarray) -> dict[str, float]:

@@ -75,13 +75,13 @@ class Feed:
 
     def some_batches(self, most: int = 8) -> list[Arrays]:
         """A few whole batches, for measuring speed."""
-        found = []
+        batches = []
         for arrays, count in self:
-            if count == self.batch or not found:
-                found.append(arrays)
-            if len(found) == most:
+            if count == self.batch or not batches:
+                batches.append(arrays)
+            if len(batches) == most:
                 break
-        return found
+        return batches
 
     def _slice(self, start: int, stop: int) -> Arrays:
         if self._kept is not None:
@@ -123,21 +123,21 @@ def _check_inputs(model: Model, data: Dataset, shapes: list[tuple[int, ...]]) ->
         )
     whole = model.whole_examples
     for spec, shape in zip(specs, shapes, strict=True):
-        wanted = (None, *spec.shape) if whole else tuple(spec.shape)
-        _check_shape(spec.name, wanted, shape, str(model.source), data.source)
+        expected = (None, *spec.shape) if whole else tuple(spec.shape)
+        _check_shape(spec.name, expected, shape, str(model.source), data.source)
 
 
 def _check_shape(
-    name: str, wanted: tuple[int | str | None, ...], given: tuple[int, ...], model: str, data: str
+    name: str, expected: tuple[int | str | None, ...], shape: tuple[int, ...], model: str, data: str
 ) -> None:
-    inner = wanted[1:]
-    fits = len(inner) == len(given) and all(
-        not isinstance(w, int) or w <= 0 or w == g for w, g in zip(inner, given, strict=True)
+    inner = expected[1:]
+    fits = len(inner) == len(shape) and all(
+        not isinstance(w, int) or w <= 0 or w == g for w, g in zip(inner, shape, strict=True)
     )
     if not fits:
         shown = [w if isinstance(w, int) else "?" for w in inner]
         raise DataError(
-            f"examples have shape {list(given)} after preprocessing, but the input '{name}' of {model} takes {shown}",
+            f"examples have shape {list(shape)} after preprocessing, but the input '{name}' of {model} takes {shown}",
             where=data,
             fix="Check --input-size and the preprocessing, or use the model's own data",
         )

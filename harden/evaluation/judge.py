@@ -19,7 +19,7 @@ from harden.evaluation.batch_size import BatchSize
 from harden.evaluation.bench import Bench, bench_of, open_bench, single_threaded_torch
 from harden.evaluation.custom import Metric
 from harden.evaluation.document import document_of
-from harden.evaluation.plan import Condition, Plan, check_numbers
+from harden.evaluation.plan import Condition, TrialPlan, check_numbers
 from harden.evaluation.record import Evaluation
 from harden.evaluation.run import Run
 from harden.evaluation.where import Where
@@ -149,7 +149,7 @@ class Judge:
 
     def _opened(self, model: Model, folder: Path, where: Where, trial_log: Path | None) -> Run:
         bench = open_bench(model, self.data, folder, where, self.metrics)
-        plan = Plan(self.conditions, self.chips, self.seed, bench.feed.batch, where.digital)
+        plan = TrialPlan(self.conditions, self.chips, self.seed, bench.feed.batch, where.digital)
         return Run(bench, plan, where, trial_log)
 
 

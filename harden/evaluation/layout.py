@@ -78,11 +78,11 @@ def choose_layout(
         cores: How many threads may be busy at a time.
         seconds: How long each layout is measured.
     """
-    found = candidates(cores)
-    if len(found) == 1:
-        return found[0], found[0]
-    rates = [clean_rate(copy, batches, layout, seconds) for layout in found]
-    return prefer_workers(found, rates), found[int(np.argmax(rates))]
+    layouts = candidates(cores)
+    if len(layouts) == 1:
+        return layouts[0], layouts[0]
+    rates = [clean_rate(copy, batches, layout, seconds) for layout in layouts]
+    return prefer_workers(layouts, rates), layouts[int(np.argmax(rates))]
 
 
 def prefer_workers(layouts: Sequence[Layout], rates: Sequence[float]) -> Layout:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from harden.errors import RunFolderError
-from harden.evaluation.plan import Plan, Task
+from harden.evaluation.plan import Task, TrialPlan
 from harden.store import append_line, read_lines
 
 Columns = dict[str, np.ndarray]
@@ -34,7 +34,7 @@ class TrialLog:
         RunFolderError: The file holds trials of another plan.
     """
 
-    def __init__(self, path: Path | None, plan: Plan) -> None:
+    def __init__(self, path: Path | None, plan: TrialPlan) -> None:
         self.path = path
         self.count = 0
         self._plan = plan
@@ -62,8 +62,8 @@ class TrialLog:
     def of(self, condition: int) -> Columns:
         """The finished trials of one condition: one column per metric, one row per chip."""
         rows = slice(condition * self._plan.chips, (condition + 1) * self._plan.chips)
-        found = {key: np.array(column[rows]) for key, column in self._columns.items()}
-        return {key: column for key, column in found.items() if not np.isnan(column).all()}
+        columns = {key: np.array(column[rows]) for key, column in self._columns.items()}
+        return {key: column for key, column in columns.items() if not np.isnan(column).all()}
 
     def _keep(self, record: Mapping[str, Any]) -> None:
         flat = {f"metrics.{k}": v for k, v in (record.get("metrics") or {}).items()}
@@ -76,12 +76,12 @@ class TrialLog:
             column.append(float("nan") if value is None else float(value))
         self.count += 1
 
-    def _compare(self, record: dict[str, Any], task: Task, plan: Plan) -> None:
-        wanted = plan.identify(task)
-        found = {key: record.get(key) for key in wanted}
-        if found != wanted:
+    def _compare(self, record: dict[str, Any], task: Task, plan: TrialPlan) -> None:
+        expected = plan.identify(task)
+        identity = {key: record.get(key) for key in expected}
+        if identity != expected:
             raise RunFolderError(
-                f"the log holds a trial of another run: {found} where {wanted} belongs",
+                f"the log holds a trial of another run: {identity} where {expected} belongs",
                 where=str(self.path),
                 fix="Name another --out",
             )

@@ -72,7 +72,7 @@ def log_probabilities(output: np.ndarray, kind: Kind) -> np.ndarray:
         kind: From `kind_of_output`.
 
     Returns:
-        [B, C] float64. Rows that are not finite become uniform over nothing: all -inf but NaN-free, see `scores`.
+        [B, C] float64. A row that is not finite becomes -inf throughout, without NaN; see `scores`.
 
     Example:
         >>> np.exp(log_probabilities(np.zeros((1, 2), np.float32), "logits")).tolist()

@@ -64,7 +64,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrialPlan:
     """All trials of an evaluation, condition after condition.
 
     Attributes:
@@ -124,8 +124,8 @@ def as_conditions(profile: str | Profile | Condition | Sequence[str | Profile | 
     several = profile if isinstance(profile, Sequence) and not isinstance(profile, str) else (profile,)
     if not several:
         raise SettingsError("no noise to evaluate under", where="--profile", fix="Name one: harden profiles list")
-    read = (Profile.parse(one) if isinstance(one, str) else one for one in several)
-    return tuple(one if isinstance(one, Condition) else Condition(one) for one in read)
+    parsed = (Profile.parse(noise) if isinstance(noise, str) else noise for noise in several)
+    return tuple(noise if isinstance(noise, Condition) else Condition(noise) for noise in parsed)
 
 
 def check_numbers(chips: int, threshold: float | None, batch: int | None, threads: int | None) -> None:

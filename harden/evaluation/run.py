@@ -16,7 +16,7 @@ from harden.evaluation.bench import Bench
 from harden.evaluation.chip_sums import Sums, summed_images, sums_path
 from harden.evaluation.layout import Layout, choose_layout, clean_rate
 from harden.evaluation.log import TrialLog
-from harden.evaluation.plan import Plan
+from harden.evaluation.plan import TrialPlan
 from harden.evaluation.scores import ChipScores, ClassScorer
 from harden.evaluation.trials import Trial, TrialRunner, draw_chip
 from harden.evaluation.where import Where
@@ -43,7 +43,7 @@ class Run:
         fewer: Workers that were left where memory did not suffice for more; 0 where it did.
     """
 
-    def __init__(self, bench: Bench, plan: Plan, where: Where, trial_log: Path | None) -> None:
+    def __init__(self, bench: Bench, plan: TrialPlan, where: Where, trial_log: Path | None) -> None:
         self.bench, self.plan, self.cores = bench, plan, where.cores
         self._engine = where.engine
         self.log = TrialLog(trial_log, plan)
@@ -98,8 +98,7 @@ class Run:
             self.bench.feed,
             self._scorer,
             self.plan,
-            threads=layout.threads,
-            running=layout.workers,
+            layout,
         )
         engine = self._engine or LocalEngine(layout.workers + spare)
         self._measure_clean(fastest, len(self.plan) - start)

@@ -10,7 +10,7 @@ import numpy as np
 from harden.evaluation.log import Columns
 from harden.evaluation.plan import Condition
 from harden.statistics import intervals
-from harden.statistics.distribution import shape
+from harden.statistics.distribution import normality
 from harden.statistics.metrics import expected_kl
 from harden.statistics.reliability import reliability
 from harden.statistics.requirements import Requirement, judge
@@ -105,7 +105,7 @@ def _over_chips(
         "yield": None if limit is None else yield_at(accuracies, limit),
         "tolerance": {f"{round(c * 100)}/95": intervals.tolerance_bound(accuracies, c) for c in CONTENTS},
         "tolerance_ranks": {f"{round(c * 100)}/95": intervals.tolerance_rank(len(accuracies), c) for c in CONTENTS},
-        "distribution": {k: v for k, v in shape(accuracies, limit).items() if k != "quantiles"},
+        "distribution": {k: v for k, v in normality(accuracies, limit).items() if k != "quantiles"},
         "worst_chip": int(np.argmin(accuracies)),
         "accuracies": accuracies.tolist(),
     }

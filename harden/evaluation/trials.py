@@ -13,8 +13,9 @@ import torch
 from harden.errors import HardenError
 from harden.evaluation.copies import averaged_chip
 from harden.evaluation.input_feed import Feed
+from harden.evaluation.layout import Layout
 from harden.evaluation.periphery import EvaluationPeriphery
-from harden.evaluation.plan import Condition, Plan, Task
+from harden.evaluation.plan import Condition, Task, TrialPlan
 from harden.graph.analog import AnalogWeight
 
 
@@ -75,8 +76,8 @@ class TrialRunner:
         feed: The data.
         scorer: How outputs become scores.
         plan: Conditions and seeds.
-        threads: Threads within a session.
-        running: How many sessions may run at a time. A worker that has no slot draws its next chip and waits.
+        layout: How many sessions may run at a time, and threads within each. A worker that has no slot draws its next
+            chip and waits.
     """
 
     def __init__(
@@ -85,19 +86,16 @@ class TrialRunner:
         weights: Mapping[str, AnalogWeight],
         feed: Feed,
         scorer: Scorer,
-        plan: Plan,
-        *,
-        threads: int,
-        running: int,
+        plan: TrialPlan,
+        layout: Layout,
     ) -> None:
         self._periphery = periphery
         self._weights = weights
         self._feed = feed
         self._scorer = scorer
         self._plan = plan
-        self._threads = threads
-        self._running = running
-        self._slots = threading.Semaphore(running)
+        self._layout = layout
+        self._slots = threading.Semaphore(layout.workers)
         self.cancelled = threading.Event()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -119,7 +117,7 @@ class TrialRunner:
         condition = self._plan.conditions[task.condition]
         chip = draw_chip(condition, self._weights, seed=self._plan.seed, index=task.chip)
         session = self._periphery.session(
-            condition.profile, chip, threads=self._threads, seed=self._plan.seed, path=("chip", task.chip)
+            condition.profile, chip, threads=self._layout.threads, seed=self._plan.seed, path=("chip", task.chip)
         )
         noise = relative_noise(self._weights, chip)
         tally = self._scorer.tally()

@@ -64,12 +64,12 @@ def kurtosis(weight: Tensor) -> Tensor:
     return centred.pow(4).mean() / centred.square().mean().clamp_min(1e-24).square()
 
 
-def spread(weight: Tensor) -> Tensor:
+def range_in_deviations(weight: Tensor) -> Tensor:
     """The largest weight in standard deviations.
 
     Example:
         >>> import torch
-        >>> spread(torch.tensor([-1.0, 1.0])).item()
+        >>> range_in_deviations(torch.tensor([-1.0, 1.0])).item()
         1.0
     """
     return weight.abs().max() / weight.std(unbiased=False).clamp_min(1e-12)
@@ -92,6 +92,7 @@ def penalty(weights: Mapping[str, Any], range_weight: float, kurtosis_weight: fl
 
     tensors = [weight.tensor for weight in weights.values() if weight.tensor.numel() > 1]
     terms = [
-        range_weight * spread(tensor) + kurtosis_weight * (kurtosis(tensor) - UNIFORM).square() for tensor in tensors
+        range_weight * range_in_deviations(tensor) + kurtosis_weight * (kurtosis(tensor) - UNIFORM).square()
+        for tensor in tensors
     ]
     return torch.stack(terms).mean()

@@ -34,10 +34,10 @@ def resolve(name: str) -> str:
         >>> resolve("noise")
         'noise'
     """
-    known = names()
+    methods = names()
     real = ALIASES.get(name, name)
-    if real not in known:
-        raise UnknownNameError("method", name, [*known, *ALIASES])
+    if real not in methods:
+        raise UnknownNameError("method", name, [*methods, *ALIASES])
     return real
 
 
@@ -131,6 +131,6 @@ def _problem(config: type[BaseModel], item: Mapping[str, Any]) -> str:
     place = ".".join(str(part) for part in item["loc"]) or "options"
     if item["type"] == "extra_forbidden":
         near = difflib.get_close_matches(place, config.model_fields, n=1, cutoff=0.5)
-        known = ", ".join(config.model_fields) or "none"
-        return f"unknown option '{place}'. " + (f"Did you mean {near[0]}?" if near else f"Known: {known}")
+        options = ", ".join(config.model_fields) or "none"
+        return f"unknown option '{place}'. " + (f"Did you mean {near[0]}?" if near else f"Known: {options}")
     return f"{place}={item['input']!r}: {item['msg'][0].lower()}{item['msg'][1:]}"

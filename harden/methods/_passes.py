@@ -33,24 +33,24 @@ def count_passes(kind: type[torch.nn.Module], step: Callable[[], None]) -> Passe
         kind: The class of the networks, such as :class:`harden.graph.module.GraphModule`; a teacher's copy counts, too.
         step: Forward and backward.
     """
-    found = Passes()
+    passes = Passes()
     forward: Callable[..., Any] = kind.forward
 
     def counted(net: torch.nn.Module, *inputs: Any, **options: Any) -> Any:
         result = forward(net, *inputs, **options)
         outputs = [out for out in listed(result[0] if options.get("taps") else result) if out.is_floating_point()]
         graded = [out for out in outputs if out.requires_grad]
-        found.forward[net.training, bool(graded)] += 1
+        passes.forward[net.training, bool(graded)] += 1
         if graded:
             graded[0].register_hook(_arrived)
         return result
 
     def _arrived(gradient: Tensor) -> None:
-        found.backward += 1
+        passes.backward += 1
 
     kind.forward = counted
     try:
         step()
     finally:
         kind.forward = forward
-    return found
+    return passes

@@ -23,8 +23,8 @@ def everything(net: Network, noisy: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def gradients(loss: Tensor, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The gradient of the whole batch's loss at each weight that it depends on, by key."""
-    found = torch.autograd.grad(loss, list(weights.values()), allow_unused=True)
-    return distributed.averaged({key: g.detach() for key, g in zip(weights, found, strict=True) if g is not None})
+    gradients = torch.autograd.grad(loss, list(weights.values()), allow_unused=True)
+    return distributed.averaged({key: g.detach() for key, g in zip(weights, gradients, strict=True) if g is not None})
 
 
 def task_gradients(net: Network, batch: Batch, weights: Mapping[str, Tensor]) -> tuple[float, dict[str, Tensor]]:

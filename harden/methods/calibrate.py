@@ -73,7 +73,7 @@ class Method(Transform):
         allow_new_nodes: bool = False,
     ) -> Transformed:
         """The model at the best clip."""
-        given = model
+        original = model
         places = new_nodes.output_scales(model.module().eval(), batches[0], digital) if allow_new_nodes else []
         model = insert(model, places)
         clean = model.module().eval()
@@ -90,7 +90,7 @@ class Method(Transform):
         record = {**best[2], "tried": tried, "distance_before": judge.distance(clean)}
         if not allow_new_nodes:
             return Transformed(best[1], record)
-        result, count = new_nodes.pruned(given, best[1], places)
+        result, count = new_nodes.pruned(original, best[1], places)
         return Transformed(result, {**record, "new_nodes": count})
 
     def _candidate(

@@ -49,6 +49,6 @@ class Method(Objective):
         return StepResult(loss, {"task": loss.item()})
 
     def _dropped(self, key: str, weight: Tensor, batch: Batch) -> Tensor:
-        kept = 1 - self.config.probability
-        mask = torch.empty(weight.shape).bernoulli_(kept, generator=batch.generator("drop", key))
-        return weight * mask.to(weight) / kept
+        keep = 1 - self.config.probability
+        mask = torch.empty(weight.shape).bernoulli_(keep, generator=batch.generator("drop", key))
+        return weight * mask.to(weight) / keep

@@ -93,8 +93,8 @@ def combine(outputs: Outputs, feedback: list[Outputs], config: Any) -> Outputs:
 
     Example:
         >>> import torch
-        >>> one = torch.ones(1, 1)
-        >>> round(combine(one, [one, one], Config(beta=0.5, offsets=(1, 1), factors=(1, 1))).item(), 3)
+        >>> output = torch.ones(1, 1)
+        >>> round(combine(output, [output, output], Config(beta=0.5, offsets=(1, 1), factors=(1, 1))).item(), 3)
         0.45
     """
     divisor = len(feedback) + 1 if config.scale == "paper" else 1

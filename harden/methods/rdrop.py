@@ -42,9 +42,9 @@ class Method(Objective):
 
     def step(self, net: Network, batch: Batch, noise: Noise) -> StepResult:
         """Mean task loss of two draws plus their disagreement."""
-        one = net(*batch.inputs, weights=noise.draw("noise"), update_statistics=True)
-        two = net(*batch.inputs, weights=noise.draw("second"))
-        task = (batch.loss(one) + batch.loss(two)) / 2
-        disagreement = (batch.divergence(one, two) + batch.divergence(two, one)) / 2
+        first = net(*batch.inputs, weights=noise.draw("noise"), update_statistics=True)
+        second = net(*batch.inputs, weights=noise.draw("second"))
+        task = (batch.loss(first) + batch.loss(second)) / 2
+        disagreement = (batch.divergence(first, second) + batch.divergence(second, first)) / 2
         loss = task + self.config.alpha * disagreement
         return StepResult(loss, {"task": task.item(), "disagreement": disagreement.item()})

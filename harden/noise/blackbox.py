@@ -39,13 +39,13 @@ class BlackBox:
         """
         module, _, name = self.function.partition(":")
         try:
-            found = getattr(importlib.import_module(module), name)
+            function = getattr(importlib.import_module(module), name)
         except (ImportError, AttributeError) as error:
             fix = "It must be importable: install it, or set PYTHONPATH."
             raise ProfileError(f"cannot import the sampler: {error}", where=self.function, fix=fix) from error
-        if not callable(found):
+        if not callable(function):
             raise ProfileError("the sampler is not a function", where=self.function)
-        return found
+        return function
 
     def draw(self, weight: Tensor, use: AnalogWeightLike | None, draw: Draw) -> Tensor:
         """Draw one tensor; severity scales the deviation.

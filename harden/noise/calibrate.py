@@ -40,7 +40,7 @@ class Panel:
         x: The state in µS.
         y: What was fitted.
         fit: The fit, over x / g_max.
-        known: The part of the spread that is known.
+        known_error: The part of the spread that is known (a standard deviation).
     """
 
     title: str
@@ -48,7 +48,7 @@ class Panel:
     x: np.ndarray
     y: np.ndarray
     fit: Fit
-    known: np.ndarray | float = 0.0
+    known_error: np.ndarray | float = 0.0
 
     @property
     def shown_unit(self) -> str:
@@ -214,10 +214,15 @@ def _drifting(
     share = target / high
     error_of_slope = read / float(np.sqrt((centred**2).sum()))
     drift = Panel(
-        "drift exponent", "", target, -slope, fit(share, -slope, known=error_of_slope, shifted=True), error_of_slope
+        "drift exponent",
+        "",
+        target,
+        -slope,
+        fit(share, -slope, known_error=error_of_slope, shifted=True),
+        error_of_slope,
     )
     error_of_start = start * read * float(np.sqrt(1 / len(times) + elapsed.mean() ** 2 / (centred**2).sum()))
-    errors = fit(share, start - target, known=error_of_start)
+    errors = fit(share, start - target, known_error=error_of_start)
     program = Panel("programming error", "µS", target, start - target, errors, error_of_start)
     laws: dict[str, Any] = {"time": {"from_s": 0.0, "to_s": float(times[-1] - start_s)}, "program": []}
     if program.fit.mean:
@@ -258,7 +263,7 @@ def _record(panel: Panel, high: float) -> dict[str, Any]:
         "rows": len(panel.x),
         "mean": list(panel.fit.mean),
         "sigma": list(panel.fit.sigma),
-        **goodness(panel.fit, share, panel.y, known=panel.known),
+        **goodness(panel.fit, share, panel.y, known_error=panel.known_error),
     }
 
 
@@ -280,8 +285,8 @@ def _draw_sigma(axes: Any, panel: Panel, g_max_us: float) -> None:
     groups = bins(panel.x)
     centre = [panel.x[group].mean() for group in groups]
     at_data = panel.fit.mean_at(panel.x / g_max_us)
-    known = np.broadcast_to(np.asarray(panel.known, dtype=float), panel.x.shape)
-    square = [((panel.y[group] - at_data[group]) ** 2 - known[group] ** 2).mean() for group in groups]
+    known_error = np.broadcast_to(np.asarray(panel.known_error, dtype=float), panel.x.shape)
+    square = [((panel.y[group] - at_data[group]) ** 2 - known_error[group] ** 2).mean() for group in groups]
     axes.plot(centre, np.sqrt(np.maximum(square, 0)), "o", markersize=4, label="measured")
     axes.plot(state, panel.fit.sigma_at(state / g_max_us), color="black", label="fitted")
     axes.set(title="standard deviation", xlabel="target (µS)", ylabel=f"σ{panel.shown_unit}", ylim=(0, None))

@@ -60,8 +60,8 @@ def _forgiving(table: dict[str, Any]) -> tuple[Definition | None, list[str]]:
     problems: list[str] = []
     rest = copy.deepcopy(table)
     while True:
-        definition, found = try_definition(rest)
-        fresh = [line for line in found if line not in problems]
+        definition, wrong = try_definition(rest)
+        fresh = [line for line in wrong if line not in problems]
         problems += fresh
         if definition is not None:
             return definition, problems
@@ -88,16 +88,18 @@ def _mended(table: dict[str, Any], field: str) -> bool:
 def _placed(problems: list[str], text: str) -> list[str]:
     """Each problem with the line that it is in, where its field is written down; in the order of lines."""
     lines = value_lines(text)
-    found = [(_line(problem.partition(":")[0].split(" ")[0], lines), problem) for problem in problems]
-    return [f"line {line}: {problem}" if line else problem for line, problem in sorted(found, key=lambda one: one[0])]
+    placed = [(_line(problem.partition(":")[0].split(" ")[0], lines), problem) for problem in problems]
+    return [
+        f"line {line}: {problem}" if line else problem for line, problem in sorted(placed, key=lambda item: item[0])
+    ]
 
 
 def _line(field: str, lines: dict[tuple[str, ...], int]) -> int:
     first, *rest = field.split(".")
     stage = re.fullmatch(rf"({'|'.join(STAGES)})(\d*)", first)  # the second law of a stage is called program1
     path = (stage[1], *([] if rest and rest[0].isdigit() else [stage[2] or "0"]), *rest) if stage else (first, *rest)
-    known = (path[:end] for end in range(len(path), 0, -1))
-    return next((lines[part] for part in known if part in lines), 0)
+    prefixes = (path[:end] for end in range(len(path), 0, -1))
+    return next((lines[part] for part in prefixes if part in lines), 0)
 
 
 def _trial(profile: Profile) -> list[str]:

@@ -124,8 +124,8 @@ class Circuit:
             draw: The draw.
         """
         signed = self.mapping.kind == "direct"
-        one = torch.ones((), dtype=target.dtype)
-        ends = (-one, one) if signed else None
+        unit = torch.ones((), dtype=target.dtype)
+        ends = (-unit, unit) if signed else None
         full = target.abs() if signed and self.mapping.reference == "cell" else self.mapping.high
         cells = Cells(target, full, self.mapping.low, signed=signed, ends=ends)
         return _Ageing(self, draw).device(cells)[1]

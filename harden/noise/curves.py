@@ -46,8 +46,8 @@ class Piece(BaseModel):
 
     @model_validator(mode="after")
     def _one_kind(self) -> Piece:
-        given = [kind for kind in _KINDS if getattr(self, kind) is not None]
-        if len(given) != 1:
+        kinds = [kind for kind in _KINDS if getattr(self, kind) is not None]
+        if len(kinds) != 1:
             raise ValueError(f"give exactly one of {', '.join(_KINDS)}")
         if self.saturating is not None and self.saturating[1] <= 0:
             raise ValueError("saturating = [A, B] needs B > 0")
@@ -165,7 +165,7 @@ class Curve(RootModel[tuple[Piece, ...]]):
         if before == after:
             return times[before]
         share = (at_s - before) / (after - before)
-        return [_between(one, other, share) for one, other in zip(times[before], times[after], strict=True)]
+        return [_between(earlier, later, share) for earlier, later in zip(times[before], times[after], strict=True)]
 
     def __call__(self, x: Tensor, at_s: float = 0.0) -> Tensor:
         """The curve's value at ``x``, a new tensor."""
@@ -182,10 +182,10 @@ def _size(piece: Piece) -> tuple[float, ...] | int:
     return tuple(x for x, _ in numbers) if piece.kind == "table" else len(numbers)
 
 
-def _between(one: Piece, other: Piece, share: float) -> Piece:
+def _between(earlier: Piece, later: Piece, share: float) -> Piece:
     def mix(a: Any, b: Any) -> Any:
         if isinstance(a, tuple):
             return tuple(mix(x, y) for x, y in zip(cast("tuple[Any, ...]", a), b, strict=True))
         return a + share * (b - a)
 
-    return one.model_copy(update={one.kind: mix(getattr(one, one.kind), getattr(other, other.kind))})
+    return earlier.model_copy(update={earlier.kind: mix(getattr(earlier, earlier.kind), getattr(later, later.kind))})

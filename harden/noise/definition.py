@@ -214,7 +214,9 @@ def _keys(kind: type[BaseModel] | None, path: Sequence[int | str]) -> list[str]:
         field = kind.model_fields.get(str(part)) if kind else None
         if field is not None:  # a name or a number inside a dict or a list keeps the type of its items
             inside = [field.annotation, *get_args(field.annotation)]
-            kind = next((one for one in inside if isinstance(one, type) and issubclass(one, BaseModel)), None)
+            kind = next(
+                (option for option in inside if isinstance(option, type) and issubclass(option, BaseModel)), None
+            )
     return list(kind.model_fields) if kind else []
 
 

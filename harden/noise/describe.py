@@ -82,9 +82,9 @@ def describe(
 
     Returns:
         ``name``, ``summary``, ``citation``, ``notes``, ``digest``, ``parameters`` (value, default, limits, about),
-        ``valid``,
-        ``at_s``, ``unit``, ``curve``, ``equivalent_noise`` (RMS over max|w|, of 65,536 normally distributed weights),
-        and with weights ``model``: the same for each tensor (``tensors``) and for all weights (``relative_to_max``).
+        ``valid``, ``at_s``, ``unit``, ``curve``, ``equivalent_noise`` (RMS over max|w|, of 65,536 normally distributed
+        weights), and with weights ``model``: the same for each tensor (``tensors``) and for all weights
+        (``relative_to_max``).
     """
     time = profile.check_time(at_s)
     sample = {"w": torch.empty(256, _REFERENCE_WEIGHTS // 256).normal_(generator=generator(0, "show"))}

@@ -46,7 +46,7 @@ def fit(
     x: np.ndarray,
     y: np.ndarray,
     *,
-    known: np.ndarray | float = 0.0,
+    known_error: np.ndarray | float = 0.0,
     floor: np.ndarray | None = None,
     shifted: bool | None = None,
 ) -> Fit:
@@ -55,7 +55,7 @@ def fit(
     Args:
         x: The state, from 0 to 1.
         y: What is to be modelled.
-        known: v, a number or one for each value.
+        known_error: v, a number or one for each value.
         floor: For each value, where it would have been clamped; values at their floor are censored.
         shifted: Whether there is a mean: True always (at least a constant), False never, None where the data ask for
             it.
@@ -65,11 +65,11 @@ def fit(
     """
     highest = min(_HIGHEST_SIGMA, max(len(np.unique(x)) - 2, 0))
     lowest_mean = 0 if shifted else -1
-    tried = [_fit_orders(x, y, lowest_mean, order, known, floor) for order in range(highest + 1)]
+    tried = [_fit_orders(x, y, lowest_mean, order, known_error, floor) for order in range(highest + 1)]
     if shifted is not False:
         order = len(min(tried, key=_score).sigma) - 1
         orders = range(lowest_mean + 1, min(_HIGHEST_MEAN, highest) + 1)
-        tried += [_fit_orders(x, y, mean_order, order, known, floor) for mean_order in orders]
+        tried += [_fit_orders(x, y, mean_order, order, known_error, floor) for mean_order in orders]
     return min(tried, key=_score)
 
 
@@ -77,7 +77,7 @@ def _score(candidate: Fit) -> float:
     return candidate.score
 
 
-def goodness(result: Fit, x: np.ndarray, y: np.ndarray, *, known: np.ndarray | float = 0.0) -> dict[str, float]:
+def goodness(result: Fit, x: np.ndarray, y: np.ndarray, *, known_error: np.ndarray | float = 0.0) -> dict[str, float]:
     """How well a fit describes the data.
 
     Returns:
@@ -85,7 +85,7 @@ def goodness(result: Fit, x: np.ndarray, y: np.ndarray, *, known: np.ndarray | f
         ``within_2`` (the shares within one and two standard deviations; 0.683 and 0.954 of a normal), ``r2_sigma``
         (of σ against the spread in ten bins), ``outliers`` (see there).
     """
-    scale = np.sqrt(result.sigma_at(x) ** 2 + np.asarray(known) ** 2)
+    scale = np.sqrt(result.sigma_at(x) ** 2 + np.asarray(known_error) ** 2)
     usable = scale > 0
     z = (y[usable] - result.mean_at(x[usable])) / scale[usable]
     test = stats.kstest(z, "norm")
@@ -94,7 +94,7 @@ def goodness(result: Fit, x: np.ndarray, y: np.ndarray, *, known: np.ndarray | f
         "ks_p": float(test.pvalue),
         "within_1": float((np.abs(z) < 1).mean()),
         "within_2": float((np.abs(z) < 2).mean()),
-        "r2_sigma": _r2_of_bins(result, x[usable], y[usable], known),
+        "r2_sigma": _r2_of_bins(result, x[usable], y[usable], known_error),
         "outliers": outliers(x, y),
     }
 
@@ -121,21 +121,26 @@ def bins(x: np.ndarray, count: int = 10) -> list[np.ndarray]:
     return [group for group in groups if len(group) >= 10]
 
 
-def _r2_of_bins(result: Fit, x: np.ndarray, y: np.ndarray, known: np.ndarray | float) -> float:
+def _r2_of_bins(result: Fit, x: np.ndarray, y: np.ndarray, known_error: np.ndarray | float) -> float:
     groups = bins(x)
     mean = result.mean_at(x)
     measured = np.array([np.sqrt(((y[group] - mean[group]) ** 2).mean()) for group in groups])
-    width = np.broadcast_to(np.asarray(known, dtype=float), x.shape)
+    width = np.broadcast_to(np.asarray(known_error, dtype=float), x.shape)
     fitted = np.array([np.sqrt((result.sigma_at(x[group]) ** 2 + width[group] ** 2).mean()) for group in groups])
     total = ((measured - measured.mean()) ** 2).sum()
     return float(1 - ((measured - fitted) ** 2).sum() / total) if len(groups) > 2 and total > 0 else float("nan")
 
 
 def _fit_orders(
-    x: np.ndarray, y: np.ndarray, mean_order: int, sigma_order: int, known: np.ndarray | float, floor: np.ndarray | None
+    x: np.ndarray,
+    y: np.ndarray,
+    mean_order: int,
+    sigma_order: int,
+    known_error: np.ndarray | float,
+    floor: np.ndarray | None,
 ) -> Fit:
     unit = float(np.sqrt((y**2).mean())) or 1.0
-    scaled, width = y / unit, np.asarray(known) / unit
+    scaled, width = y / unit, np.asarray(known_error) / unit
     edge = None if floor is None else floor / unit
     censored = np.zeros(len(y), dtype=bool) if edge is None else np.isclose(scaled, edge, rtol=1e-9, atol=1e-12)
     means = mean_order + 1

@@ -169,11 +169,11 @@ class Knob(BaseModel):
             raise ValueError(f"must be <= {self.max:g}")
 
 
-def resolve(knobs: Mapping[str, Knob], given: Mapping[str, object]) -> tuple[dict[str, KnobValue], list[str]]:
+def resolve(knobs: Mapping[str, Knob], values: Mapping[str, object]) -> tuple[dict[str, KnobValue], list[str]]:
     """All knobs with the given values, else their defaults, and every problem that was found."""
     resolved: dict[str, KnobValue] = {name: knob.read(knob.default) for name, knob in knobs.items()}
     problems: list[str] = []
-    for name, value in given.items():
+    for name, value in values.items():
         if name not in knobs:
             near = difflib.get_close_matches(name, knobs, n=2, cutoff=0.5)
             hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(sorted(knobs))}"

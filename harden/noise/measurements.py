@@ -54,9 +54,8 @@ class Measurements:
 def read_measurements(path: str | Path) -> Measurements:
     """Read a CSV file with a header.
 
-    Columns: ``target_us`` and ``measured_us`` (the unit in the name: ns, us, ms or s for siemens), and where there
-        are any ``time_s``
-    (s, min, h or d), ``cell`` and ``device``.
+    Columns: ``target_us`` and ``measured_us`` (the unit in the name: ns, us, ms or s for siemens), and, where
+    there are any, ``time_s`` (s, min, h or d), ``cell`` and ``device``.
 
     Raises:
         DataError: The file cannot be read, lacks a column, or holds too little or inconsistent data; every problem is

@@ -24,7 +24,7 @@ from harden.noise.definition import Definition, read_definition
 from harden.noise.knobs import Distribution, KnobValue, resolve
 from harden.noise.periphery import KNOBS as PERIPHERY
 from harden.noise.periphery import Periphery
-from harden.noise.profile_text import find_definition, split_text
+from harden.noise.profile_text import find_definition, join_text, split_text
 from harden.noise.reference import AnalogWeightLike
 from harden.streams import numpy_generator
 
@@ -260,9 +260,10 @@ class Profile:
                 noisy[key] = tensor.clone()
                 continue
             with torch.no_grad():
-                here = tensor.detach() if self.drawn_on is None else tensor.detach().to(device)
-                drawn = assembled.draw(here, place, Draw(seed, path, key, time, strength, device)).to(tensor.device)
-            noisy[key] = _Noisy.apply(tensor, drawn, self._own_gradient) if tensor.requires_grad else drawn
+                moved = tensor.detach() if self.drawn_on is None else tensor.detach().to(device)
+                drawn = assembled.draw(moved, place, Draw(seed, path, key, time, strength, device)).to(tensor.device)
+            passes = tensor.requires_grad and torch.is_grad_enabled()
+            noisy[key] = _Noisy.apply(tensor, drawn, self._own_gradient) if passes else drawn
         return noisy
 
     def chip(
@@ -282,10 +283,10 @@ class Profile:
 
     def __str__(self) -> str:
         knobs = self.definition.all_knobs()
-        turned = [
-            f"{key}={value}" for key, value in self.parameters.items() if key in knobs and value != knobs[key].default
-        ]
-        return f"{self.name}:{','.join(turned)}" if turned else self.name
+        parameters = self.parameters.items()
+        return join_text(
+            self.name, {key: value for key, value in parameters if key in knobs and value != knobs[key].default}
+        )
 
     @property
     def circuit(self) -> Circuit:
@@ -313,14 +314,13 @@ class _Noisy(torch.autograd.Function):
     """The noisy value forward; backward the identity, or the factor w'/w of noise that follows the weight's size."""
 
     @staticmethod
-    def forward(weight: Tensor, noisy: Tensor, own: bool) -> Tensor:
-        return noisy.view_as(noisy)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, bool], output: Tensor) -> None:
-        weight, noisy, ctx.own = inputs
-        if ctx.own:
+    def forward(ctx: Any, weight: Tensor, noisy: Tensor, own: bool) -> Tensor:
+        # With the context: a separate setup_context has torch read this signature anew at every call, which costs
+        # as much as drawing a small tensor.
+        ctx.own = own
+        if own:
             ctx.save_for_backward(torch.where(weight == 0, 1.0, noisy / weight))
+        return noisy.view_as(noisy)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:

@@ -1,8 +1,9 @@
-"""From the text of ``--profile`` to a definition: a shipped name, a file, or a black-box sampler."""
+"""The text of ``--profile``, taken apart and put together; and the definition behind its name."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from harden.errors import ProfileError, SettingsError
@@ -38,6 +39,16 @@ def split_text(text: str) -> tuple[str, dict[str, str]]:
     if problems:
         raise SettingsError(f"cannot read profile '{text}'", fix="Write NAME:key=value,key=value.", problems=problems)
     return name, knobs
+
+
+def join_text(name: str, knobs: Mapping[str, object]) -> str:
+    """The text that :func:`split_text` splits.
+
+    Example:
+        >>> join_text("gaussian", {"sigma": 0.3}), join_text("pcm", {})
+        ('gaussian:sigma=0.3', 'pcm')
+    """
+    return f"{name}:{','.join(f'{key}={value}' for key, value in knobs.items())}" if knobs else name
 
 
 def _split_name(text: str) -> tuple[str, str]:

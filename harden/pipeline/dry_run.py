@@ -54,14 +54,14 @@ def dry_run(settings: Settings, notify: Notify = silent) -> dict[str, Any]:
     Raises:
         HardenError: Whatever the command itself would refuse before its first step.
     """
-    found = _fit(settings, notify) if isinstance(settings, FitSettings) else _chips(settings, notify)
-    memory_bytes = max(found.pop("memory_bytes", 0), peak_memory_bytes() or 0) or None
-    seconds = {stage: value for stage, value in found.pop("seconds").items() if value}
+    costs = _fit(settings, notify) if isinstance(settings, FitSettings) else _chips(settings, notify)
+    memory_bytes = max(costs.pop("memory_bytes", 0), peak_memory_bytes() or 0) or None
+    seconds = {stage: value for stage, value in costs.pop("seconds").items() if value}
     repeats = settings.seeds if isinstance(settings, FitSettings) else 1
     return {
         "schema": "harden.dry-run/1",
         "settings": resolved_settings(settings),
-        **found,
+        **costs,
         "estimate": {
             "seconds": seconds,
             "runs": repeats,
@@ -110,7 +110,7 @@ def _fit(settings: FitSettings, notify: Notify) -> dict[str, Any]:
     return {
         "resolved": {
             "method": prepared.method,
-            "noise": [_condition(one) for one in prepared.conditions],
+            "noise": [_condition(condition) for condition in prepared.conditions],
             "threads": prepared.threads,
             **({} if steps is None else {"steps": steps}),
         },
@@ -217,7 +217,7 @@ def _model(model: Model, digital: tuple[str, ...]) -> dict[str, Any]:
         "opset": model.opset,
         "batch_norm": model.batch_norm,
         "analog_weights": len(analog),
-        "analog_parameters": sum(one.tensor.numel() for one in analog),
+        "analog_parameters": sum(weight.tensor.numel() for weight in analog),
     }
 
 

@@ -37,13 +37,13 @@ def command_line(command: str, settings: Settings) -> str:
         value = getattr(settings, name)
         flag = "--" + name.replace("_", "-")
         if name == "options":
-            words += [part for key, one in value.items() for part in ("-o", f"{key}={one}")]
+            words += [part for key, option in value.items() for part in ("-o", f"{key}={option}")]
         elif isinstance(value, bool):
             words += [flag] if value else []
-        elif isinstance(value, tuple) and all(isinstance(one, str) for one in value):
-            words += [part for one in value for part in (flag, one)]
+        elif isinstance(value, tuple) and all(isinstance(text, str) for text in value):
+            words += [part for text in value for part in (flag, text)]
         elif isinstance(value, tuple):
-            words += [flag, ",".join(f"{one:g}" for one in value)]
+            words += [flag, ",".join(f"{number:g}" for number in value)]
         elif value is not None:
             words += [flag, str(value)]
     return shlex.join(words)

@@ -42,7 +42,7 @@ def inspect(
     model = open_model(source, weights=weights, allow_random=True, input_size=input_size)
     shapes = _shapes(model, inputs)
     missing = unsupported(model)
-    obstacles = [f"operator {one['op']} ({one['count']} nodes) is not supported" for one in missing]
+    obstacles = [f"operator {row['op']} ({row['count']} nodes) is not supported" for row in missing]
     table: list[dict[str, Any]] = []
     checked = None
     if not missing:

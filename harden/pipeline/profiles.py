@@ -52,11 +52,11 @@ def calibrate(
         DataError: The data are too little or inconsistent; gives every reason.
         RunFolderError: The profile exists already.
     """
-    found = fit_profile(measurements, name=name, g_max_us=g_max_us, g_min_us=g_min_us, citation=citation)
-    path = out or Path(f"{found.name}.toml")
+    calibration = fit_profile(measurements, name=name, g_max_us=g_max_us, g_min_us=g_min_us, citation=citation)
+    path = out or Path(f"{calibration.name}.toml")
     if path.exists():
         raise RunFolderError("exists already", where=str(path), fix="Name another --out")
     plot = path.with_suffix(".svg")
-    write_atomic(plot, found.svg())
-    write_atomic(path, found.toml)
-    return {"name": found.name, "profile": str(path), "plot": str(plot), "fit": found.fit}
+    write_atomic(plot, calibration.svg())
+    write_atomic(path, calibration.toml)
+    return {"name": calibration.name, "profile": str(path), "plot": str(plot), "fit": calibration.fit}

@@ -32,7 +32,7 @@ class EvalSettings(Settings):
     )
     also: Annotated[tuple[Analysis, ...], BeforeValidator(repeated)] = Field(
         (),
-        description=f"an analysis, one of {', '.join(get_args(Analysis))}; may repeat",
+        description=f"an analysis, one of {', '.join(get_args(Analysis))}; may be repeated",
     )
     keep_worst: int = Field(3, ge=0, description="how many of the worst chips are recorded in --out, for --replay")
     worst_onnx: bool = Field(False, description="also write the ONNX file of each recorded chip")

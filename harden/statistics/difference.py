@@ -20,8 +20,8 @@ def paired_difference(x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
     Source: the sign test drops ties (Dixon and Mood, JASA 41 (1946)).
 
     Example:
-        >>> found = paired_difference(np.array([0.5, 0.6, 0.7]), np.array([0.6, 0.7, 0.9]))
-        >>> round(found["mean"], 4), found["better"], found["worse"], found["p_value"]
+        >>> difference = paired_difference(np.array([0.5, 0.6, 0.7]), np.array([0.6, 0.7, 0.9]))
+        >>> round(difference["mean"], 4), difference["better"], difference["worse"], difference["p_value"]
         (0.1333, 3, 0, 0.25)
     """
     d = y - x

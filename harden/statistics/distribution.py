@@ -13,7 +13,7 @@ _FEW = 20
 _LEVEL = 0.05  # cautious: refusing a Gaussian that would have been right costs little
 
 
-def shape(accuracies: np.ndarray, threshold: float | None = None) -> dict[str, Any]:
+def normality(accuracies: np.ndarray, threshold: float | None = None) -> dict[str, Any]:
     """Skew, kurtosis, the points of a normal quantile plot, and a Gaussian tail only where it is allowed.
 
     A Gaussian is refused where there are fewer than 20 chips, or where the skew or the kurtosis differs from a
@@ -37,7 +37,7 @@ def shape(accuracies: np.ndarray, threshold: float | None = None) -> dict[str, A
     skew = float(stats.skew(values, bias=False)) if varied else None
     kurtosis = float(stats.kurtosis(values, bias=False)) if varied and n > 3 else None
     reason = _refusal(values) if varied else "the chips do not vary"
-    found: dict[str, Any] = {
+    document: dict[str, Any] = {
         "skew": skew,
         "kurtosis": kurtosis,
         "gaussian": reason is None,
@@ -47,8 +47,8 @@ def shape(accuracies: np.ndarray, threshold: float | None = None) -> dict[str, A
         ],
     }
     if threshold is not None:
-        found["below"] = _below(values, threshold, reason is None)
-    return found
+        document["below"] = _below(values, threshold, reason is None)
+    return document
 
 
 def _refusal(values: np.ndarray) -> str | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
 
 
 def confusion_scores(predicted: np.ndarray, labels: np.ndarray, classes: int) -> dict[str, Any]:
@@ -60,9 +59,30 @@ def auroc(p: np.ndarray, labels: np.ndarray) -> float | None:
         n1 = int(member.sum())
         n0 = len(labels) - n1
         if n1 and n0:
-            ranks = rankdata(p[:, c])
+            ranks = average_ranks(p[:, c])
             areas.append((ranks[member].sum() - n1 * (n1 + 1) / 2) / (n1 * n0))
     return float(np.mean(areas)) if areas else None
+
+
+def average_ranks(values: np.ndarray) -> np.ndarray:
+    """[N] ranks from 1; equal values share the mean of theirs.
+
+    As ``scipy.stats.rankdata``, whose checks of axes and policies cost ten times the sorting of a few hundred numbers.
+
+    Args:
+        values: [N] without NaN.
+
+    Example:
+        >>> average_ranks(np.array([0.2, 0.9, 0.2])).tolist()
+        [1.5, 3.0, 1.5]
+    """
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    first = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+    counts = np.diff(np.r_[first, len(ordered)])
+    ranks = np.empty(len(values))
+    ranks[order] = np.repeat(first + (counts + 1) / 2, counts)
+    return ranks
 
 
 def expected_kl(mean_p: np.ndarray, mean_entropy: float) -> float:

@@ -74,8 +74,8 @@ class Requirement:
         verdict = judge(self, entry)
         if verdict.met:
             return None
-        found = "these chips do not give this number" if verdict.found is None else f"found {verdict.found:.4f}"
-        return f"{self.text} is not met by {entry['name']} at {entry['at_s']:g} s: {found}"
+        shown = "these chips do not give this number" if verdict.found is None else f"found {verdict.found:.4f}"
+        return f"{self.text} is not met by {entry['name']} at {entry['at_s']:g} s: {shown}"
 
     @property
     def quantile(self) -> float | None:
@@ -83,9 +83,9 @@ class Requirement:
         match = re.fullmatch(r"p(\d+(?:_\d+)?)_accuracy", self.measure)
         return float(match.group(1).replace("_", ".")) / 100 if match else None
 
-    def holds(self, found: float | None) -> bool:
+    def holds(self, value: float | None) -> bool:
         """Whether a number meets the demand; no number never does."""
-        return found is not None and bool(_OPERATORS[self.sign](found, self.value))
+        return value is not None and bool(_OPERATORS[self.sign](value, self.value))
 
 
 @dataclass(frozen=True)
@@ -134,10 +134,10 @@ def parse(text: str) -> Requirement:
 
 def _check(r: Requirement) -> None:
     problems: list[str] = []
-    known = [f"{p}_accuracy" for p in _ACCURACY] + ["p05_accuracy", "clean_accuracy", "yield(T)", *_PLAIN]
+    measures = [f"{p}_accuracy" for p in _ACCURACY] + ["p05_accuracy", "clean_accuracy", "yield(T)", *_PLAIN]
     is_rate = r.measure == "yield" or r.measure.endswith("accuracy")
-    if not (r.quantile is not None or r.measure == "yield" or r.measure in known):
-        problems.append(f"unknown measure '{r.measure}'. {nearest(r.measure, known)}")
+    if not (r.quantile is not None or r.measure == "yield" or r.measure in measures):
+        problems.append(f"unknown measure '{r.measure}'. {nearest(r.measure, measures)}")
     if r.quantile is not None and not 0 < r.quantile < 1:
         problems.append(f"the percentile in '{r.measure}' must lie between 0 and 100")
     if (r.measure == "yield") != (r.argument is not None):
@@ -202,10 +202,10 @@ def check_meetable(requirements: Sequence[Requirement], chips: int) -> None:
 def judge(r: Requirement, entry: Mapping[str, Any]) -> Verdict:
     """Compare a requirement with one profile's entry of an evaluation (a member of the document's "profiles")."""
     if _over_chips(r):
-        found = _bound(r, np.asarray(entry["accuracies"] or [], dtype=np.float64))
+        value = _bound(r, np.asarray(entry["accuracies"] or [], dtype=np.float64))
     else:
-        found = entry.get(r.measure)
-    return Verdict(r, found, r.holds(found))
+        value = entry.get(r.measure)
+    return Verdict(r, value, r.holds(value))
 
 
 def _over_chips(r: Requirement) -> bool:

@@ -14,7 +14,7 @@ from harden.statistics.intervals import proportion_lower, tolerance_trials
 _CONTENTS = (0.90, 0.95, 0.99, 0.999)
 
 
-def plan(
+def required_chips(
     *,
     margin: float,
     confidence: float = 0.95,
@@ -47,7 +47,7 @@ def plan(
     Source: Leveugle et al., DATE 2009 (statistical fault injection); the exact interval in place of the normal one.
 
     Example:
-        >>> plan(margin=0.05, std=0.05)["chips"]
+        >>> required_chips(margin=0.05, std=0.05)["chips"]
         {'mean': 7, 'yield': 402}
     """
     _check(margin, confidence, std, yield_at_least, chips)

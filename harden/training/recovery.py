@@ -76,7 +76,7 @@ def divide(snapshots: Snapshots, batch: int, processes: int = 1) -> None:
     state, start = snapshots.state, snapshots.good or snapshots.pending
     if start is None or 4 * state.parts > batch // processes:
         raise OutOfMemoryError(
-            f"memory does not suffice for a step, not even in {state.parts} parts", where="training", fix=SMALLER
+            f"not enough memory for a step, not even in {state.parts} parts", where="training", fix=SMALLER
         )
     event = {"step": state.step + 1, "parts": 2 * state.parts, "batch_size": batch}
     snapshots.load(start)

@@ -75,7 +75,7 @@ class Clip:
             "beyond_at_start": beyond / max(total, 1),
         }
         if found is not None:
-            self.record |= {"k": None, "found": spread(limits)}
+            self.record |= {"k": None, "found": tensors_by_bound(limits)}
 
     def apply(self, progress: float = 1.0) -> None:
         """Clip now.
@@ -89,11 +89,11 @@ class Clip:
             clip_([parameter], k if done >= 1 or start <= k else start + (k - start) * done)
 
 
-def spread(chosen: Mapping[str, float]) -> dict[str, int]:
+def tensors_by_bound(chosen: Mapping[str, float]) -> dict[str, int]:
     """How many tensors got each bound, for the report.
 
     Example:
-        >>> spread({"a": 2.0, "b": 2.0, "c": math.inf})
+        >>> tensors_by_bound({"a": 2.0, "b": 2.0, "c": math.inf})
         {'2.0': 2, 'inf': 1}
     """
     counts: dict[str, int] = {}

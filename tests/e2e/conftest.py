@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from forked import run_afresh
+from forked import Fresh
 
 from harden.data.embedded import FILES, content
 
@@ -13,8 +13,8 @@ data = "train.npz"
 test = "test.npz"
 profile = "gaussian:sigma=0.2"
 method = "noise"
-epochs = 6
-chips = 12
+epochs = 3
+chips = 6
 threads = 1
 """
 
@@ -36,6 +36,12 @@ def prepared(tmp_path):
 def finished(tmp_path_factory):
     """A folder whose run ``a`` is finished, and what its command printed. Tests only read it."""
     folder = prepare(tmp_path_factory.mktemp("finished"))
-    done = run_afresh(folder, "fit", "digits_cnn.onnx", "--out", "a", "--json")
+    done = Fresh().run(folder, "fit", "digits_cnn.onnx", "--out", "a", "--json")
     assert done.code == 0, done.err
     return folder, done
+
+
+@pytest.fixture
+def short_severity(pace):
+    """Two points of the curve over severities, for fits in this process whose test asks nothing of it."""
+    pace(severity_scales=(0.0, 1.0))

@@ -28,7 +28,7 @@ def test_a_dry_fit_tells_settings_work_and_cost_and_writes_nothing(prepared, com
     assert estimate["total_s"] == pytest.approx(3 * sum(estimate["seconds"].values()))
     assert estimate["memory_bytes"] > 1e8
     examples = {name: data["examples"] for name, data in document["data"].items()}
-    assert document["resolved"]["steps"] == round(6 * examples["training"] / 32)
+    assert document["resolved"]["steps"] == round(3 * examples["training"] / 32)
     assert document["writes"] == "runs/digits_cnn-noise-gaussian"
 
 

@@ -16,7 +16,7 @@ from collections import Counter
 
 import pytest
 from documents import without_times
-from forked import AVAILABLE, Zygote
+from forked import AVAILABLE
 
 from harden.data.embedded import FILES, content
 
@@ -31,6 +31,11 @@ EVAL = [
     "eval", "digits_cnn.onnx", "--data", "test.npz", "--profile", "gaussian:sigma=0.2", "--profile", "rram1", "-q",
     "--chips", "6", "--limit", "100", "--threads", "1", "--column-baseline", "--also", "stress", "--out", "run",
 ]  # fmt: skip
+# Less to do, intervals that a run of seconds reaches, and a pilot that always finds room for the same steps.
+SHORT = {
+    "checkpoint_s": 0.1, "patience": 0.0, "commit_trials": 3, "commit_s": 0.1, "budget_steps": 30,
+    "protection_passes": 4, "protection_checks": 1, "protection_chips": 2, "severity_scales": (0.0, 1.0),
+}  # fmt: skip
 # What a run has done, by the last of these files that is there.
 PHASES = {
     "settings.toml": "start", "trials.before.jsonl": "chips before", "trials.column-0.jsonl": "column baseline",
@@ -43,17 +48,10 @@ PHASES = {
 }  # fmt: skip
 
 
-def call(zygote, folder, arguments, **end):
+def call(processes, folder, arguments, **end):
     """Run the command line; the file ``out`` gets what this run printed."""
     (folder / "out").unlink(missing_ok=True)
-    return zygote.ask(folder, arguments, out="out", err="out", **end)
-
-
-@pytest.fixture(scope="module")
-def zygote():
-    started = Zygote("--short")
-    yield started
-    started.close()
+    return processes.ask(folder, arguments, out="out", err="out", pacing=SHORT, **end)
 
 
 def fresh(folder):
@@ -85,57 +83,52 @@ def phase(run):
     return ("done" if "report.json" in there else last) + writing
 
 
-def unbroken(zygote, folder, arguments):
-    done = call(zygote, fresh(folder), arguments)
+def unbroken(processes, folder, arguments):
+    done = call(processes, fresh(folder), arguments)
     assert done["code"] == 0, (folder / "out").read_text()
     return result(folder / "run"), done["seconds"]
 
 
-def kill_many(zygote, folder, arguments, kills, chain):
+def kill_many(processes, folder, arguments, kills, chain):
     """Kill at random moments, up to ``chain`` times per run, finish, compare; until there were so many kills."""
-    expected, seconds = unbroken(zygote, folder / "unbroken", arguments)
+    expected, seconds = unbroken(processes, folder / "unbroken", arguments)
     chance, seen = random.Random(0), Counter[str]()
     while seen.total() < kills:
         here = fresh(folder / "killed")
         for _ in range(min(chain, kills - seen.total())):
-            done = call(zygote, here, arguments, kill_after=chance.uniform(0, seconds))
+            done = call(processes, here, arguments, kill_after=chance.uniform(0, seconds))
             if not done["killed"]:
                 assert done["code"] == 0, (here / "out").read_text()
                 break
             seen[phase(here / "run")] += 1
-        done = call(zygote, here, arguments)
+        done = call(processes, here, arguments)
         assert done["code"] == 0, (here / "out").read_text()
         assert result(here / "run") == expected, seen
     return seen
 
 
 @pytest.mark.parametrize(("arguments", "kills"), [(FIT, 4), (EVAL, 3)], ids=["fit", "eval"])
-def test_a_few_kills(zygote, tmp_path, arguments, kills):
-    assert kill_many(zygote, tmp_path, arguments, kills, chain=kills).total() == kills
+def test_a_few_kills(processes, tmp_path, arguments, kills):
+    assert kill_many(processes, tmp_path, arguments, kills, chain=kills).total() == kills
     if arguments is FIT:  # what the runs here leave out of a real one is left out
         document = json.loads((tmp_path / "unbroken" / "run" / "report.json").read_text())
         assert document["severity"]["scale"] == [0.0, 1.0]
 
 
-def test_ctrl_c_ends_a_training_with_the_command_that_resumes_it(zygote, tmp_path):
+def test_ctrl_c_ends_a_training_with_the_command_that_resumes_it(processes, tmp_path):
     here = fresh(tmp_path / "interrupted")
-    done = {"code": None}
-    for seconds in (4.0, 8.0, 16.0, 2.0, 1.0):  # the first that meets the run at work
-        done = call(zygote, here, FIT, kill_after=seconds, signal=int(signal.SIGINT))
-        if done["code"] == 130:
-            break
-        fresh(here)
+    done = call(processes, here, FIT, kill_when="run/budget.json", signal=int(signal.SIGINT))
     assert done["code"] == 130
     last = (here / "out").read_text().splitlines()[-1]
     assert last == f"interrupted; to resume: harden {shlex.join(FIT)}"
-    assert call(zygote, here, FIT)["code"] == 0, (here / "out").read_text()
+    assert call(processes, here, FIT)["code"] == 0, (here / "out").read_text()
     result(here / "run")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("arguments", "kills"), [(FIT, 140), (EVAL, 60)], ids=["fit", "eval"])
-def test_two_hundred_kills_at_random_moments(zygote, tmp_path, arguments, kills, capsys):
-    seen = kill_many(zygote, tmp_path, arguments, kills, chain=6)
+def test_two_hundred_kills_at_random_moments(processes, tmp_path, arguments, kills, capsys):
+    seen = kill_many(processes, tmp_path, arguments, kills, chain=6)
     with capsys.disabled():
         print(
             f"\n{seen.total()} kills of {arguments[0]}:",
@@ -147,13 +140,13 @@ def test_two_hundred_kills_at_random_moments(zygote, tmp_path, arguments, kills,
 
 @pytest.mark.slow
 @pytest.mark.parametrize("arguments", [FIT, EVAL], ids=["fit", "eval"])
-def test_death_before_every_write_that_makes_a_file_durable(zygote, tmp_path, arguments):
+def test_death_before_every_write_that_makes_a_file_durable(processes, tmp_path, arguments):
     """Each process dies before its own write number 0, 1, 2, ... (fsync or rename), and the next goes on from there."""
-    expected, _ = unbroken(zygote, tmp_path / "unbroken", arguments)
+    expected, _ = unbroken(processes, tmp_path / "unbroken", arguments)
     here = fresh(tmp_path / "killed")
     number, kills = 0, 0
     while True:
-        done = call(zygote, here, arguments, kill_at=number)
+        done = call(processes, here, arguments, kill_at=number)
         if not done["killed"]:
             break
         kills += 1

@@ -23,7 +23,7 @@ def test_the_gain_is_large_and_on_the_same_chips(finished):
     assert after["accuracy"]["mean"] > before["accuracy"]["mean"] + 0.3
     assert document["after"]["clean"]["accuracy"] > document["before"]["clean"]["accuracy"] - 0.05
     assert before["digest"] == after["digest"]
-    assert len(after["accuracies"]) == after["chips"] == 12
+    assert len(after["accuracies"]) == after["chips"] == 6
     assert document["reported_on"] == "test"
 
 
@@ -76,7 +76,7 @@ def test_the_run_folder_holds_what_the_architecture_names(finished):
     steps = [json.loads(line)["step"] for line in (folder / "train.jsonl").read_text().splitlines()]
     assert steps == list(range(1, len(steps) + 1))
     trials = [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
-    assert [t["chip"] for t in trials] == list(range(12))
+    assert [t["chip"] for t in trials] == list(range(6))
     assert {"profile", "at_s", "chip", "accuracy"} <= set(trials[0])
     links = (folder / "report.html").read_text().replace("http://www.w3.org", "")
     assert "http://" not in links
@@ -85,7 +85,7 @@ def test_the_run_folder_holds_what_the_architecture_names(finished):
 
 def test_the_hardened_file_needs_no_flags(finished, command):
     folder, done = finished
-    found = command(folder, "eval", "a/model.onnx", "--chips", "12", "--json")
+    found = command(folder, "eval", "a/model.onnx", "--chips", "6", "--json")
     assert found.code == 0, found.err
     assert found.document["profiles"][0]["accuracy"] == done.document["after"]["profiles"][0]["accuracy"]
 
@@ -131,9 +131,9 @@ def test_a_folder_of_another_run_is_refused_and_kept(finished, tmp_path, command
 
 def test_require_decides_the_exit_code(finished, command):
     folder, _ = finished
-    good = command(folder, "eval", "a/model.onnx", "--chips", "12", "--require", "mean_accuracy>=0.5")
-    bad = command(folder, "eval", "a/model.onnx", "--chips", "12", "--require", "p05_accuracy>=0.999")
-    never = command(folder, "eval", "a/model.onnx", "--chips", "12", "--require", "yield(0.5)>=0.99@95%")
+    good = command(folder, "eval", "a/model.onnx", "--chips", "6", "--require", "mean_accuracy>=0.5")
+    bad = command(folder, "eval", "a/model.onnx", "--chips", "6", "--require", "p05_accuracy>=0.999")
+    never = command(folder, "eval", "a/model.onnx", "--chips", "6", "--require", "yield(0.5)>=0.99@95%")
     assert (good.code, bad.code, never.code) == (0, 6, 2)
     assert "p05_accuracy>=0.999 is not met" in bad.err
     assert "299" in never.err

@@ -12,6 +12,8 @@ from harden.errors import SettingsError
 from harden.pipeline.fit import fit
 from harden.settings import FitSettings, resolve
 
+pytestmark = pytest.mark.usefixtures("short_severity")
+
 
 @pytest.fixture
 def settings(tmp_path, monkeypatch):

@@ -27,7 +27,7 @@ def test_chip_17_is_chip_17(prepared):
 def test_evaluate_gives_the_numbers_of_the_command_line(prepared, finished):
     model = harden.load(prepared / "digits_cnn.onnx")
     data = harden.Dataset.open(prepared / "test.npz", preprocess=model.preprocess)
-    found = harden.evaluate(model, harden.Profile.parse("gaussian:sigma=0.2"), data, chips=12, seed=0)
+    found = harden.evaluate(model, harden.Profile.parse("gaussian:sigma=0.2"), data, chips=6, seed=0)
     assert found.document["profiles"][0]["accuracies"] == finished[1].document["before"]["profiles"][0]["accuracies"]
     assert "<table>" in found._repr_html_()
 

@@ -13,6 +13,8 @@ from harden.report import schema
 from harden.report.files import rewrite
 from harden.settings import FitSettings
 
+pytestmark = pytest.mark.usefixtures("short_severity")
+
 TINY = {
     "profile": ("gaussian:sigma=0.2",),
     "method": "noise",

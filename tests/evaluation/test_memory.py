@@ -33,7 +33,7 @@ def small_memory(monkeypatch):
 
     def make(images):
         def call(self, task):
-            if self._feed.batch * self._running > images:
+            if self._feed.batch * self._layout.workers > images:
                 raise RuntimeError(SAID)
             return real(self, task)
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from harden.levers.penalty import kurtosis, penalty, spread
+from harden.levers.penalty import kurtosis, penalty, range_in_deviations
 from harden.streams import generator
 
 
@@ -18,14 +18,14 @@ def test_kurtosis_of_known_distributions():
 
 
 def test_spread_of_four_weights():
-    assert spread(torch.tensor([-1.0, 1.0, -1.0, 1.0])).item() == 1.0
-    assert spread(torch.tensor([0.0, 0.0, 0.0, 2.0])).item() == pytest.approx(2 / 0.75**0.5)
+    assert range_in_deviations(torch.tensor([-1.0, 1.0, -1.0, 1.0])).item() == 1.0
+    assert range_in_deviations(torch.tensor([0.0, 0.0, 0.0, 2.0])).item() == pytest.approx(2 / 0.75**0.5)
 
 
 def test_the_penalty_is_the_mean_over_tensors_and_flattens_them():
     w = torch.empty(500).normal_(generator=generator(1, "penalty")).requires_grad_()
     weights = {"w": SimpleNamespace(tensor=w)}
-    expected = 0.5 * spread(w) + 2.0 * (kurtosis(w) - 1.8) ** 2
+    expected = 0.5 * range_in_deviations(w) + 2.0 * (kurtosis(w) - 1.8) ** 2
     value = penalty(weights, 0.5, 2.0)
     assert value.item() == pytest.approx(expected.item())
     value.backward()

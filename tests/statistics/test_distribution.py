@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from harden.statistics.distribution import shape
+from harden.statistics.distribution import normality
 from harden.streams import numpy_generator
 
 
 def test_a_skewed_tail_refuses_the_gaussian_and_counts_instead():
     values = 0.9 - 0.05 * numpy_generator(0, "skew").gamma(1.5, 1, 400)
 
-    found = shape(values, threshold=0.7)
+    found = normality(values, threshold=0.7)
 
     assert not found["gaussian"]
     assert "skew" in found["reason"]
@@ -25,7 +25,7 @@ def test_a_skewed_tail_refuses_the_gaussian_and_counts_instead():
 def test_a_gaussian_is_allowed_and_its_plot_is_a_line():
     values = numpy_generator(0, "normal").normal(0.8, 0.02, 300)
 
-    found = shape(values, threshold=0.75)
+    found = normality(values, threshold=0.75)
 
     assert found["gaussian"]
     assert found["below"]["gaussian"] == pytest.approx(stats.norm.cdf(0.75, values.mean(), values.std(ddof=1)))
@@ -36,7 +36,7 @@ def test_a_gaussian_is_allowed_and_its_plot_is_a_line():
 
 @pytest.mark.parametrize(("values", "reason"), [([0.5] * 40, "vary"), ([0.5, 0.6, 0.7], "too few")])
 def test_too_little_to_tell(values, reason):
-    found = shape(np.array(values), threshold=0.55)
+    found = normality(np.array(values), threshold=0.55)
 
     assert not found["gaussian"]
     assert reason in found["reason"]

@@ -9,7 +9,7 @@ from scipy import stats
 
 from harden.errors import SettingsError
 from harden.statistics.intervals import proportion_interval
-from harden.statistics.sample_size import chips_for_mean, chips_for_yield, plan
+from harden.statistics.sample_size import chips_for_mean, chips_for_yield, required_chips
 
 
 @pytest.mark.parametrize(("std", "margin"), [(0.05, 0.01), (0.05, 0.05), (0.1, 0.005), (0.0, 0.01)])
@@ -34,7 +34,9 @@ def test_the_yield_needs_the_worst_case_of_clopper_pearson():
 
 
 def test_minutes_and_claims():
-    found = plan(margin=0.02, std=0.05, yield_at_least=0.99, chips=200, examples=10_000, images_per_second=4000)
+    found = required_chips(
+        margin=0.02, std=0.05, yield_at_least=0.99, chips=200, examples=10_000, images_per_second=4000
+    )
 
     assert found["chips"]["yield_bound"] == 299
     assert found["planned"] == 200
@@ -46,5 +48,5 @@ def test_minutes_and_claims():
 
 def test_nonsense_all_at_once():
     with pytest.raises(SettingsError) as caught:
-        plan(margin=0, confidence=2, std=-1, yield_at_least=1, chips=0)
+        required_chips(margin=0, confidence=2, std=-1, yield_at_least=1, chips=0)
     assert len(caught.value.problems) == 5

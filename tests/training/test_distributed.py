@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -44,21 +43,11 @@ def free_port():
 
 
 @pytest.fixture(scope="module")
-def pair(tmp_path_factory):
+def pair(tmp_path_factory, processes):
     """What each of two processes ended with."""
     folder = tmp_path_factory.mktemp("pair")
     meet = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-    several = [
-        subprocess.Popen(
-            [sys.executable, str(SCRIPT), str(folder)],
-            env={**os.environ, **meet, "RANK": str(rank)},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    told = [one.communicate(timeout=500)[1] for one in several]
-    assert [one.returncode for one in several] == [0, 0], told
+    processes.side_by_side(folder, SCRIPT, str(folder), environments=[{**meet, "RANK": str(rank)} for rank in range(2)])
     return outcome(folder, 0), outcome(folder, 1)
 
 

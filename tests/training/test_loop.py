@@ -10,7 +10,7 @@ import torch
 from harden.errors import DataError, DivergedError, RunFolderError, SettingsError
 from harden.evaluation.plan import Condition
 from harden.noise.profile import Profile
-from harden.training import loop
+from harden.training import loop, selection
 from harden.training.listener import Listener
 from harden.training.loop import train
 from harden.training.problem import Problem
@@ -148,12 +148,26 @@ def test_clip_auto_follows_the_profile(problem, plan):
     assert train(problem, plan(steps=1, conditions=to_weight)).levers["clip"] is None
 
 
-def test_training_stops_where_the_selection_says(model, clouds, plan):
-    trained = train(
-        Problem(model, clouds(), clouds(200, seed=1)), plan(lr=1e-9, clip=None, batch_norm_reestimation="off")
-    )
-    assert trained.validation[-1].step == 60
-    assert math.isclose(trained.validation[0].score, trained.validation[-1].score, abs_tol=0.5)
+@pytest.mark.parametrize(
+    ("scores", "best"),
+    [([0.2, 0.5, 0.9, 0.4, 0.3], 2), ([0.2, 0.9, 0.9, 0.4, 0.3], 2), ([0.9, 0.1, 0.2, 0.3, 0.4], 0)],
+    ids=["best", "later of two equal", "as given"],
+)
+def test_the_weights_are_those_of_the_best_selection(model, clouds, plan, monkeypatch, scores, best):
+    seen = []
+
+    def score(self):
+        seen.append({name: value.detach().clone() for name, value in self._net.named_parameters()})
+        return scores[len(seen) - 1]
+
+    monkeypatch.setattr(selection.Selector, "score", score)
+    trained = train(Problem(model, clouds(), clouds(99, seed=1)), plan(clip=None, batch_norm_reestimation="off"))
+    assert [judged.step for judged in trained.validation] == [0, 15, 30, 45, 60]
+    assert [judged.score for judged in trained.validation] == scores
+    assert trained.selected_step == 15 * best
+    for name in ("a", "b"):
+        equal = [torch.equal(trained.weights[name], weights[name]) for weights in seen]
+        assert equal == [index == best for index in range(5)]
 
 
 def test_unlabelled_data_are_refused_with_the_way_out(model, clouds, plan):

@@ -43,7 +43,7 @@ class Recorder:
 
 
 @pytest.mark.parametrize(
-    ("quiet", "scores", "again"),
+    ("noise_free", "scores", "again"),
     [
         (0.9, (0.5, 0.8), False),
         (0.9, (0.5, 0.61), False),  # more than a quarter of what noise takes
@@ -52,17 +52,17 @@ class Recorder:
         (0.5, (0.5, 0.51), False),  # noise takes nothing
     ],
 )
-def test_a_training_that_helped_is_left_alone(problem, plan, monkeypatch, quiet, scores, again):
-    monkeypatch.setattr("harden.training.second_try.noise_free_score", lambda *_: quiet)
+def test_a_training_that_helped_is_left_alone(problem, plan, monkeypatch, noise_free, scores, again):
+    monkeypatch.setattr("harden.training.second_try.noise_free_score", lambda *_: noise_free)
     first, second = trained(20, plan(), *scores), trained(20, plan(), scores[0], 0.7)
     found = second_try(first, problem, Recorder(second if again else None))
     assert (found is first) is not again
     if again:
-        lost = (scores[-1] - scores[0]) / (quiet - scores[0])
+        lost = (scores[-1] - scores[0]) / (noise_free - scores[0])
         assert found.levers["second_try"]["recovered"] == pytest.approx(lost)
 
 
-def test_the_quiet_score_is_the_accuracy_without_noise(model, clouds, plan):
+def test_the_noise_free_score_is_the_accuracy_without_noise(model, clouds, plan):
     data = clouds(99, seed=1)
     with torch.no_grad():
         answers = model.module().eval()(torch.from_numpy(data.inputs(slice(None)))).argmax(1).numpy()

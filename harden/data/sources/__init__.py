@@ -34,11 +34,11 @@ def member(source: str) -> Any:
     """
     members = [SOURCES.module(name) for name in SOURCES]
     with unreadable("name", source, "Check the name and its permissions"):
-        found = next((one for one in members if one.accepts(source)), None)
+        source_kind = next((member for member in members if member.accepts(source)), None)
         exists = Path(source).exists()
-    if found:
-        return found
-    forms = "; ".join(one.ACCEPTS for one in members)
+    if source_kind:
+        return source_kind
+    forms = "; ".join(member.ACCEPTS for member in members)
     if not exists:
         fix = similar(Path(source)).rstrip() or f"Accepted: {forms}"
         raise DataError("no such file or folder", where=source, fix=fix)

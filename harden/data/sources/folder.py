@@ -78,5 +78,5 @@ def _first(files: list[tuple[Path, int]], count: int) -> list[tuple[Path, int]]:
 
 
 def _images(folder: Path) -> list[Path]:
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS and path.name[0] != ".")
-    return sorted((path for path in found if path.is_file()), key=lambda path: path.relative_to(folder).parts)
+    images = (path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS and path.name[0] != ".")
+    return sorted((path for path in images if path.is_file()), key=lambda path: path.relative_to(folder).parts)

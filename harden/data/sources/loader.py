@@ -33,12 +33,12 @@ def read(source: str, request: Request) -> Examples:
     """
     function = _function(source)
     try:
-        found = function()
-        if _is_array(found):
-            found = (found, None)
-        if isinstance(found, tuple) and len(found) == 2 and _is_array(found[0]):
-            return _of_arrays(*found, source, request)
-        return read_samples(found, source, request)
+        loaded = function()
+        if _is_array(loaded):
+            loaded = (loaded, None)
+        if isinstance(loaded, tuple) and len(loaded) == 2 and _is_array(loaded[0]):
+            return _of_arrays(*loaded, source, request)
+        return read_samples(loaded, source, request)
     except HardenError:
         raise
     except Exception as error:  # whatever the user's code raises

@@ -28,8 +28,8 @@ def read(source: str, request: Request) -> Examples:
     from torchvision import datasets
 
     name, split, folder = (*source.split(":", 3)[1:], "", "", "")[:3]
-    members = {one: getattr(datasets, one) for one in datasets.__all__ if one != "VisionDataset"}
-    names = {one.lower(): one for one, kind in members.items() if isinstance(kind, type)}
+    members = {name: getattr(datasets, name) for name in datasets.__all__ if name != "VisionDataset"}
+    names = {name.lower(): name for name, kind in members.items() if isinstance(kind, type)}
     if name.lower() not in names:
         raise UnknownNameError("torchvision data set", name, names.values())
     kind = members[names[name.lower()]]

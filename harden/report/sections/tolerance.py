@@ -14,7 +14,7 @@ from harden.report.document import Reading
 from harden.report.measures import upper_bound
 from harden.report.plots import colour
 from harden.report.words import clean, known, number, ordinal, percent, plural, rate
-from harden.statistics.distribution import shape
+from harden.statistics.distribution import normality
 from harden.statistics.intervals import tolerance_rank, tolerance_trials
 
 ORDER = 60
@@ -42,7 +42,7 @@ def build(reading: Reading) -> Section:
     subject = condition.subject
     if len(subject.values) < CHIPS:
         return Section(TITLE, [table])
-    form = shape(np.asarray(subject.values), subject.threshold)
+    form = normality(np.asarray(subject.values), subject.threshold)
     text = Paragraph(_gaussian(form, subject), tone="plain" if form["gaussian"] else "warning")
     who = "" if subject.role == "network" else f"{clean(subject.role)}, "
     figure = quantiles(
