@@ -26,10 +26,10 @@ from harden.pipeline.hardening import training_plan
 from harden.pipeline.judging import judge_of, where_of
 from harden.pipeline.prepare import Prepared, prepare
 from harden.progress import Notify, silent, stage
-from harden.report.words import duration
 from harden.settings import CompareSettings, EvalSettings, FitSettings, Settings, origin
 from harden.training.plan import TrainingPlan
 from harden.training.problem import Problem
+from harden.words import duration
 
 _CHIPS = 2
 _EXAMPLES, _FEWEST = 500, 32
