@@ -95,8 +95,8 @@ def _run(prepared: Prepared, folder: RunFolder, notify: Notify) -> dict[str, Any
     if judge is not None:
         after = judge.of(hardened, trial_log=folder / "trials.jsonl", stage="chips after").document
         after["model"]["path"] = "model.onnx"  # in this folder, wherever it lies
-    controls = run_controls(prepared, folder.path, notify, done) if prepared.settings.controls else None
-    ablation = run_ablation(prepared, folder.path, notify, done) if prepared.settings.ablation else None
+    controls = run_controls(prepared, folder, notify, done) if prepared.settings.controls else None
+    ablation = run_ablation(prepared, folder, notify, done) if prepared.settings.ablation else None
     return {
         **_document(prepared, folder.path, before, after, training),
         **_analyses(judge, prepared.model, hardened, folder),
