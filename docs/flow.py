@@ -20,13 +20,11 @@ _AS_IT_IS = re.compile(r"\s*(#|\||<|:::|!\[|\$\$|---)| {4,}(?![ -])")
 _NEVER_FIRST = re.compile(r" (?=(?:[-+*>|]|#+|\d+\.|=+)(?: |$))")
 _GLUE = "\x00"
 _CODE = re.compile(r"`[^`]{1,90}`")  # is copied in one piece
-_LATER = ("CHANGELOG.md", "levers.md")
 
 
 def pages() -> list[Path]:
     """Every page of the repository that people read."""
-    every = (path for folder in FOLDERS for path in (ROOT / folder).glob("*.md"))
-    return sorted(path for path in every if path.name not in _LATER)
+    return sorted(path for folder in FOLDERS for path in (ROOT / folder).glob("*.md"))
 
 
 def fill(text: str) -> str:

@@ -139,8 +139,8 @@ def train_and_judge(prepared: Prepared, variant: Variant, folder: Path, notify: 
     log = folder / f"trials.{variant.file}.jsonl"
     document = judge.on(judge.condition).of(trained.model, trial_log=log, stage=f"chips, {variant.stage}").document
     return {
-        "accuracy": document["profiles"][0]["accuracy"],
-        "accuracies": document["profiles"][0]["accuracies"],
+        "accuracy": document["conditions"][0]["accuracy"],
+        "accuracies": document["conditions"][0]["accuracies"],
         "clean": document["clean"]["accuracy"],
         "steps": len(trained.history),
         "selected_step": trained.selected_step,

@@ -6,8 +6,8 @@ import numpy as np
 
 from harden.report.conditions import Condition, Trials
 from harden.report.document import Document, Reading
-from harden.report.words import MISSING, clean, interval, known, percent, plural, points, rate
 from harden.statistics.difference import paired_difference
+from harden.words import MISSING, clean, interval, known, percent, plural, points, rate
 
 _HARDLY_MORE = 0.05
 NOTHING_BETTER = "no step that did better on validation chips than the network as given"

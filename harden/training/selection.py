@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +13,7 @@ from harden import distributed
 from harden.data.dataset import Dataset
 from harden.errors import DataError
 from harden.graph.file import Model
+from harden.graph.module import GraphModule
 from harden.methods.base import Outputs, each, listed
 from harden.streams import numpy_generator
 from harden.training.batches import as_labels, as_tensors
@@ -44,7 +44,12 @@ class Selector:
     """
 
     def __init__(
-        self, net: Any, data: Any, plan: TrainingPlan, reference: Any = None, periphery: TrainingPeriphery | None = None
+        self,
+        net: GraphModule,
+        data: Dataset,
+        plan: TrainingPlan,
+        reference: GraphModule | None = None,
+        periphery: TrainingPeriphery | None = None,
     ) -> None:
         if len(data) == 0:
             raise DataError("the validation data is empty", where=str(data.source), fix="Give more training examples")
@@ -56,13 +61,14 @@ class Selector:
         rng = numpy_generator(plan.seed, "select", "examples")
         balanced = reference is None and plan.select == "balanced_accuracy"
         order = rng.permutation(len(data))
-        order = class_by_class(order, data.labels) if balanced else order
+        labels = np.empty(0, np.int64) if data.labels is None else data.labels
+        order = class_by_class(order, labels) if balanced else order
         chosen = np.sort(order[: plan.selection_examples or _examples(data.input_shape)])
         parts = [chosen[i : i + _BATCH] for i in range(0, len(chosen), _BATCH)]
         self._inputs = [as_tensors(data.feed(part), plan.device) for part in parts]
         self._score: Callable[[Outputs, int], float] | None = None
         if reference is None:
-            self._labels = [as_labels(data.labels[part], plan.device) for part in parts]
+            self._labels = [as_labels(labels[part], plan.device) for part in parts]
             self._score = self._balanced_accuracy if balanced else self._accuracy
             # Right answers weighted with examples / (classes * examples of the class) have the mean recall as mean.
             counts = torch.bincount(torch.cat(self._labels)).double()

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import numpy as np
 import onnx
 import onnxruntime
@@ -21,7 +18,7 @@ node = helper.make_node
 X = toys.numbers(4, 3, 6, 6)
 
 
-def proto() -> onnx.ModelProto:
+def proto():
     """Conv, BatchNormalization, Relu, Conv, pooling, Gemm."""
     norm = ["scale", "bias", "mean", "variance"]
     nodes = [
@@ -39,7 +36,7 @@ def proto() -> onnx.ModelProto:
 
 
 @pytest.fixture
-def stored(tmp_path: Path) -> Path:
+def stored(tmp_path):
     """The model with all its numbers in one file, one tensor right behind the other."""
     path = tmp_path / "model.onnx"
     model = proto()
@@ -48,30 +45,28 @@ def stored(tmp_path: Path) -> Path:
     return path
 
 
-def run(path: Path) -> np.ndarray:
+def run(path):
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     return np.asarray(session.run(None, {"x": X})[0])
 
 
-def outside(path: Path) -> set[str]:
+def outside(path):
     tensors = onnx.load(path, load_external_data=False).graph.initializer
     return {tensor.name for tensor in tensors if tensor.data_location == TensorProto.EXTERNAL}
 
 
-def clamped(model: Model) -> Model:
+def clamped(model):
     return insert(model, [Insertion("h2", "Clip", (None, np.float32(1e9)))])
 
 
-def open_batch(model: Model) -> Model:
+def open_batch(model):
     opened = model.open_batch()
     assert opened is not None
     return opened
 
 
 @pytest.mark.parametrize("change", [fold_batch_norms, clamped, lambda m: m.with_metadata({"a": "b"})])
-def test_a_changed_graph_keeps_its_numbers_in_the_other_file(
-    change: Callable[[Model], Model], stored: Path, tmp_path: Path
-) -> None:
+def test_a_changed_graph_keeps_its_numbers_in_the_other_file(change, stored, tmp_path):
     model = Model.load(stored)
     changed = change(model)
     for folder in (tmp_path, tmp_path / "elsewhere"):  # beside the original's file, and where there is none
@@ -83,9 +78,7 @@ def test_a_changed_graph_keeps_its_numbers_in_the_other_file(
 
 
 @pytest.mark.parametrize("classes", [3, 5, 50])
-def test_a_head_of_another_size_leaves_its_neighbours_in_the_file_alone(
-    classes: int, stored: Path, tmp_path: Path
-) -> None:
+def test_a_head_of_another_size_leaves_its_neighbours_in_the_file_alone(classes, stored, tmp_path):
     model = Model.load(stored)
     weight, bias = toys.numbers(classes, 6, seed=3), toys.numbers(classes, seed=4)
     path = with_head(model, find_head(model), weight, bias).save(tmp_path / "out" / "new.onnx")
@@ -98,7 +91,7 @@ def test_a_head_of_another_size_leaves_its_neighbours_in_the_file_alone(
     assert toys.agrees(run(path), run(plain.save(tmp_path / "plain.onnx")))
 
 
-def test_tensors_that_share_their_bytes_part_when_their_numbers_do(stored: Path, tmp_path: Path) -> None:
+def test_tensors_that_share_their_bytes_part_when_their_numbers_do(stored, tmp_path):
     loaded = onnx.load(stored, load_external_data=False)
     shared = {tensor.name: tensor for tensor in loaded.graph.initializer}
     for key, entry in enumerate(shared["scale"].external_data):
@@ -114,7 +107,7 @@ def test_tensors_that_share_their_bytes_part_when_their_numbers_do(stored: Path,
         assert np.array_equal(again[name], new.get(name, array)), name
 
 
-def test_an_opened_batch_keeps_its_numbers_in_the_other_file(tmp_path: Path) -> None:
+def test_an_opened_batch_keeps_its_numbers_in_the_other_file(tmp_path):
     fixed = proto()
     fixed.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 2
     external_data_helper.convert_model_to_external_data(fixed, location="numbers.bin", size_threshold=0)
@@ -124,7 +117,7 @@ def test_an_opened_batch_keeps_its_numbers_in_the_other_file(tmp_path: Path) -> 
     assert run(path).shape == (4, 5)
 
 
-def test_a_models_analog_weights_are_computed_once(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_models_analog_weights_are_computed_once(stored, monkeypatch):
     model = Model.load(stored)
     first, without = model.analog_weights(), model.analog_weights(("c",))
     assert list(first) == ["a", "c", "w"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 from importlib import resources
-from typing import Any
 
 import jsonschema
 import pytest
@@ -20,26 +19,26 @@ FORGOTTEN = ("per_chip", "worst_case", "landscape", "corners", "stress", "rare_f
 VALIDATORS = {name: jsonschema.Draft202012Validator(schema.load(name)) for name in KINDS}
 
 
-def problems(document: dict[str, Any], validator: Any = None) -> list[str]:
+def problems(document, validator=None):
     validator = validator or VALIDATORS[document["schema"]]
     return [f"{error.json_path}: {error.message[:200]}" for error in validator.iter_errors(document)]
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_the_files_are_made_from_the_classes(name: str) -> None:
+def test_the_files_are_made_from_the_classes(name):
     file = resources.files(schema) / schema.file_of(name)
     assert file.read_text(encoding="utf-8") == json.dumps(schema_of(KINDS[name]), indent=1) + "\n"
     jsonschema.Draft202012Validator.check_schema(schema_of(KINDS[name]))
 
 
 @pytest.mark.parametrize("name", OLD)
-def test_documents_of_real_runs_are_valid_to_the_key(name: str) -> None:
+def test_documents_of_real_runs_are_valid_to_the_key(name):
     document = old(name)
     assert problems(document if document["schema"] in KINDS else read(document).document) == []
 
 
 @pytest.mark.parametrize("key", FORGOTTEN)
-def test_a_key_that_the_schema_forgets_is_found(key: str) -> None:
+def test_a_key_that_the_schema_forgets_is_found(key):
     assert key in old("eval-also")
     assert key not in schema.load("harden.eval/1")["properties"]
     forgetful = schema.load("harden.eval/2")
@@ -62,9 +61,9 @@ def test_a_key_that_the_schema_forgets_is_found(key: str) -> None:
         (("new",), 1),
     ],
 )
-def test_wrong_values_and_unknown_keys_are_refused(path: tuple[Any, ...], value: Any) -> None:
+def test_wrong_values_and_unknown_keys_are_refused(path, value):
     document = copy.deepcopy(read(old("eval-many")).document)
-    node: Any = document
+    node = document
     for key in path[:-1]:
         node = node[key]
     node[path[-1]] = value
@@ -72,14 +71,14 @@ def test_wrong_values_and_unknown_keys_are_refused(path: tuple[Any, ...], value:
 
 
 @pytest.mark.parametrize("key", ["schema", "seed", "conditions", "clean", "runtime"])
-def test_a_missing_key_is_refused(key: str) -> None:
+def test_a_missing_key_is_refused(key):
     document = read(old("eval-many")).document
     validator = VALIDATORS[document["schema"]]
     del document[key]
     assert problems(document, validator) == [f"$: '{key}' is a required property"]
 
 
-def test_the_inside_of_a_fit_is_checked_too() -> None:
+def test_the_inside_of_a_fit_is_checked_too():
     document = read(old("fit-levers")).document
     document["after"]["conditions"][0]["chips"] = "many"
     assert problems(document) != []

@@ -5,10 +5,7 @@ ONNX Runtime refuses two nodes of one name in a graph; two that go by one label 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -16,7 +13,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from harden.errors import UnsupportedError
@@ -35,24 +32,19 @@ SIZE = 4
 X = numpy_generator(0, "labels", "x").standard_normal((3, SIZE)).astype(np.float32)
 
 
-def matrix(name: str) -> np.ndarray:
+def matrix(name):
     return numpy_generator(0, "labels", name).standard_normal((SIZE, SIZE)).astype(np.float32)
 
 
-def tensor(name: str) -> TensorProto:
+def tensor(name):
     return numpy_helper.from_array(matrix(name), name)
 
 
-def info(name: str, kind: int = TensorProto.FLOAT, shape: Sequence[Any] = ("n", SIZE)) -> onnx.ValueInfoProto:
+def info(name, kind=TensorProto.FLOAT, shape=("n", SIZE)):
     return helper.make_tensor_value_info(name, kind, shape)
 
 
-def model(
-    nodes: Sequence[NodeProto],
-    tensors: Sequence[str] = (),
-    functions: Sequence[onnx.FunctionProto] = (),
-    others: Mapping[str, np.ndarray] | None = None,
-) -> ModelProto:
+def model(nodes, tensors=(), functions=(), others=None):
     stored = [tensor(name) for name in tensors]
     stored += [numpy_helper.from_array(array, name) for name, array in (others or {}).items()]
     graph = helper.make_graph(list(nodes), "g", [info("x")], [info("y")], stored)
@@ -60,21 +52,21 @@ def model(
     return helper.make_model(graph, opset_imports=opsets, ir_version=8, functions=list(functions))
 
 
-def chain(names: Sequence[str]) -> ModelProto:
+def chain(names):
     """A MatMul with a weight of its own for each name, one behind the other."""
     values = ["x", *(f"h{i}" for i in range(1, len(names))), "y"]
     nodes = [node("MatMul", [values[i], f"w{i}"], [values[i + 1]], name=name) for i, name in enumerate(names)]
     return model(nodes, [f"w{i}" for i in range(len(names))])
 
 
-def filled(name: str) -> ModelProto:
+def filled(name):
     """A nameless ConstantOfShape that makes a weight, before a node that is called as it would be."""
     fill = node("ConstantOfShape", ["shape"], ["f"], value=helper.make_tensor("v", TensorProto.FLOAT, [1], [0.5]))
     nodes = [fill, node("MatMul", ["x", "f"], ["h"], name=name), node("MatMul", ["h", "w"], ["y"])]
     return model(nodes, ["w"], others={"shape": np.array([SIZE, SIZE])})
 
 
-def layer(name: str = "m") -> onnx.FunctionProto:
+def layer(name="m"):
     """A local function ``Relu(a w) v`` in which v is a tensor of its own."""
     body = [
         node("Constant", [], ["v"], value=tensor("v")),
@@ -85,7 +77,7 @@ def layer(name: str = "m") -> onnx.FunctionProto:
     return helper.make_function("my", "Layer", ["a", "w"], ["b"], body, [helper.make_opsetid("", 17)])
 
 
-def called(first: str, second: str, inner: str) -> ModelProto:
+def called(first, second, inner):
     calls = [
         node("Layer", ["x", "w0"], ["h"], domain="my", name=first),
         node("Layer", ["h", "w1"], ["y"], domain="my", name=second),
@@ -93,10 +85,10 @@ def called(first: str, second: str, inner: str) -> ModelProto:
     return model(calls, ["w0", "w1"], functions=[layer(inner)])
 
 
-def nested() -> ModelProto:
+def nested():
     """An If whose branches have a tensor and a node of one name each, and names outside that look like those within."""
 
-    def branch(number: int) -> GraphProto:
+    def branch(number):
         weight = numpy_helper.from_array(matrix(f"branch{number}"), "u")
         nodes = [
             node("MatMul", ["x", "u"], [f"p{number}"], name="m"),
@@ -116,7 +108,7 @@ def nested() -> ModelProto:
     return model(nodes, ["w", "w0", "w1", "w2"], functions=[layer()], others={"zero": np.array(0, np.float32)})
 
 
-def agree(proto: ModelProto, folder: Path, *inputs: np.ndarray) -> dict[str, str]:
+def agree(proto, folder, *inputs):
     """Hold ONNX Runtime to torch for noise on each weight alone; gives the node of each key."""
     loaded = Model.from_proto(proto)
     copy, module = RuntimeCopy.build(loaded, folder), loaded.module().eval()
@@ -135,14 +127,12 @@ def agree(proto: ModelProto, folder: Path, *inputs: np.ndarray) -> dict[str, str
     "names",
     [("MatMul_2", "MatMul_2#2", ""), ("MatMul_2", "MatMul_2#2", "", "MatMul_2#2#2"), ("", "MatMul_0", ""), ("", "")],
 )
-def test_noise_reaches_the_node_that_is_meant_whatever_the_nodes_are_called(
-    names: tuple[str, ...], tmp_path: Path
-) -> None:
+def test_noise_reaches_the_node_that_is_meant_whatever_the_nodes_are_called(names, tmp_path):
     nodes = agree(chain(names), tmp_path)
     assert len(set(nodes.values())) == len(names)
 
 
-def test_a_tensor_that_nodes_of_like_names_share_gets_the_noise_of_each(tmp_path: Path) -> None:
+def test_a_tensor_that_nodes_of_like_names_share_gets_the_noise_of_each(tmp_path):
     proto = chain(("MatMul_2", "MatMul_2#2", "", "MatMul_2#2#2"))
     for item in proto.graph.node:
         item.input[1] = "w0"
@@ -151,14 +141,12 @@ def test_a_tensor_that_nodes_of_like_names_share_gets_the_noise_of_each(tmp_path
 
 
 @pytest.mark.parametrize("name", ["ConstantOfShape_0", "a", ""])
-def test_a_fill_has_no_label_of_its_own(name: str, tmp_path: Path) -> None:
+def test_a_fill_has_no_label_of_its_own(name, tmp_path):
     assert agree(filled(name), tmp_path) == {"f": name or "MatMul_1", "w": "MatMul_2"}
 
 
 @pytest.mark.parametrize(("first", "second", "inner"), [("one", "two", "m"), ("one", "two", ""), ("", "", "")])
-def test_each_call_of_a_local_function_has_noise_of_its_own(
-    first: str, second: str, inner: str, tmp_path: Path
-) -> None:
+def test_each_call_of_a_local_function_has_noise_of_its_own(first, second, inner, tmp_path):
     nodes = agree(called(first, second, inner), tmp_path)
     a, b, m = first or "Layer_0", second or "Layer_1", inner or "MatMul_1"
     assert nodes == {"w0": f"{a}/{m}", f"v@{a}/MatMul_3": f"{a}/MatMul_3"} | {
@@ -166,16 +154,16 @@ def test_each_call_of_a_local_function_has_noise_of_its_own(
     }  # fmt: skip
 
 
-def test_noise_reaches_nodes_in_branches_and_in_the_functions_they_call(tmp_path: Path) -> None:
+def test_noise_reaches_nodes_in_branches_and_in_the_functions_they_call(tmp_path):
     nodes = agree(nested(), tmp_path, np.abs(X), -np.abs(X))
     assert len(set(nodes.values())) == 9
     assert "if/then_branch/m#2#2" in nodes.values()
 
 
-def test_noise_reaches_nodes_of_branches_within_functions_that_call_functions(tmp_path: Path) -> None:
+def test_noise_reaches_nodes_of_branches_within_functions_that_call_functions(tmp_path):
     """A branch reads a value from outside it, has one of a like name, and an attribute that the call sets."""
 
-    def branch(number: int) -> GraphProto:
+    def branch(number):
         weight = numpy_helper.from_array(matrix(f"branch{number}"), "u")
         nodes = [
             node("MatMul", ["p", "u"], ["h"], name="m"),
@@ -210,11 +198,11 @@ def test_noise_reaches_nodes_of_branches_within_functions_that_call_functions(tm
             np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-3)
 
 
-def plain(proto: ModelProto, x: np.ndarray) -> np.ndarray:
+def plain(proto, x):
     return Session(proto.SerializeToString()).run(x)[0]
 
 
-def test_a_function_with_an_attribute_an_omitted_input_and_a_result_passed_through() -> None:
+def test_a_function_with_an_attribute_an_omitted_input_and_a_result_passed_through():
     """ONNX Runtime has no such functions; ONNX's own evaluator runs the file, and what it becomes."""
     body = [
         node("Clip", ["a", "low"], ["c"], name="clip"),
@@ -241,7 +229,7 @@ def test_a_function_with_an_attribute_an_omitted_input_and_a_result_passed_throu
 
 
 @pytest.mark.parametrize("change", [fold_batch_norms, lambda m: insert(m, [Insertion("h2", "Neg", ())])])
-def test_a_change_of_the_graph_moves_no_label_and_gives_no_name_twice(change: Any) -> None:
+def test_a_change_of_the_graph_moves_no_label_and_gives_no_name_twice(change):
     """The name that a nameless node goes by may be another's; ONNX Runtime would refuse the file."""
     norm = ["h0", "scale", "bias", "mean", "variance"]
     nodes = [
@@ -267,7 +255,7 @@ def test_a_change_of_the_graph_moves_no_label_and_gives_no_name_twice(change: An
     plain_session(changed)
 
 
-def test_both_weights_of_a_recurrent_node_that_share_a_tensor_get_noise_of_their_own(tmp_path: Path) -> None:
+def test_both_weights_of_a_recurrent_node_that_share_a_tensor_get_noise_of_their_own(tmp_path):
     values = numpy_generator(0, "labels", "rnn").standard_normal((1, SIZE, SIZE)).astype(np.float32)
     nodes = [node("RNN", ["x", "w", "w"], ["y"], name="r", hidden_size=SIZE)]
     graph = helper.make_graph(
@@ -279,14 +267,14 @@ def test_both_weights_of_a_recurrent_node_that_share_a_tensor_get_noise_of_their
     assert len(canary(Model.from_proto(proto), (x,)).inert) == 0
 
 
-def test_a_function_of_another_opset_says_why_its_weights_cannot_be_replaced(tmp_path: Path) -> None:
+def test_a_function_of_another_opset_says_why_its_weights_cannot_be_replaced(tmp_path):
     proto = called("one", "two", "m")
     proto.functions[0].opset_import[0].version = 15
     with pytest.raises(UnsupportedError, match="'Layer' is written for opset 15 and the model for 17"):
         RuntimeCopy.build(Model.from_proto(proto), tmp_path)
 
 
-def test_a_value_within_a_function_is_not_taken_for_one_of_the_graph_with_its_name() -> None:
+def test_a_value_within_a_function_is_not_taken_for_one_of_the_graph_with_its_name():
     body = [node("MatMul", ["a", "w"], ["p"]), node("Relu", ["p"], ["h"]), node("Neg", ["h"], ["b"])]
     function = helper.make_function("my", "Neg", ["a", "w"], ["b"], body, [helper.make_opsetid("", 17)])
     nodes = [
@@ -306,7 +294,7 @@ NAMES = st.lists(st.sampled_from(["", "a", "a#2", "a#2#2", "a#3", "MatMul_0", "M
 
 
 @given(names=NAMES, constants=st.sets(st.integers(0, 5)), inner=NAMES)
-def test_both_sides_mean_the_same_node_by_a_label(names: list[str], constants: set[int], inner: list[str]) -> None:
+def test_both_sides_mean_the_same_node_by_a_label(names, constants, inner):
     """Weights tell the nodes apart: each is read by one node only, on both sides."""
     names, nodes, value = [*names, "a"], [], "x"
     for index, name in enumerate(names):

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+import toys
+from onnx import helper
 
 from harden.data.dataset import Dataset
 from harden.data.preprocess import Preprocess
 from harden.evaluation.plan import Condition
-from harden.graph.file import Model
 from harden.noise.profile import Profile
 from harden.streams import numpy_generator
 from harden.training.plan import TrainingPlan
@@ -45,16 +44,7 @@ def toy_model(norm=True, seed=0):
         helper.make_node("Relu", [last], ["r"], name="relu"),
         helper.make_node("Gemm", ["r", "b", "bias"], ["y"], transB=1, name="last"),
     ]
-    graph = helper.make_graph(
-        nodes,
-        "toy",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 6])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 3])],
-        [numpy_helper.from_array(value.astype(np.float32), name) for name, value in tensors.items()],
-    )
-    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    onnx.checker.check_model(proto)
-    return Model.from_proto(proto)
+    return toys.model(nodes, {"x": ["batch", 6]}, {"y": ["batch", 3]}, tensors)
 
 
 @pytest.fixture

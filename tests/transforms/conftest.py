@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+import toys
+from onnx import helper
 
-from harden.graph.file import Model
 from harden.streams import numpy_generator
 
 
@@ -42,15 +40,6 @@ def convolution():
             helper.make_node("Flatten", ["p"], ["f"], name="flat"),
             helper.make_node("Gemm", ["f", "fc", "bias"], ["y"], transB=1, name="classify"),
         ]
-        graph = helper.make_graph(
-            nodes,
-            "convolution",
-            [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 3, 8, 8])],
-            [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 4])],
-            [numpy_helper.from_array(np.asarray(value, np.float32), name) for name, value in tensors.items()],
-        )
-        proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-        onnx.checker.check_model(proto)
-        return Model.from_proto(proto)
+        return toys.model(nodes, {"x": ["batch", 3, 8, 8]}, {"y": ["batch", 4]}, tensors)
 
     return make

@@ -6,7 +6,8 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from onnx import TensorProto, helper
+import toys
+from onnx import helper
 
 from harden.data.dataset import Dataset
 from harden.data.embedded import content
@@ -51,13 +52,7 @@ def test_nothing_changes_within_the_range(convolution):
 
 def test_a_leaky_activation_is_held_on_both_sides():
     nodes = [helper.make_node("LeakyRelu", ["x"], ["y"], alpha=0.5)]
-    graph = helper.make_graph(
-        nodes,
-        "leaky",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 4])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 4])],
-    )
-    model = Model.from_proto(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8))
+    model = toys.model(nodes, {"x": ["n", 4]}, {"y": ["n", 4]})
     clamped, _ = clamp_activations(model, [(torch.tensor([[-4.0, -1.0, 2.0, 3.0]]),)], 100.0)
     out = clamped.module()(torch.tensor([[-100.0, -4.0, 3.0, 100.0]]))
     assert out.tolist() == [[-2.0, -2.0, 3.0, 3.0]]

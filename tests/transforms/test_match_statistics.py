@@ -5,23 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from onnx import TensorProto, helper, numpy_helper
+import toys
+from onnx import helper
 
-from harden.graph.file import Model
 from harden.streams import generator, numpy_generator
 from harden.transforms.match_statistics import match_statistics
 
 
 def model_of(nodes, tensors, output, width):
     """From ``x`` [n, 8] to an output [n, width]."""
-    graph = helper.make_graph(
-        nodes,
-        "graph",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 8])],
-        [helper.make_tensor_value_info(output, TensorProto.FLOAT, ["n", width])],
-        [numpy_helper.from_array(v.astype(np.float32), k) for k, v in tensors.items()],
-    )
-    return Model.from_proto(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8))
+    return toys.model(nodes, {"x": ["n", 8]}, {output: ["n", width]}, tensors)
 
 
 @pytest.fixture

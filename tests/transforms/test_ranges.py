@@ -8,9 +8,10 @@ import numpy as np
 import onnx
 import pytest
 import torch
+import toys
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
 
 from harden.errors import UnsupportedError
 from harden.graph.file import Model
@@ -22,14 +23,7 @@ def scaled(op="Gemm"):
     nodes = [helper.make_node("Gemm", ["x", "w"], ["y"], name="only")]
     if op == "MatMul":
         nodes = [helper.make_node("Relu", ["x"], ["r"]), helper.make_node("MatMul", ["r", "w"], ["y"], name="only")]
-    graph = helper.make_graph(
-        nodes,
-        "g",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 1])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 1])],
-        [numpy_helper.from_array(np.array([[-3.0]], np.float32), "w")],
-    )
-    return Model.from_proto(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8))
+    return toys.model(nodes, {"x": ["n", 1]}, {"y": ["n", 1]}, {"w": [[-3.0]]})
 
 
 def calibrated(model, batches, percentile):
@@ -67,14 +61,9 @@ def test_the_same_examples_always():
 
 def test_recurrent_nodes_are_named():
     shapes = {"w": (1, 8, 3), "r": (1, 8, 2)}
-    graph = helper.make_graph(
-        [helper.make_node("LSTM", ["x", "w", "r"], ["y"], name="memory", hidden_size=2)],
-        "g",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [4, 1, 3])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
-        [numpy_helper.from_array(np.ones(shape, np.float32), name) for name, shape in shapes.items()],
-    )
-    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    nodes = [helper.make_node("LSTM", ["x", "w", "r"], ["y"], name="memory", hidden_size=2)]
+    tensors = {name: np.ones(shape, np.float32) for name, shape in shapes.items()}
+    proto = toys.proto(nodes, {"x": [4, 1, 3]}, ["y"], tensors)
     model = Model.from_proto(onnx.ModelProto.FromString(proto.SerializeToString()))
     with pytest.raises(UnsupportedError, match="LSTM 'memory'"):
         ranges.calibrate(model.module(), model.analog_weights(), [])
