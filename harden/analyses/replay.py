@@ -51,7 +51,7 @@ def worst_chips(evaluation: EvalRecord, *, count: int = 3, digital: tuple[str, .
         digital: The globs the evaluation was made with.
     """
     model, data = evaluation.model, evaluation.data
-    if model is None or data is None:
+    if model is None or data is None or data.examples is None or evaluation.seed is None:
         return []
     records = []
     for condition in evaluation.conditions:
@@ -64,7 +64,7 @@ def worst_chips(evaluation: EvalRecord, *, count: int = 3, digital: tuple[str, .
                 profile=condition.name,
                 digest=condition.digest,
                 parameters=condition.parameters,
-                at_s=condition.at_s,
+                at_s=condition.at_s or 0.0,
                 seed=evaluation.seed,
                 chip=int(chip),
                 accuracy=float(accuracies[chip]),

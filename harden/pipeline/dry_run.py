@@ -201,8 +201,11 @@ def _pace(judge: Judge, model: Model) -> tuple[float, float]:
     chips = max(_CHIPS, judge.where.cores)
     pilot = replace(judge.here().on(judge.condition), data=few, chips=chips, notify=silent)
     runtime = pilot.of(model).runtime
-    image_s = 1 / runtime["images_per_second"]
-    return max(0.0, runtime["seconds"] - chips * len(few) * image_s), image_s
+    assert runtime is not None
+    assert runtime.seconds is not None
+    assert runtime.images_per_second is not None  # the pilot keeps no log, so it runs every chip
+    image_s = 1 / runtime.images_per_second
+    return max(0.0, runtime.seconds - chips * len(few) * image_s), image_s
 
 
 def _condition(condition: Condition) -> str:
