@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,6 +19,8 @@ from harden.evaluation.bench import Bench, score
 from harden.evaluation.judge import Judge
 from harden.evaluation.trials import draw_chip
 from harden.evaluation.where import Where
+from harden.records.condition import Spread
+from harden.records.evaluation import FieldCalibration
 from harden.runtime.copy import RuntimeCopy
 from harden.statistics.difference import paired_difference
 from harden.statistics.intervals import describe
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 _BATCH = 128
 
 
-def per_chip(judge: Judge, model: Model, *, chips: int = 20, inputs: int = 512) -> dict[str, Any]:
+def per_chip(judge: Judge, model: Model, *, chips: int = 20, inputs: int = 512) -> FieldCalibration:
     """Accuracy of chips as they come, and with batch norms of their own.
 
     Some examples are set aside. Their inputs (never their labels) pass a chip, and the running statistics of its batch
@@ -42,10 +44,6 @@ def per_chip(judge: Judge, model: Model, *, chips: int = 20, inputs: int = 512) 
         model: The model.
         chips: How many chips.
         inputs: Examples to calibrate on; at most half of them all.
-
-    Returns:
-        ``per_chip``: ``chips``, ``calibration_examples``, ``examples``, ``as_it_is`` and ``calibrated`` (spread over
-        chips), ``gain`` and ``gain_ci95`` (over chips).
 
     Raises:
         UnsupportedError: The graph keeps no batch norms, or converters stand around its layers.
@@ -75,17 +73,15 @@ def per_chip(judge: Judge, model: Model, *, chips: int = 20, inputs: int = 512) 
             own = reestimate(net, batches, lambda _, chip=chip: chip)
             after.append(_accuracy(bench, model.with_weights(own), chip, judge.where))
     difference = paired_difference(np.array(before), np.array(after))
-    return {
-        "per_chip": {
-            "chips": chips,
-            "calibration_examples": count,
-            "examples": len(rest),
-            "as_it_is": describe(before),
-            "calibrated": describe(after),
-            "gain": difference["mean"],
-            "gain_ci95": difference["ci95"],
-        }
-    }
+    return FieldCalibration(
+        chips=chips,
+        calibration_examples=count,
+        examples=len(rest),
+        as_it_is=Spread.model_validate(describe(before)),
+        calibrated=Spread.model_validate(describe(after)),
+        gain=difference["mean"],
+        gain_ci95=difference["ci95"],
+    )
 
 
 def _accuracy(bench: Bench, model: Model, chip: Mapping[str, torch.Tensor], where: Where) -> float:

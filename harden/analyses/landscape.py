@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ import torch
 from harden.errors import SettingsError
 from harden.evaluation.bench import Weights, score_each
 from harden.evaluation.judge import Judge
+from harden.records.evaluation import Landscape
 
 if TYPE_CHECKING:
     from harden.graph.file import Model
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 ALPHAS = tuple(round(-2 + 0.2 * i, 10) for i in range(21))
 
 
-def landscape(judge: Judge, model: Model, *, alphas: Sequence[float] = ALPHAS, repeats: int = 5) -> dict[str, Any]:
+def landscape(judge: Judge, model: Model, *, alphas: Sequence[float] = ALPHAS, repeats: int = 5) -> Landscape:
     """Loss and accuracy at w + a v for v the deviation of a chip, a from -2 to 2, in ONNX Runtime.
 
     slope = mean over directions and neighbouring points of |loss(a') - loss(a)| / (a' - a). Small is robust.
@@ -29,9 +30,6 @@ def landscape(judge: Judge, model: Model, *, alphas: Sequence[float] = ALPHAS, r
         model: The model.
         alphas: Positions along a direction, rising.
         repeats: How many directions.
-
-    Returns:
-        ``alpha``, ``loss`` and ``accuracy`` (a row a direction), ``slope``.
 
     Raises:
         SettingsError: Fewer than two positions, or not rising; no direction.
@@ -58,9 +56,9 @@ def landscape(judge: Judge, model: Model, *, alphas: Sequence[float] = ALPHAS, r
         scores = score_each(bench, makers, condition.profile, threads=judge.where.cores, seed=seed)
     loss = np.array([values["loss"] for values in scores]).reshape(repeats, len(a))
     accuracy = np.array([values["accuracy"] for values in scores]).reshape(repeats, len(a))
-    return {
-        "alpha": a.tolist(),
-        "loss": loss.tolist(),
-        "accuracy": accuracy.tolist(),
-        "slope": float((np.abs(np.diff(loss, axis=1)) / np.diff(a)).mean()),
-    }
+    return Landscape(
+        alpha=a.tolist(),
+        loss=loss.tolist(),
+        accuracy=accuracy.tolist(),
+        slope=float((np.abs(np.diff(loss, axis=1)) / np.diff(a)).mean()),
+    )

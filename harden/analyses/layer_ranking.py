@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from harden.evaluation.bench import Bench
 from harden.evaluation.judge import Judge
 from harden.evaluation.trials import draw_chip
 from harden.progress import stage
+from harden.records.evaluation import LayerRanking, LayerRow
 from harden.streams import numpy_generator
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ _REPORT_EXAMPLES, _REPORT_IMAGES, _REPORT_CHIPS = 500, 32, 20
 
 def rank_layers(
     judge: Judge, model: Model, *, passes: int = 48, images: int = _IMAGES, check: int = 5, check_chips: int = 20
-) -> dict[str, Any]:
+) -> LayerRanking:
     """Rank the analog weights by their share of the loss's variance under noise, in a linear model.
 
     g is the mean over noisy chips of the loss's gradient. To first order a chip with deviation d changes the loss by
@@ -43,8 +44,7 @@ def rank_layers(
         check_chips: Chips of that check, and of the R².
 
     Returns:
-        ``sensitivity``: rows ``key``, ``share`` and, for the first ones, ``drop`` and ``gain`` with intervals, sorted
-        by share; ``sensitivity_r2``.
+        Rows sorted by share, the first ones with what the check says.
 
     Source: mismatch contribution analysis of circuit design; the direction is Stein's identity for the gradient of a
     Gaussian expectation. Ours otherwise.
@@ -54,21 +54,15 @@ def rank_layers(
         contribution = {k: float((means[0][k] * means[1][k] * variance[k]).sum().clamp_min(0)) for k in variance}
         total = sum(contribution.values()) or 1.0
         direction = {k: (means[0][k] + means[1][k]) / 2 for k in variance}
-        rows: list[dict[str, Any]] = [
-            {"key": k, "share": c / total} for k, c in sorted(contribution.items(), key=lambda item: -item[1])
-        ]
+        ranked = sorted(contribution.items(), key=lambda item: -item[1])
+        rows = [LayerRow(key=key, share=part / total) for key, part in ranked]
         noisy = accuracies(judge, bench, check_chips, lambda chip: chip)
-        for row in rows[:check]:
-            row |= layer_row(judge, bench, row["key"], noisy)
-        return {
-            "sensitivity": rows,
-            "sensitivity_r2": _r_squared(judge, bench, direction, noisy),
-            "passes": passes,
-            "chips": check_chips,
-        }
+        checked = [row.replaced(**dict(layer_row(judge, bench, row.key, noisy).given())) for row in rows[:check]]
+        r2 = _r_squared(judge, bench, direction, noisy)
+        return LayerRanking(sensitivity=(*checked, *rows[check:]), sensitivity_r2=r2, passes=passes, chips=check_chips)
 
 
-def layer_ranking(judge: Judge, model: Model) -> dict[str, Any]:
+def layer_ranking(judge: Judge, model: Model) -> LayerRanking:
     """The report's ranking of layers: few backward passes and chips on a sample of the examples.
 
     Nothing is decided by it. It costs 48 backward passes of 32 examples, and 20 chips on at most 500.
@@ -76,14 +70,11 @@ def layer_ranking(judge: Judge, model: Model) -> dict[str, Any]:
     Args:
         judge: The run's judge.
         model: The hardened model.
-
-    Returns:
-        ``sensitivity`` (rows ``key``, ``share``) and ``sensitivity_r2``.
     """
     few = judge.here().few(_REPORT_CHIPS, _REPORT_EXAMPLES, "layers")
     with stage(judge.notify, "ranking layers"):
         ranking = rank_layers(few, model, images=_REPORT_IMAGES, check=0, check_chips=_REPORT_CHIPS)
-    return {key: ranking[key] for key in ("sensitivity", "sensitivity_r2")}
+    return LayerRanking(sensitivity=ranking.sensitivity, sensitivity_r2=ranking.sensitivity_r2)
 
 
 def _mean_gradients(

@@ -16,7 +16,8 @@ import math
 import re
 import time
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import stats
@@ -29,6 +30,7 @@ from harden.evaluation.judge import Judge
 from harden.evaluation.plan import Condition
 from harden.evaluation.trials import draw_chip
 from harden.records import ConditionRecord, EvalRecord
+from harden.records.condition import Until
 from harden.records.evaluation import Clean, Runtime
 from harden.streams import numpy_generator
 
@@ -97,7 +99,7 @@ def two_stage(
     return float(draws.mean()), scale / math.sqrt(total), total
 
 
-def mean_accuracy_until(judge: Judge, model: Model, until: str, *, images: int | None = None) -> dict[str, Any]:
+def mean_accuracy_until(judge: Judge, model: Model, until: str, *, images: int | None = None) -> Until:
     """The mean accuracy over chips on the whole test set, to a wanted certainty, from few images per chip.
 
     Args:
@@ -107,11 +109,6 @@ def mean_accuracy_until(judge: Judge, model: Model, until: str, *, images: int |
         until: Such as ``ci95(mean_accuracy)<0.005``.
         images: Images per chip; None balances a chip's fixed cost against the variance of its sample.
 
-    Returns:
-        ``mean``, ``ci`` (bounds), ``confidence``, ``half_width``, ``chips``, ``images_per_chip``, ``images`` (in all),
-        ``std_chips`` and ``std_image`` (the two sources of variance, from a pilot), ``control`` (the
-        control variate's share), ``variance_ratio`` (what it leaves of the variance within a chip).
-
     Raises:
         SettingsError: The demand cannot be read, or needs too many chips.
     """
@@ -119,23 +116,23 @@ def mean_accuracy_until(judge: Judge, model: Model, until: str, *, images: int |
     with judge.bench(model) as bench:
         sampler = _Sampler(bench, judge.condition, judge.seed)
         pilot = sampler.pilot()
-        size, share = min(images or pilot["images"], len(judge.data)), pilot["control"]
-        place = judge.where.engine or LocalEngine(judge.where.cores)
-        mean, reached, chips = two_stage(lambda which: sampler.values(which, size, share, place), half, confidence)
-        return {
-            "mean": mean,
-            "ci": [mean - reached, mean + reached],
-            "confidence": confidence,
-            "half_width": reached,
-            "chips": chips,
-            "images_per_chip": size,
-            "images": chips * size + sampler.pilot_images,
-            "std_chips": pilot["std_chips"],
-            "std_image": pilot["std_image"],
-            "control": share,
-            "variance_ratio": pilot["variance_ratio"],
-            "clean": bench.clean["accuracy"],
-        }
+        size, share = min(images or pilot.images, len(judge.data)), pilot.control
+        engine = judge.where.engine or LocalEngine(judge.where.cores)
+        mean, reached, chips = two_stage(lambda which: sampler.values(which, size, share, engine), half, confidence)
+        return Until(
+            mean=mean,
+            ci=(mean - reached, mean + reached),
+            confidence=confidence,
+            half_width=reached,
+            chips=chips,
+            images_per_chip=size,
+            images=chips * size + sampler.pilot_images,
+            std_chips=pilot.std_chips,
+            std_image=pilot.std_image,
+            control=share,
+            variance_ratio=pilot.variance_ratio,
+            clean=bench.clean["accuracy"],
+        )
 
 
 def evaluate_until(judge: Judge, model: Model, until: str) -> EvalRecord:
@@ -152,9 +149,9 @@ def evaluate_until(judge: Judge, model: Model, until: str) -> EvalRecord:
     for number, condition in enumerate(conditions):
         judge.notify("conditions", number, len(conditions))
         result = mean_accuracy_until(judge.on(condition), model, until)
-        accuracy = {"mean": result["mean"], **dict.fromkeys(_UNKNOWN), "ci95": result["ci"]}
+        accuracy = {"mean": result.mean, **dict.fromkeys(_UNKNOWN), "ci95": result.ci}
         empty = dict.fromkeys(("yield", "tolerance", "confidence", "ece", "ekl", "agreement", "fidelity", "accuracies"))
-        entry = {**condition.describe(), "chips": result["chips"], "accuracy": accuracy, **empty, "until": result}
+        entry = {**condition.describe(), "chips": result.chips, "accuracy": accuracy, **empty, "until": result}
         entries.append(ConditionRecord.model_validate(entry))
     judge.notify("conditions", len(conditions), len(conditions))
     seconds = time.perf_counter() - started
@@ -168,6 +165,25 @@ def evaluate_until(judge: Judge, model: Model, until: str) -> EvalRecord:
         conditions=tuple(entries),
         runtime=Runtime(seconds=seconds, images_per_second=images / seconds, engine=(engine or LocalEngine).name),
     )
+
+
+@dataclass(frozen=True)
+class _Pilot:
+    """What a few chips say: both standard deviations, and how to sample the chips that count.
+
+    Attributes:
+        std_chips: Of the accuracy between chips.
+        std_image: Of a hit within a chip, less the control variate's share.
+        control: The control variate's coefficient.
+        variance_ratio: Share of the variance within a chip that the control variate leaves; None where there is none.
+        images: Images per chip that cost least for a given certainty.
+    """
+
+    std_chips: float
+    std_image: float
+    control: float
+    variance_ratio: float | None
+    images: int
 
 
 class _Sampler:
@@ -205,7 +221,7 @@ class _Sampler:
         with contextlib.closing(engine.run(estimate, chips)) as results:
             return np.fromiter(results, dtype=np.float64)
 
-    def pilot(self) -> dict[str, Any]:
+    def pilot(self) -> _Pilot:
         """Both variances, and the images per chip that cost least for a given certainty.
 
         With c the fixed cost of a chip in images, minimising (c + m)(sigma_chip^2 + sigma_image^2 / m) gives
@@ -225,10 +241,10 @@ class _Sampler:
         best = math.sqrt(_CHIP_COST * max(within, 1e-8) / between)
         batch = self.bench.feed.batch
         rounded = max(batch, batch * round(best / batch)) if best > batch else max(8, round(best))
-        return {
-            "std_chips": math.sqrt(between),
-            "std_image": math.sqrt(within),
-            "control": control,
-            "variance_ratio": within / plain if plain else None,
-            "images": min(rounded, self.examples),
-        }
+        return _Pilot(
+            std_chips=math.sqrt(between),
+            std_image=math.sqrt(within),
+            control=control,
+            variance_ratio=within / plain if plain else None,
+            images=min(rounded, self.examples),
+        )

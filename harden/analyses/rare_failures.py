@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from harden.errors import ProfileError, SettingsError
 from harden.evaluation.bench import Bench, score
 from harden.evaluation.judge import Judge
 from harden.evaluation.plan import Condition
+from harden.records.evaluation import RareFailures
 from harden.streams import numpy_generator
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def _chains(
 
 def rare_failures(
     judge: Judge, model: Model, threshold: float, *, chips: int = LEAST_CHIPS, runs: int = LEAST_RUNS
-) -> dict[str, Any]:
+) -> RareFailures:
     """Experimental: P(accuracy of a chip < threshold) on these images, for noise that is Gaussian around the weights.
 
     Args:
@@ -135,10 +136,6 @@ def rare_failures(
         threshold: The accuracy a good chip reaches.
         chips: Chips per level, at least 200.
         runs: Independent runs, at least 5.
-
-    Returns:
-        ``probability`` (geometric mean of the runs, or their mean where one is 0), ``runs`` (each), ``spread`` (largest
-        over smallest; None where one is 0), ``acceptance``, ``evaluations``, ``experimental``: True.
 
     Raises:
         ProfileError: The noise is not Gaussian around the weights.
@@ -153,15 +150,15 @@ def rare_failures(
         tails = [_run(judge, bench, threshold, chips, number) for number in range(runs)]
     estimates = [tail.probability for tail in tails]
     positive = min(estimates) > 0
-    return {
-        "experimental": True,
-        "threshold": threshold,
-        "probability": math.exp(float(np.mean(np.log(estimates)))) if positive else float(np.mean(estimates)),
-        "runs": estimates,
-        "spread": max(estimates) / min(estimates) if positive else None,
-        "acceptance": [a for t in tails for a in t.acceptance],
-        "evaluations": sum(t.evaluations for t in tails),
-    }
+    return RareFailures(
+        experimental=True,
+        threshold=threshold,
+        probability=math.exp(float(np.mean(np.log(estimates)))) if positive else float(np.mean(estimates)),
+        runs=tuple(estimates),
+        spread=max(estimates) / min(estimates) if positive else None,
+        acceptance=tuple(share for tail in tails for share in tail.acceptance),
+        evaluations=sum(tail.evaluations for tail in tails),
+    )
 
 
 def _run(judge: Judge, bench: Bench, threshold: float, chips: int, number: int) -> Tail:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ import torch
 from harden.evaluation.bench import Bench, score_each
 from harden.evaluation.judge import Judge
 from harden.evaluation.trials import draw_chip
+from harden.records.evaluation import LayerRanking, LayerRow
 from harden.statistics.difference import paired_difference
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 Chip = dict[str, torch.Tensor]
 
 
-def sensitivity(judge: Judge, model: Model, *, chips: int = 10, keys: Sequence[str] | None = None) -> dict[str, Any]:
+def sensitivity(judge: Judge, model: Model, *, chips: int = 10, keys: Sequence[str] | None = None) -> LayerRanking:
     """Accuracy with noise in one analog weight at a time, and with noise in all but one, on the same chips.
 
     Args:
@@ -29,16 +30,16 @@ def sensitivity(judge: Judge, model: Model, *, chips: int = 10, keys: Sequence[s
         keys: The weights to look at; None looks at all.
 
     Returns:
-        ``sensitivity``: for each key ``drop`` (accuracy lost by noise in it alone) and ``gain`` (accuracy regained by
-        keeping it alone clean), each with its interval over chips; ``clean`` and ``noisy``: the two ends.
+        A row for each key, in their order, and the accuracy at the two ends.
     """
     with judge.bench(model) as bench:
         noisy = accuracies(judge, bench, chips, lambda chip: chip)
-        rows = [layer_row(judge, bench, key, noisy) for key in (keys or tuple(bench.weights))]
-        return {"sensitivity": rows, "clean": bench.clean["accuracy"], "noisy": float(noisy.mean()), "chips": chips}
+        rows = tuple(layer_row(judge, bench, key, noisy) for key in (keys or tuple(bench.weights)))
+        ends = {"clean": bench.clean["accuracy"], "noisy": float(noisy.mean())}
+        return LayerRanking(sensitivity=rows, **ends, chips=chips)
 
 
-def layer_row(judge: Judge, bench: Bench, key: str, noisy: np.ndarray) -> dict[str, Any]:
+def layer_row(judge: Judge, bench: Bench, key: str, noisy: np.ndarray) -> LayerRow:
     """Both measurements of one weight.
 
     Args:
@@ -52,13 +53,8 @@ def layer_row(judge: Judge, bench: Bench, key: str, noisy: np.ndarray) -> dict[s
     spared = accuracies(judge, bench, chips, lambda chip: {k: v for k, v in chip.items() if k != key})
     drop = paired_difference(alone, np.full(chips, bench.clean["accuracy"]))
     gain = paired_difference(noisy, spared)
-    return {
-        "key": key,
-        "drop": drop["mean"],
-        "drop_ci95": drop["ci95"],
-        "gain": gain["mean"],
-        "gain_ci95": gain["ci95"],
-    }
+    means = {"drop": drop["mean"], "drop_ci95": drop["ci95"], "gain": gain["mean"], "gain_ci95": gain["ci95"]}
+    return LayerRow.model_validate({"key": key, **means})
 
 
 def accuracies(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from harden.analyses.field_calibration import per_chip
 from harden.analyses.landscape import landscape
@@ -17,6 +16,7 @@ from harden.evaluation.judge import Judge
 from harden.evaluation.plan import Condition
 from harden.graph.file import Model
 from harden.records import ConditionRecord
+from harden.records.evaluation import LayerRanking, LayerRow
 
 _CORNER_CHIPS = 30
 _SEVERITIES = (0.5, 1.0, 1.5, 2.0)
@@ -24,7 +24,7 @@ _STUCK = "stuck_at"
 _STUCK_RATES = (0.0, 0.001, 0.01)
 
 
-def analyse(judge: Judge, model: Model, also: Sequence[str], times: Sequence[float] = ()) -> dict[str, Any]:
+def analyse(judge: Judge, model: Model, also: Sequence[str], times: Sequence[float] = ()) -> dict[str, object]:
     """Run every analysis that was asked for, under the first condition.
 
     Args:
@@ -34,8 +34,7 @@ def analyse(judge: Judge, model: Model, also: Sequence[str], times: Sequence[flo
         times: Seconds since programming that were asked for; several are an axis of the corners.
 
     Returns:
-        ``sensitivity`` (rows per layer, from ``sensitivity`` and ``ranking``), ``sensitivity_r2``, ``worst_case``,
-        ``landscape``, ``corners``, ``stress``, ``rare_failures``, ``per_chip``, as asked for.
+        The fields of an evaluation's record that they fill. ``sensitivity`` and ``ranking`` share one table of layers.
 
     Raises:
         SettingsError: ``rare_failures`` without a threshold.
@@ -46,25 +45,29 @@ def analyse(judge: Judge, model: Model, also: Sequence[str], times: Sequence[flo
     def table(conditions: Sequence[Condition], stage: str) -> tuple[ConditionRecord, ...]:
         return judge.on(*conditions).few(_CORNER_CHIPS).of(model, stage=stage).conditions
 
-    calls: dict[str, Callable[[], dict[str, Any]]] = {
+    of_layers: dict[str, Callable[[], LayerRanking]] = {
         "sensitivity": lambda: sensitivity(judge, model),
         "ranking": lambda: rank_layers(judge, model),
-        "per_chip": lambda: per_chip(judge, model),
-        "worst_case": lambda: {"worst_case": worst_case(judge, model)},
-        "landscape": lambda: {"landscape": landscape(judge, model)},
-        "corners": lambda: {"corners": table(corners(condition.profile, _corner_axes(condition, times)), "corners")},
-        "stress": lambda: {"stress": table(stress(condition.profile, condition.at_s), "stress")},
-        "rare_failures": lambda: {"rare_failures": rare_failures(judge, model, _threshold(judge.threshold))},
     }
-    results: dict[str, Any] = {}
+    others: dict[str, Callable[[], object]] = {
+        "per_chip": lambda: per_chip(judge, model),
+        "worst_case": lambda: worst_case(judge, model),
+        "landscape": lambda: landscape(judge, model),
+        "corners": lambda: table(corners(condition.profile, _corner_axes(condition, times)), "corners"),
+        "stress": lambda: table(stress(condition.profile, condition.at_s), "stress"),
+        "rare_failures": lambda: rare_failures(judge, model, _threshold(judge.threshold)),
+    }
+    results: dict[str, object] = {}
+    layers: tuple[LayerRow, ...] = ()
     for number, name in enumerate(also):
         judge.notify("analyses", number, len(also))
-        result = calls[name]()
-        if "sensitivity" in result:
-            # Both analyses of layers fill the same table, one row per layer.
-            rows = _joined(results.get("sensitivity", []), result["sensitivity"])
-            result = {"sensitivity": rows, **{key: result[key] for key in ("sensitivity_r2",) if key in result}}
-        results.update(result)
+        if name in others:
+            results[name] = others[name]()
+            continue
+        ranking = of_layers[name]()
+        results["sensitivity"] = layers = _joined(layers, ranking.sensitivity)
+        if name == "ranking":
+            results["sensitivity_r2"] = ranking.sensitivity_r2
     if also:
         judge.notify("analyses", len(also), len(also))
     return results
@@ -86,7 +89,8 @@ def _threshold(threshold: float | None) -> float:
     return threshold
 
 
-def _joined(earlier: list[dict[str, Any]], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    by_key = {row["key"]: row for row in earlier}
-    merged = [{**by_key.pop(row["key"], {}), **row} for row in rows]
-    return merged + list(by_key.values())
+def _joined(earlier: Sequence[LayerRow], rows: Sequence[LayerRow]) -> tuple[LayerRow, ...]:
+    """One row per layer, in the order of the later table, with what either says of it."""
+    by_key = {row.key: row for row in earlier}
+    merged = [by_key.pop(row.key, row).replaced(**dict(row.given())) for row in rows]
+    return (*merged, *by_key.values())

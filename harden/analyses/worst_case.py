@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from harden.errors import SettingsError, VerificationError
 from harden.evaluation.bench import Bench, score
 from harden.evaluation.judge import Judge
 from harden.evaluation.plan import Condition
+from harden.records.evaluation import WorstCase, WorstWidth
 from harden.runtime.parity import run_torch
 from harden.streams import generator, numpy_generator
 
@@ -28,7 +29,7 @@ _ALLOWED_DISAGREEMENT = 0.01
 
 def worst_case(
     judge: Judge, model: Model, *, widths: Sequence[float] = WIDTHS, steps: int = 20, restarts: int = 1
-) -> dict[str, Any]:
+) -> WorstCase:
     """Accuracy of the worst weights that projected gradient ascent finds within a box around the model's.
 
     The box of each weight is ``width`` times the root mean square of its deviation over 32 chips. From a random point
@@ -44,10 +45,6 @@ def worst_case(
         widths: Sizes of the box, in standard deviations.
         steps: Steps of ascent, of 2.5 widths over their number each.
         restarts: Random starts; the worst of them counts.
-
-    Returns:
-        ``clean`` and ``worst_case``: a row a width with ``width``, ``accuracy``, ``loss`` and ``random`` (accuracy at
-        the random start: what the same box does without an adversary).
 
     Raises:
         SettingsError: A width that is not positive, or no steps.
@@ -65,8 +62,8 @@ def worst_case(
         rows = []
         for width in widths:
             tried = [attack.row(width, restart) for restart in range(restarts)]
-            rows.append(min(tried, key=lambda row: row["accuracy"]))
-        return {"clean": bench.clean["accuracy"], "worst_case": rows, "steps": steps, "restarts": restarts}
+            rows.append(min(tried, key=lambda row: row.accuracy or 0.0))
+        return WorstCase(clean=bench.clean["accuracy"], worst_case=tuple(rows), steps=steps, restarts=restarts)
 
 
 def _box(bench: Bench, condition: Condition, seed: int) -> dict[str, torch.Tensor]:
@@ -96,7 +93,7 @@ class _Attack:
     box: Mapping[str, torch.Tensor]
     steps: int
 
-    def row(self, width: float, restart: int) -> dict[str, Any]:
+    def row(self, width: float, restart: int) -> WorstWidth:
         """What ascent from one random start finds in a box of this many standard deviations."""
         bench, seed, profile = self.bench, self.judge.seed, self.judge.condition.profile
         data, cores = self.judge.data, self.judge.where.cores
@@ -119,12 +116,12 @@ class _Attack:
         scores = score(bench, worst, profile, threads=cores)
         if not profile.periphery.output_noise:  # which differs between the two
             _check(bench, self.module, worst, scores.predicted)
-        return {
-            "width": float(width),
-            "accuracy": scores.values["accuracy"],
-            "loss": scores.values["loss"],
-            "random": start.values["accuracy"],
-        }
+        return WorstWidth(
+            width=float(width),
+            accuracy=scores.values["accuracy"],
+            loss=scores.values["loss"],
+            random=start.values["accuracy"],
+        )
 
 
 def _check(bench: Bench, module: torch.nn.Module, weights: Mapping[str, torch.Tensor], predicted: np.ndarray) -> None:

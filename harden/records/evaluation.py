@@ -140,6 +140,17 @@ class LayerRow(Record):
     gain_ci95: Interval | None = sometimes("95% interval of that over chips.")
 
 
+class LayerRanking(Record):
+    """What noise does, layer by layer; ``--also sensitivity`` or ``--also ranking``."""
+
+    sensitivity: tuple[LayerRow, ...] = always("A row for each tensor.", ())
+    sensitivity_r2: Rate | None = sometimes("From ranking: R² of the linear model behind the shares.")
+    passes: Count | None = sometimes("From ranking: noisy backward passes.")
+    clean: Rate | None = sometimes("From sensitivity: accuracy without noise.")
+    noisy: Rate | None = sometimes("From sensitivity: mean accuracy over the chips, with noise in every tensor.")
+    chips: Count | None = sometimes("Chips of the trials.")
+
+
 class WorstWidth(Record):
     """The worst chip found in a box around the weights."""
 

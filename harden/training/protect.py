@@ -45,9 +45,9 @@ def protect(
         judge = replace(judge, data=answered(judge.data, model))
     ranking = rank_layers(judge, model, passes=passes, check=check, check_chips=check_chips)
     sizes = {key: weight.tensor.numel() for key, weight in model.analog_weights(judge.where.digital).items()}
-    chosen = choose(ranking["sensitivity"], sizes, budget)
+    chosen = choose(ranking.sensitivity, sizes, budget)
     names = tuple(_escaped(key) for key in chosen)
-    share = sum(row["share"] for row in ranking["sensitivity"] if row["key"] in chosen)
+    share = sum(row.share or 0.0 for row in ranking.sensitivity if row.key in chosen)
     used = sum(sizes[key] for key in chosen) / max(sum(sizes.values()), 1)
     before, after = _bought(judge, model, chosen, check_chips)
     return names, {

@@ -53,29 +53,29 @@ def test_noise_in_the_only_layer_is_all_the_noise(problem):
     found = sensitivity(judge(data), model, chips=5)
     whole = evaluate(model, NOISE, data, chips=5, threads=1)
 
-    (row,) = found["sensitivity"]
-    assert row["drop"] == pytest.approx(found["clean"] - whole.accuracies().mean())
-    assert row["gain"] == pytest.approx(row["drop"])
+    (row,) = found.sensitivity
+    assert row.drop == pytest.approx(found.clean - whole.accuracies().mean())
+    assert row.gain == pytest.approx(row.drop)
 
 
 def test_a_layer_without_noise_loses_and_gains_nothing(deep, learnt):
     found = sensitivity(judge(learnt, Condition(NOISE.profile.scaled(0))), deep, chips=2, keys=["fc.weight"])
 
-    assert [row["key"] for row in found["sensitivity"]] == ["fc.weight"]
-    assert found["sensitivity"][0]["drop"] == 0
-    assert found["sensitivity"][0]["gain"] == 0
+    assert [row.key for row in found.sensitivity] == ["fc.weight"]
+    assert found.sensitivity[0].drop == 0
+    assert found.sensitivity[0].gain == 0
 
 
 def test_ranking_shares_sum_to_one_and_follow_the_noise(deep, learnt):
     found = rank_layers(judge(learnt), deep, passes=12, check=1, check_chips=6)
 
-    rows = found["sensitivity"]
-    assert {r["key"] for r in rows} == {"conv.weight", "fc.weight"}
-    assert sum(r["share"] for r in rows) == pytest.approx(1)
-    assert rows[0]["share"] >= rows[1]["share"]
-    assert "gain" in rows[0]
-    assert "gain" not in rows[1]
-    assert found["sensitivity_r2"] is None or 0 <= found["sensitivity_r2"] <= 1
+    rows = found.sensitivity
+    assert {row.key for row in rows} == {"conv.weight", "fc.weight"}
+    assert sum(row.share for row in rows) == pytest.approx(1)
+    assert rows[0].share >= rows[1].share
+    assert "gain" in rows[0].to_json()
+    assert "gain" not in rows[1].to_json()
+    assert found.sensitivity_r2 is None or 0 <= found.sensitivity_r2 <= 1
 
 
 def test_a_linear_model_of_a_linear_classifier_explains_much(make_linear):
@@ -85,7 +85,7 @@ def test_a_linear_model_of_a_linear_classifier_explains_much(make_linear):
 
     found = rank_layers(judge(data, weak), model, passes=16, check=0, check_chips=60)
 
-    assert found["sensitivity"] == [{"key": "w", "share": 1.0}]
+    assert found.to_json()["sensitivity"] == [{"key": "w", "share": 1.0}]
 
 
 def test_the_landscape_passes_through_the_clean_model(problem):
@@ -94,11 +94,11 @@ def test_the_landscape_passes_through_the_clean_model(problem):
 
     found = landscape(judge(data), model, alphas=(-1, 0, 1), repeats=2)
 
-    for loss, accuracy in zip(found["loss"], found["accuracy"], strict=True):
+    for loss, accuracy in zip(found.loss, found.accuracy, strict=True):
         assert loss[1] == clean["loss"]
         assert accuracy[1] == clean["accuracy"]
-    steps = np.abs(np.diff(found["loss"], axis=1))
-    assert found["slope"] == pytest.approx(steps.mean())
+    steps = np.abs(np.diff(found.loss, axis=1))
+    assert found.slope == pytest.approx(steps.mean())
     with pytest.raises(SettingsError, match="rising"):
         landscape(judge(data), model, alphas=(0, 0))
 
@@ -108,10 +108,10 @@ def test_an_adversary_is_worse_than_chance_and_worse_with_a_wider_box(make_linea
 
     found = worst_case(judge(data), model, widths=(0.25, 1.0), steps=10)
 
-    small, large = found["worst_case"]
-    assert large["accuracy"] < small["accuracy"] <= found["clean"]
-    assert large["accuracy"] < large["random"]
-    assert large["loss"] > small["loss"]
+    small, large = found.worst_case
+    assert large.accuracy < small.accuracy <= found.clean
+    assert large.accuracy < large.random
+    assert large.loss > small.loss
 
 
 def test_the_adversary_of_a_linear_classifier_is_near_the_exact_worst_case(make_linear):
@@ -128,8 +128,8 @@ def test_the_adversary_of_a_linear_classifier_is_near_the_exact_worst_case(make_
 
     found = worst_case(judge(one), model, widths=(0.6 * needed, 1.6 * needed), steps=20)
 
-    assert found["worst_case"][0]["accuracy"] > 0.9
-    assert found["worst_case"][1]["accuracy"] < 0.1
+    assert found.worst_case[0].accuracy > 0.9
+    assert found.worst_case[1].accuracy < 0.1
 
 
 def test_unlabelled_data_and_nonsense_are_refused(problem, unlabelled):
@@ -181,8 +181,8 @@ def test_rare_failures_of_a_linear_classifier_agree_with_counting(make_linear):
 
     found = rare_failures(judge(data), model, threshold)
 
-    assert found["experimental"]
-    assert counted / 4 < found["probability"] < counted * 4
+    assert found.experimental
+    assert counted / 4 < found.probability < counted * 4
 
 
 def test_noise_that_is_not_gaussian_is_refused(problem):

@@ -35,13 +35,13 @@ def condition(text):
 def test_it_helps_chips_whose_activations_moved_and_the_chips_are_those_of_the_trials(digits):
     model, data = digits
     one = condition("gaussian:sigma=0.2")
-    found = per_chip(Judge(data, (one,), seed=4, where=Where(1)), model, chips=5, inputs=100)["per_chip"]
-    assert found["calibration_examples"] + found["examples"] == len(data)
-    assert found["gain"] == pytest.approx(found["calibrated"]["mean"] - found["as_it_is"]["mean"])
-    assert found["gain_ci95"][0] > 0
+    found = per_chip(Judge(data, (one,), seed=4, where=Where(1)), model, chips=5, inputs=100)
+    assert found.calibration_examples + found.examples == len(data)
+    assert found.gain == pytest.approx(found.calibrated.mean - found.as_it_is.mean)
+    assert found.gain_ci95[0] > 0
     rest = np.sort(numpy_generator(4, "per_chip", "examples").permutation(len(data))[100:])
     direct = evaluate(model, (one,), data.subset(rest), chips=5, seed=4, threads=1).document
-    assert found["as_it_is"]["mean"] == pytest.approx(direct["conditions"][0]["accuracy"]["mean"])
+    assert found.as_it_is.mean == pytest.approx(direct["conditions"][0]["accuracy"]["mean"])
 
 
 def test_a_graph_without_batch_norms_is_refused(digits):

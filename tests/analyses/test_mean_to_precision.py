@@ -40,11 +40,11 @@ def test_the_interval_is_as_tight_as_asked_and_holds_the_mean_of_all_images(make
 
     found = mean_accuracy_until(Judge(data, (NOISE,)), model, "ci95(mean_accuracy)<0.01")
 
-    assert found["half_width"] <= 0.01
-    tolerance = 1.5 * math.hypot(found["half_width"], (whole["ci95"][1] - whole["ci95"][0]) / 2)
-    assert abs(found["mean"] - whole["mean"]) < tolerance
-    assert found["images"] < 300 * 1500
-    assert found["variance_ratio"] < 1
+    assert found.half_width <= 0.01
+    tolerance = 1.5 * math.hypot(found.half_width, (whole["ci95"][1] - whole["ci95"][0]) / 2)
+    assert abs(found.mean - whole["mean"]) < tolerance
+    assert found.images < 300 * 1500
+    assert found.variance_ratio < 1
 
 
 def test_equal_seeds_give_equal_numbers(problem):

@@ -105,10 +105,10 @@ def test_every_analysis_sees_the_converters(deep, digits):
     blind = Condition(Profile.load("gaussian", sigma=0.001, output_range=1e-6, adc_bits=2))
     clear = Condition(Profile.load("gaussian", sigma=0.001))
     for look in (
-        lambda c: sensitivity(c, deep, chips=2)["noisy"],
-        lambda c: landscape(c, deep, alphas=(0.0, 1.0), repeats=1)["loss"][0][0],
-        lambda c: worst_case(c, deep, widths=(0.1,), steps=1, restarts=1)["worst_case"][0]["loss"],
-        lambda c: mean_accuracy_until(c, deep, "ci95(mean_accuracy)<0.2")["mean"],
+        lambda c: sensitivity(c, deep, chips=2).noisy,
+        lambda c: landscape(c, deep, alphas=(0.0, 1.0), repeats=1).loss[0][0],
+        lambda c: worst_case(c, deep, widths=(0.1,), steps=1, restarts=1).worst_case[0].loss,
+        lambda c: mean_accuracy_until(c, deep, "ci95(mean_accuracy)<0.2").mean,
     ):
         assert look(Judge(digits, (blind,))) != pytest.approx(look(Judge(digits, (clear,))), rel=1e-6)
 
