@@ -10,13 +10,15 @@ import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from harden.errors import InputError, RunFolderError, WriteError
 from harden.parsing import parse_toml, read_text
+from harden.records import Record
 from harden.store import LOCK, TEMPORARY, lock_file, read_record, unwritable, write_atomic
 
 SETTINGS = "settings.toml"
+R = TypeVar("R", bound=Record)
 
 
 class RunFolder:
@@ -67,35 +69,37 @@ class RunFolder:
     def __truediv__(self, name: str) -> Path:
         return self.path / name
 
-    def step(self, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    def step(self, name: str, kind: type[R], make: Callable[[], R]) -> R:
         """What a step made: read from ``NAME.json`` where an earlier process got so far, else made and kept there.
 
         Args:
-            name: What the record is called.
-            make: The step; what it gives must be JSON.
+            name: What the file is called.
+            kind: The class of the record in it.
+            make: The step.
         """
-        record = self.path / f"{name}.json"
-        earlier = read_record(record)
-        return self._kept(record, make()) if earlier is None else earlier
+        file = self.path / f"{name}.json"
+        earlier = read_record(file)
+        if earlier is not None:
+            return kind.read(earlier, str(file))
+        made = make()
+        _keep(file, made.to_json())
+        return made
 
-    def steps(self, name: str, makes: Mapping[str, Callable[[], dict[str, Any]]]) -> dict[str, dict[str, Any]]:
-        """The same of several steps with one record, each kept as soon as it is made.
+    def steps(self, name: str, kind: type[R], makes: Mapping[str, Callable[[], R]]) -> dict[str, R]:
+        """The same of several steps in one file, each kept as soon as it is made.
 
         Args:
-            name: What the record is called.
+            name: What the file is called.
+            kind: The class of the records in it.
             makes: The steps by the names that they have in it.
         """
-        record = self.path / f"{name}.json"
-        results: dict[str, dict[str, Any]] = read_record(record) or {}
+        file = self.path / f"{name}.json"
+        records = {key: kind.read(part, str(file)) for key, part in (read_record(file) or {}).items()}
         for key, make in makes.items():
-            if key not in results:
-                results[key] = make()
-                self._kept(record, results)
-        return results
-
-    def _kept(self, record: Path, made: dict[str, Any]) -> dict[str, Any]:
-        write_atomic(record, json.dumps(made, indent=1) + "\n")
-        return made
+            if key not in records:
+                records[key] = make()
+                _keep(file, {key: record.to_json() for key, record in records.items()})
+        return records
 
     def _refuse_foreign(self) -> None:
         if self.path.exists() and not self.path.is_dir():
@@ -127,6 +131,10 @@ class RunFolder:
     def _compare(self, held: str) -> None:
         if held != self.settings and _pairs(held) != _pairs(self.settings):  # another version may order them otherwise
             raise _another_run(self.path, held, self.settings)
+
+
+def _keep(file: Path, document: Mapping[str, object]) -> None:
+    write_atomic(file, json.dumps(document, indent=1) + "\n")
 
 
 def no_finished_run(folder: Path, record: str) -> InputError:

@@ -11,8 +11,11 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
+from harden import records
 from harden.errors import SettingsError
 from harden.levers import base
+from harden.records.base import Count, Rate, always
+from harden.records.evaluation import LayerRow
 
 
 class Options(base.Options):
@@ -23,11 +26,27 @@ class Options(base.Options):
     )
 
 
+class Record(records.Record):
+    """The layers that are kept digital, what that gives, and the ranking that they were chosen from."""
+
+    names: tuple[str, ...] = always("Globs of the chosen layers, as ``--digital`` takes them.", ())
+    budget: Rate | None = always("Largest share of the analog weights that might be kept digital.")
+    used: Rate | None = always("Share of the weights that is.")
+    layers: tuple[str, ...] = always("Keys of the chosen layers, in the order of the ranking.", ())
+    share: Rate | None = always("Share of the loss's variance that they stand for.")
+    before: Rate | None = always("Mean accuracy of the check's chips; null without layers.")
+    after: Rate | None = always("The same with these layers clean.")
+    sensitivity: tuple[LayerRow, ...] = always("The ranking: a row for each tensor, sorted by share.", ())
+    sensitivity_r2: Rate | None = always("R² of the linear model behind the shares.")
+    passes: Count | None = always("Noisy backward passes of the ranking.")
+    chips: Count | None = always("Chips of the check.")
+
+
 class Lever(base.Lever[Options]):
     """Adds the layers to those that are off the crossbars."""
 
     Options = Options
-    record_type = dict[str, Any] | None
+    record_type = Record | None
     example: ClassVar[Mapping[str, Any]] = {"protect": "auto:20%"}
     order = 130
     heading = "Model"

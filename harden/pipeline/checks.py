@@ -11,17 +11,20 @@ from harden import methods
 from harden.analyses.mean_to_precision import parse_until
 from harden.analyses.sweeps import parse_sweep
 from harden.data import sources
+from harden.data.dataset import Dataset
 from harden.errors import HardenError, SettingsError
 from harden.evaluation.copies import Copies, parse_copies
 from harden.evaluation.custom import Metric, load_metrics
+from harden.evaluation.judge import Judge
 from harden.evaluation.plan import Condition
+from harden.evaluation.where import Where
 from harden.graph.loading import missing
 from harden.levers.protect import budget_of
 from harden.methods.base import Objective, Recipe, Transform
 from harden.noise.profile import Profile
-from harden.pipeline.clamping import check_new_nodes
 from harden.pipeline.machine import drawn_on
 from harden.pipeline.tracking import check_tracking
+from harden.progress import Notify
 from harden.settings import FILE, EvalSettings, FitSettings, Settings, origin
 from harden.statistics.requirements import Requirement, check_meetable
 
@@ -65,6 +68,27 @@ class Checked:
         """Of the method: ``objective``, ``transform`` or ``recipe``."""
         return None if self.method is None else self.method.kind
 
+    def judge(self, settings: Settings, data: Dataset, where: Where, notify: Notify) -> Judge:
+        """The judge that the settings ask for.
+
+        Args:
+            settings: Of ``harden fit``, ``eval`` or ``compare``.
+            data: The examples to report on.
+            where: What the chips run on.
+            notify: Called with stage, done and total.
+        """
+        return Judge(
+            data=data,
+            conditions=self.conditions,
+            chips=settings.chips,
+            seed=settings.seed,
+            where=where,
+            threshold=settings.threshold,
+            requirements=self.requirements,
+            metrics=self.metrics,
+            notify=notify,
+        )
+
 
 def check(settings: Settings, *needed: str) -> Checked:
     """Read every name, expression and path of a command's settings.
@@ -106,7 +130,7 @@ def _of_fit(settings: FitSettings, checked: Checked, device: str | None, problem
         method = problems.of("options", lambda: methods.load(settings.method, settings.options))
     noise = problems.of("train_profile", lambda: open_conditions(settings.train_profile, (), device))
     problems.of("track", lambda: check_tracking(settings.track))
-    problems.of("clamp_activations", lambda: check_new_nodes(settings))
+    problems.of("clamp_activations", lambda: _check_new_nodes(settings))
     share = problems.of("protect", lambda: budget_of(str(settings.protect))) if settings.protect else None
     return replace(checked, method=method, noise=noise or checked.conditions, protection=share)
 
@@ -234,3 +258,20 @@ def _model(source: str) -> None:
 def _file(source: str) -> None:
     if not Path(source).exists():
         raise missing(source)
+
+
+def _check_new_nodes(settings: FitSettings) -> None:
+    """Refuse clamps in a graph that must not grow.
+
+    Raises:
+        SettingsError: ``--clamp-activations`` without ``--allow-new-nodes`` or without ``--data``.
+    """
+    if settings.clamp_activations is None:
+        return
+    problems = []
+    if not settings.allow_new_nodes:
+        problems.append("--clamp-activations adds Clip nodes to the graph: say --allow-new-nodes, too")
+    if not settings.data:
+        problems.append("--clamp-activations calibrates its bounds on examples: give --data")
+    if problems:
+        raise SettingsError("activations cannot be clamped like this", problems=problems)

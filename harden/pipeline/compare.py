@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from harden.data.dataset import Dataset
-from harden.engines import Engine, opened
+from harden.engines import opened
 from harden.errors import SettingsError
 from harden.evaluation.compare import compare as compare_evaluations
 from harden.graph.file import Model
 from harden.pipeline.checks import Checked, check
 from harden.pipeline.data import open_data
-from harden.pipeline.environment import command_line, environment
-from harden.pipeline.judging import judge_of, where_of
-from harden.pipeline.machine import thread_count
+from harden.pipeline.machine import command_line, environment, thread_count, where_of
 from harden.pipeline.models import check_digital, model_of, open_model
 from harden.progress import Notify, silent
-from harden.records import CompareRecord, EvalRecord
+from harden.records import CompareRecord
 from harden.report.files import write_report
 from harden.runfolder import RunFolder
 from harden.settings import CompareSettings, to_toml
@@ -38,7 +35,11 @@ def compare(settings: CompareSettings, notify: Notify = silent) -> CompareRecord
     """
     models, checked = open_models(settings, notify)
     with opened(settings.engine, settings.workers) as engine:
-        evaluations = _evaluated(settings, models, checked, notify, engine)
+        where = where_of(settings, engine)
+        evaluations = {
+            name: checked.judge(settings, data, where, notify).of(model, stage=name)
+            for name, (model, data) in models.items()
+        }
     record = compare_evaluations(evaluations).replaced(
         settings=settings.model_dump(mode="json", exclude_none=True, exclude={"out"}),
         command=command_line("compare", settings),
@@ -62,20 +63,6 @@ def open_models(settings: CompareSettings, notify: Notify = silent) -> tuple[dic
         check_digital(model, settings.digital)
         models[name] = model, open_data(settings.data, model, settings, notify)
     return models, checked
-
-
-def _evaluated(
-    settings: CompareSettings,
-    models: Mapping[str, tuple[Model, Dataset]],
-    checked: Checked,
-    notify: Notify,
-    engine: Engine | None,
-) -> dict[str, EvalRecord]:
-    where = where_of(settings, engine)
-    return {
-        name: judge_of(settings, checked, data, where, notify).of(model, stage=name)
-        for name, (model, data) in models.items()
-    }
 
 
 def _opened(source: str, settings: CompareSettings, notify: Notify) -> Model:

@@ -6,16 +6,16 @@ contributed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from harden.errors import SettingsError
 from harden.levers import in_use, levers, without
 from harden.pipeline.hardening import Hardened, training_plan
 from harden.pipeline.prepare import Prepared
 from harden.progress import Notify
+from harden.records import AnotherTraining
 from harden.runfolder import RunFolder
 from harden.training.listener import Listener
 from harden.training.plan import TrainingPlan
@@ -41,7 +41,10 @@ class Variant:
     file: str
 
 
-def run_controls(prepared: Prepared, folder: RunFolder, notify: Notify, hardened: Hardened) -> dict[str, Any] | None:
+Trainings = Mapping[str, AnotherTraining]
+
+
+def run_controls(prepared: Prepared, folder: RunFolder, notify: Notify, hardened: Hardened) -> Trainings | None:
     """Fine-tune without noise for as many steps, and judge the results on the same chips.
 
     The other control, no fine-tuning at all, is the ``before`` of every run.
@@ -53,13 +56,12 @@ def run_controls(prepared: Prepared, folder: RunFolder, notify: Notify, hardened
         hardened: How the run trained.
 
     Returns:
-        By name ``label``, ``clean``, and under the first condition ``accuracy`` (over chips) and ``accuracies``. None
-        where the run trains or reports nothing.
+        The controls by name; None where the run trains or reports nothing.
     """
     if prepared.problem is None or prepared.test is None:
         return None
     plan = hardened.plan or training_plan(prepared)
-    plan = plan.replace(method="none", options={}, steps=hardened.training.get("steps"))
+    plan = plan.replace(method="none", options={}, steps=hardened.training.steps)
     bare = without(plan, [lever.name for lever in levers() if lever.trains and not lever.needs_noise])
     variants = [
         Variant("none", "noise-free fine-tuning, same levers", "control none", plan, "none"),
@@ -68,7 +70,7 @@ def run_controls(prepared: Prepared, folder: RunFolder, notify: Notify, hardened
     return _variants(prepared, folder, notify, "controls", variants)
 
 
-def run_ablation(prepared: Prepared, folder: RunFolder, notify: Notify, hardened: Hardened) -> dict[str, Any] | None:
+def run_ablation(prepared: Prepared, folder: RunFolder, notify: Notify, hardened: Hardened) -> Trainings | None:
     """Leave one lever out at a time: each is one more training of as many steps, and one more set of chips.
 
     Nothing is chosen by the result, so it may be taken on the data that is reported on.
@@ -80,13 +82,12 @@ def run_ablation(prepared: Prepared, folder: RunFolder, notify: Notify, hardened
         hardened: How the run trained.
 
     Returns:
-        By lever ``label``, ``clean``, and under the first condition ``accuracy`` (over chips) and ``accuracies``, of
-        the run without it. None where the run trains or reports nothing.
+        By lever the run without it; None where the run trains or reports nothing.
     """
     if hardened.plan is None or prepared.test is None:
         return None
-    records = hardened.training["levers"]
-    plan = hardened.plan.replace(steps=hardened.training["steps"])
+    records = hardened.training.levers
+    plan = hardened.plan.replace(steps=hardened.training.steps)
     used = in_use(plan, records, prepared.model.batch_norm == "kept")
     variants = [
         Variant(
@@ -103,19 +104,16 @@ def run_ablation(prepared: Prepared, folder: RunFolder, notify: Notify, hardened
 
 def _variants(
     prepared: Prepared, folder: RunFolder, notify: Notify, name: str, variants: Sequence[Variant]
-) -> dict[str, Any]:
+) -> Trainings:
     """The records of several variants by name; those that an earlier process of this run left are not made again."""
     makes = {
-        variant.name: lambda variant=variant: {
-            "label": variant.label,
-            **train_and_judge(prepared, variant, folder.path, notify),
-        }
+        variant.name: lambda variant=variant: train_and_judge(prepared, variant, folder.path, notify)
         for variant in variants
     }
-    return folder.steps(name, makes)
+    return folder.steps(name, AnotherTraining, makes)
 
 
-def train_and_judge(prepared: Prepared, variant: Variant, folder: Path, notify: Notify) -> dict[str, Any]:
+def train_and_judge(prepared: Prepared, variant: Variant, folder: Path, notify: Notify) -> AnotherTraining:
     """Train in another way, and measure the result on the chips that the run is judged by, under its first condition.
 
     Args:
@@ -123,9 +121,6 @@ def train_and_judge(prepared: Prepared, variant: Variant, folder: Path, notify: 
         variant: How to train.
         folder: The run folder.
         notify: Called with stage, done and total.
-
-    Returns:
-        ``accuracy`` (over chips), ``accuracies``, ``clean``, ``steps``, ``selected_step``, ``seconds``.
     """
     judge = replace(prepared, digital=variant.plan.digital).judge(notify)
     if prepared.problem is None or judge is None:
@@ -137,12 +132,13 @@ def train_and_judge(prepared: Prepared, variant: Variant, folder: Path, notify: 
         folder / f"checkpoint.{variant.file}.safetensors",
     )
     log = folder / f"trials.{variant.file}.jsonl"
-    document = judge.on(judge.condition).of(trained.model, trial_log=log, stage=f"chips, {variant.stage}").document
-    return {
-        "accuracy": document["conditions"][0]["accuracy"],
-        "accuracies": document["conditions"][0]["accuracies"],
-        "clean": document["clean"]["accuracy"],
-        "steps": len(trained.history),
-        "selected_step": trained.selected_step,
-        "seconds": trained.seconds,
-    }
+    record = judge.on(judge.condition).of(trained.model, trial_log=log, stage=f"chips, {variant.stage}")
+    return AnotherTraining(
+        label=variant.label,
+        accuracy=record.conditions[0].accuracy,
+        accuracies=record.conditions[0].accuracies,
+        clean=record.clean.accuracy,
+        steps=len(trained.history),
+        selected_step=trained.selected_step,
+        seconds=trained.seconds,
+    )

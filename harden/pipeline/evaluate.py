@@ -20,9 +20,7 @@ from harden.graph.file import Model
 from harden.noise.profile import Profile
 from harden.pipeline.checks import Checked, check, require
 from harden.pipeline.data import open_data
-from harden.pipeline.environment import command_line, environment
-from harden.pipeline.judging import judge_of, where_of
-from harden.pipeline.machine import drawn_on
+from harden.pipeline.machine import command_line, drawn_on, environment, where_of
 from harden.pipeline.models import check_digital, model_of
 from harden.progress import Notify, silent
 from harden.records import EvalRecord, ReplayRecord
@@ -47,7 +45,7 @@ def evaluate(settings: EvalSettings, notify: Notify = silent) -> EvalRecord:
     """
     model, data, checked = prepare_evaluation(settings, notify)
     with opened(settings.engine, settings.workers) as engine:
-        judge = judge_of(settings, checked, data, where_of(settings, engine), notify)
+        judge = checked.judge(settings, data, where_of(settings, engine), notify)
         return evaluate_until(judge, model, settings.until) if settings.until else _evaluated(settings, judge, model)
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 from harden import distributed, methods
 from harden.analyses.column_baseline import with_column_baseline
@@ -17,14 +16,15 @@ from harden.evaluation.document import data_part, model_part
 from harden.evaluation.judge import Judge
 from harden.graph.file import Model
 from harden.pipeline.controls import run_ablation, run_controls
-from harden.pipeline.environment import command_line, environment
 from harden.pipeline.hardening import harden_model
+from harden.pipeline.machine import command_line, environment
 from harden.pipeline.placement import placed
 from harden.pipeline.prepare import Prepared, prepare
 from harden.pipeline.protection import with_protection
 from harden.pipeline.seeds import repeated
 from harden.progress import Notify, silent
-from harden.records import EvalRecord, FitRecord
+from harden.records import EvalRecord, FitRecord, TrainingRecord
+from harden.records.evaluation import LayerRanking
 from harden.report.files import read_record, write_report
 from harden.runfolder import RunFolder, refuse_another_run
 from harden.settings import EvalSettings, FitSettings, to_toml
@@ -93,23 +93,26 @@ def _run(prepared: Prepared, folder: RunFolder, notify: Notify) -> FitRecord:
     done = harden_model(prepared, folder.path, notify)
     hardened, training = done.model, done.training
     if protection is not None:
-        training["levers"]["protect"] = protection
+        training = training.replaced(levers={**training.levers, "protect": protection.to_json()})
+        done = replace(done, training=training)
     if judge is not None:
         after = judge.of(hardened, trial_log=folder / "trials.jsonl", stage="chips after")
         if after.model is not None:  # in this folder, wherever it lies
             after = after.replaced(model=after.model.replaced(path="model.onnx"))
     controls = run_controls(prepared, folder, notify, done) if prepared.settings.controls else None
     ablation = run_ablation(prepared, folder, notify, done) if prepared.settings.ablation else None
-    analyses = {**_analyses(judge, prepared.model, hardened, folder), "controls": controls, "ablation": ablation}
+    analyses: dict[str, object] = _analyses(judge, prepared.model, hardened, folder)
+    analyses |= {"controls": controls, "ablation": ablation}
     return _record(prepared, folder.path, before, after, training, analyses)
 
 
-def _analyses(judge: Judge | None, original: Model, hardened: Model, folder: RunFolder) -> dict[str, Any]:
+def _analyses(judge: Judge | None, original: Model, hardened: Model, folder: RunFolder) -> dict[str, object]:
     """Beside the chips: a quick severity curve and a ranking of layers, under the first condition."""
     if judge is None or judge.data.labels is None:
         return {"severity": None}
     severity = severity_curve(judge, original, hardened, folder.path)
-    return {"severity": severity, **folder.step("layers", lambda: layer_ranking(judge, hardened))}
+    ranking = folder.step("layers", LayerRanking, lambda: layer_ranking(judge, hardened))
+    return {"severity": severity, **dict(ranking.given())}
 
 
 def _record(
@@ -117,7 +120,7 @@ def _record(
     folder: Path,
     before: EvalRecord | None,
     after: EvalRecord | None,
-    training: Mapping[str, object],
+    training: TrainingRecord,
     analyses: Mapping[str, object],
 ) -> FitRecord:
     settings, model = prepared.settings, prepared.model
@@ -128,12 +131,12 @@ def _record(
             "model": before.model if before else model_part(model),
             "method": {**methods.describe(settings.method), "requested": settings.method},
             "profile": prepared.conditions[0].profile.name,
-            "levers": training["levers"],
+            "levers": training.levers,
             "before": before,
             "after": after,
             "reported_on": ("test" if settings.test else "validation") if before else None,
             "artifacts": {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files},
-            "training": {**training, **_learned_from(prepared), "history": list(read_lines(folder / "train.jsonl"))},
+            "training": training.replaced(**_learned_from(prepared), history=list(read_lines(folder / "train.jsonl"))),
             "preprocess": asdict(model.preprocess) if model.preprocess else None,
             "settings": settings.model_dump(mode="json", exclude_none=True, exclude={"out"}),
             "command": command_line("fit", settings),
@@ -160,9 +163,9 @@ def _check_command(prepared: Prepared) -> str | None:
     if not settings.test:
         return None
     # The hardened file knows its preprocessing, and needs no checkpoint.
-    known = {"model", "data", "out", "weights", "pretrained", "mean", "std", "input_size", "digital", "engine"}
-    shared = (settings.model_fields_set & set(EvalSettings.model_fields)) - known
-    values: dict[str, Any] = {name: getattr(settings, name) for name in shared}
+    left_out = {"model", "data", "out", "weights", "pretrained", "mean", "std", "input_size", "digital", "engine"}
+    shared = (settings.model_fields_set & set(EvalSettings.model_fields)) - left_out
+    values = {name: getattr(settings, name) for name in shared}
     if prepared.digital:
         values["digital"] = prepared.digital
     return command_line("eval", EvalSettings(model="RUN/model.onnx", data=settings.test, **values))

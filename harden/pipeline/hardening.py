@@ -19,10 +19,11 @@ from harden.errors import SettingsError, VerificationError
 from harden.graph.file import Model
 from harden.methods.base import Transform
 from harden.pipeline.budget import steps_within
-from harden.pipeline.clamping import with_clamps
 from harden.pipeline.prepare import Prepared
 from harden.pipeline.tracking import tracked
 from harden.progress import Notify, stage
+from harden.records import TrainingRecord
+from harden.records.training import FileCheck
 from harden.runtime.canary import canary
 from harden.runtime.parity import parity
 from harden.runtime.threads import torch_threads
@@ -35,6 +36,7 @@ from harden.training.listener import Listener
 from harden.training.plan import TrainingPlan
 from harden.training.second_try import second_try
 from harden.training.trained import Trained
+from harden.transforms.clamp import clamp_activations
 
 _RECORD = "training.json"
 _AFTER_TRAINING = "batch norms under noise"
@@ -42,6 +44,7 @@ _CHECKED_EXAMPLES = 16
 _SECOND_IN_BUDGET = 0.05  # steps of a second training, as a share of the first one's, which used the time there was
 _TRANSFORM_EXAMPLES = 4096
 _TRANSFORM_BATCH = 128
+_CLAMP_BATCHES = 4
 
 Tensors = dict[str, torch.Tensor]
 
@@ -57,7 +60,7 @@ class Hardened:
     """
 
     model: Model
-    training: dict[str, Any]
+    training: TrainingRecord
     plan: TrainingPlan | None = None
 
 
@@ -77,34 +80,36 @@ def harden_model(prepared: Prepared, folder: Path, notify: Notify) -> Hardened:
     if done is not None:
         return done
     made, weights = _STEPS[prepared.kind](prepared, folder, notify)
-    training, percentile = made.training, prepared.settings.clamp_activations
-    hardened, clamps = with_clamps(made.model, percentile, _batches(prepared) if percentile else [])
-    training["levers"] |= clamps
+    hardened, levers, percentile = made.model, dict(made.training.levers), prepared.settings.clamp_activations
+    if percentile is not None:
+        hardened, clamps = clamp_activations(hardened, _batches(prepared)[:_CLAMP_BATCHES], percentile)
+        levers["clamp_activations"] = clamps
     hardened = hardened.with_metadata(_metadata(prepared))
     write_atomic(folder / "model.safetensors", save(weights))
     examples = prepared.examples(_CHECKED_EXAMPLES)
     with stage(notify, "verifying the file"):
-        training["check"] = save_verified(hardened, examples, folder, digital=prepared.digital)
-    training["sha256"] = hardened.sha256
+        check = save_verified(hardened, examples, folder, digital=prepared.digital)
+    training = made.training.replaced(levers=levers, check=check, sha256=hardened.sha256)
     changes = {} if made.plan is None else _changes(training_plan(prepared), made.plan)
-    write_atomic(folder / _RECORD, json.dumps({"plan": changes, **training}, indent=1) + "\n")
+    write_atomic(folder / _RECORD, json.dumps({"plan": changes, **training.to_json()}, indent=1) + "\n")
     return Hardened(hardened, training, made.plan)
 
 
 def _kept(prepared: Prepared, folder: Path) -> Hardened | None:
     """What an earlier process of this run left, if it is whole; else it is made again from the last checkpoint."""
-    training, file = read_record(folder / _RECORD), folder / "model.onnx"
-    if training is None or "plan" not in training or not file.exists():
+    earlier, file = read_record(folder / _RECORD), folder / "model.onnx"
+    if earlier is None or "plan" not in earlier or not file.exists():
         return None
     hardened = Model.load(file)
-    if hardened.sha256 != training["sha256"]:
+    changes = earlier.pop("plan")
+    training = TrainingRecord.read(earlier, str(folder / _RECORD))
+    if hardened.sha256 != training.sha256:
         return None
-    changes = training.pop("plan")
     plan = None if prepared.kind == "transform" else training_plan(prepared).replace(**changes)
     return Hardened(hardened, training, plan)
 
 
-def _changes(plan: TrainingPlan, final: TrainingPlan) -> dict[str, Any]:
+def _changes(plan: TrainingPlan, final: TrainingPlan) -> dict[str, object]:
     """The fields in which a plan came to differ from the one that the settings say."""
     pairs = {name: (getattr(plan, name), getattr(final, name)) for name in TrainingPlan.model_fields}
     return {name: value for name, (before, value) in pairs.items() if value != before}
@@ -152,19 +157,21 @@ def _trained(prepared: Prepared, folder: Path, notify: Notify) -> tuple[Hardened
     return Hardened(trained.model, _record(trained, prepared, log), trained.plan), _tensors(trained.weights)
 
 
-def _record(trained: Trained, prepared: Prepared, log: Path) -> dict[str, Any]:
+def _record(trained: Trained, prepared: Prepared, log: Path) -> TrainingRecord:
     # A resumed or rolled-back run logged some steps twice; what counts is the history of the weights.
     write_atomic(log, "".join(json.dumps(record) + "\n" for record in trained.history))
-    return {
-        "steps": len(trained.history),
-        "selected_step": trained.selected_step,
-        "seconds": trained.seconds,
-        "validation": [selection.document() for selection in trained.validation],
-        **_memory(trained.levers.get("memory")),
-        "examples": len(prepared.training or ()),
-        "validation_examples": len(prepared.validation or ()),
-        "levers": trained.levers,
-    }
+    return TrainingRecord.read(
+        {
+            "steps": len(trained.history),
+            "selected_step": trained.selected_step,
+            "seconds": trained.seconds,
+            "validation": [selection.document() for selection in trained.validation],
+            **_memory(trained.levers.get("memory")),
+            "examples": len(prepared.training or ()),
+            "validation_examples": len(prepared.validation or ()),
+            "levers": trained.levers,
+        }
+    )
 
 
 def _memory(divisions: Any) -> dict[str, str]:
@@ -189,7 +196,8 @@ def _transformed(prepared: Prepared, folder: Path, notify: Notify) -> tuple[Hard
             allow_new_nodes=prepared.settings.allow_new_nodes,
         )
     weights = done.model.module().export_weights()
-    return Hardened(done.model, {"levers": {prepared.method: dict(done.record)}}), _tensors(weights)
+    record = TrainingRecord.read({"levers": {prepared.method: dict(done.record)}})
+    return Hardened(done.model, record), _tensors(weights)
 
 
 def _batches(prepared: Prepared) -> list[tuple[torch.Tensor, ...]]:
@@ -220,7 +228,7 @@ def training_plan(prepared: Prepared) -> TrainingPlan:
 
 def save_verified(
     model: Model, inputs: tuple[np.ndarray, ...], folder: Path, *, digital: tuple[str, ...] = ()
-) -> dict[str, Any]:
+) -> FileCheck:
     """Check a hardened model on real inputs and under noise in ONNX Runtime, then write it.
 
     Args:
@@ -228,9 +236,6 @@ def save_verified(
         inputs: Real examples where there are any, one array per input.
         folder: Gets ``model.onnx``, or ``model.rejected.onnx`` when a check fails.
         digital: Globs of tensors that are kept off the crossbars.
-
-    Returns:
-        What was checked: ``parity`` (largest errors), ``inert`` (weights that move no output).
 
     Raises:
         VerificationError: torch and ONNX Runtime disagree, or noise does not reach a tensor.
@@ -246,12 +251,12 @@ def save_verified(
         rejected = write_atomic(folder / "model.rejected.onnx", model.serialize())
         raise type(error)(error.what, where=error.where, fix=f"The file is kept as {rejected}") from error
     model.save(folder / "model.onnx")
-    return {
-        "examples": len(inputs[0]),
-        "max_abs_error": agreement.max_abs_error,
-        "max_rel_error": agreement.max_rel_error,
-        "inert": list(checked.inert),
-    }
+    return FileCheck(
+        examples=len(inputs[0]),
+        max_abs_error=agreement.max_abs_error,
+        max_rel_error=agreement.max_rel_error,
+        inert=tuple(checked.inert),
+    )
 
 
 def _metadata(prepared: Prepared) -> dict[str, str]:

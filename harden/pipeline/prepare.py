@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -19,7 +19,6 @@ from harden.graph.file import Model
 from harden.graph.folding import fold_batch_norms
 from harden.pipeline.checks import Checked, check
 from harden.pipeline.data import check_fits, open_training_data
-from harden.pipeline.judging import judge_of
 from harden.pipeline.machine import thread_count, trained_on
 from harden.pipeline.models import check_digital, input_names, model_of, open_preprocess
 from harden.pipeline.new_head import with_new_head
@@ -96,7 +95,7 @@ class Prepared:
         """How many processes train together."""
         return max(distributed.size(), self.workers)
 
-    def resolved(self) -> dict[str, Any]:
+    def resolved(self) -> dict[str, object]:
         """What decides the numbers beside the settings."""
         return {
             "method": self.method,
@@ -120,7 +119,7 @@ class Prepared:
         """What measures the model before and after hardening; None where nothing is reported."""
         if self.test is None:
             return None
-        return judge_of(self.settings, self.checked, self.test, self.where, notify)
+        return self.checked.judge(self.settings, self.test, self.where, notify)
 
     def examples(self, count: int) -> tuple[np.ndarray, ...]:
         """Real inputs where there is data, else random ones that the model accepts."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from harden import pacing
 from harden.errors import SettingsError
 from harden.evaluation.judge import Judge
+from harden.levers.protect import Record
 from harden.pipeline.prepare import Prepared
 from harden.progress import Notify, stage
 from harden.runfolder import RunFolder
@@ -17,7 +17,7 @@ from harden.training.protect import protect
 _MOST = 1000  # validation examples: they go through the network some 200 times
 
 
-def with_protection(prepared: Prepared, folder: RunFolder, notify: Notify) -> tuple[Prepared, dict[str, Any] | None]:
+def with_protection(prepared: Prepared, folder: RunFolder, notify: Notify) -> tuple[Prepared, Record | None]:
     """Choose the layers to keep digital, if that was asked for.
 
     Args:
@@ -35,11 +35,11 @@ def with_protection(prepared: Prepared, folder: RunFolder, notify: Notify) -> tu
     share = prepared.checked.protection
     if share is None:
         return prepared, None
-    chosen = folder.step("protect", lambda: _chosen(prepared, share, notify))
-    return replace(prepared, digital=(*prepared.digital, *chosen["names"])), chosen
+    chosen = folder.step("protect", Record, lambda: _chosen(prepared, share, notify))
+    return replace(prepared, digital=(*prepared.digital, *chosen.names)), chosen
 
 
-def _chosen(prepared: Prepared, share: float, notify: Notify) -> dict[str, Any]:
+def _chosen(prepared: Prepared, share: float, notify: Notify) -> Record:
     if prepared.validation is None:
         raise SettingsError("--protect needs --data to rank the layers by")
     seed = prepared.settings.seed
@@ -47,7 +47,7 @@ def _chosen(prepared: Prepared, share: float, notify: Notify) -> dict[str, Any]:
     judge = Judge(examples, prepared.noise[:1], seed=seed, where=prepared.where).here()
     pace = pacing.current()
     with stage(notify, "ranking layers"):
-        names, ranking = protect(
+        return protect(
             judge,
             prepared.model,
             share,
@@ -55,4 +55,3 @@ def _chosen(prepared: Prepared, share: float, notify: Notify) -> dict[str, Any]:
             check=pace.protection_checks,
             check_chips=pace.protection_chips,
         )
-    return {"names": list(names), **ranking}

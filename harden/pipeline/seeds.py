@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from harden import distributed
-from harden.pipeline.environment import command_line
+from harden.pipeline.machine import command_line
 from harden.progress import Notify
 from harden.records import EvalRecord, FitRecord
 from harden.records.fit import SeedRecord

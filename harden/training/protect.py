@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harden.analyses.layer_ranking import rank_layers
 from harden.analyses.sensitivity import accuracies
 from harden.evaluation.judge import Judge
 from harden.evaluation.pseudo_labels import answered
+from harden.levers.protect import Record
+from harden.records.evaluation import LayerRow
 
 if TYPE_CHECKING:
     from harden.graph.file import Model
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
 def protect(
     judge: Judge, model: Model, budget: float, *, passes: int = 48, check: int = 5, check_chips: int = 20
-) -> tuple[tuple[str, ...], dict[str, Any]]:
+) -> Record:
     """Choose the layers to keep digital.
 
     Layers are ranked by their share of the loss's variance under noise, from about 50 noisy backward passes, and taken
@@ -34,9 +36,7 @@ def protect(
         check_chips: Chips of that check.
 
     Returns:
-        Names to add to ``digital``, and a record: ``budget``, ``used`` (share of the weights), ``layers`` (the chosen
-        keys), ``share`` (of the loss's variance, that they stand for), ``before`` and ``after`` (mean accuracy of the
-        check's chips with and without noise in them) and the ranking.
+        The choice; its ``names`` are to be added to ``digital``.
 
     Raises:
         DataError: The data has no labels, and the network is no classifier.
@@ -46,19 +46,19 @@ def protect(
     ranking = rank_layers(judge, model, passes=passes, check=check, check_chips=check_chips)
     sizes = {key: weight.tensor.numel() for key, weight in model.analog_weights(judge.where.digital).items()}
     chosen = choose(ranking.sensitivity, sizes, budget)
-    names = tuple(_escaped(key) for key in chosen)
     share = sum(row.share or 0.0 for row in ranking.sensitivity if row.key in chosen)
     used = sum(sizes[key] for key in chosen) / max(sum(sizes.values()), 1)
     before, after = _bought(judge, model, chosen, check_chips)
-    return names, {
-        "budget": budget,
-        "used": used,
-        "layers": chosen,
-        "share": share,
-        "before": before,
-        "after": after,
-        **ranking,
-    }
+    return Record(
+        names=tuple(_escaped(key) for key in chosen),
+        budget=budget,
+        used=used,
+        layers=tuple(chosen),
+        share=share,
+        before=before,
+        after=after,
+        **dict(ranking.given()),
+    )
 
 
 def _bought(judge: Judge, model: Model, chosen: Sequence[str], chips: int) -> tuple[float | None, float | None]:
@@ -71,20 +71,20 @@ def _bought(judge: Judge, model: Model, chosen: Sequence[str], chips: int) -> tu
     return float(noisy.mean()), float(spared.mean())
 
 
-def choose(rows: Sequence[Mapping[str, Any]], sizes: Mapping[str, int], budget: float) -> list[str]:
+def choose(rows: Sequence[LayerRow], sizes: Mapping[str, int], budget: float) -> list[str]:
     """Layers in the order of the ranking, each as long as it fits into what is left of the budget.
 
     Example:
-        >>> rows = [{"key": "a", "share": 0.6}, {"key": "b", "share": 0.3}, {"key": "c", "share": 0.1}]
+        >>> rows = [LayerRow(key=key, share=share) for key, share in (("a", 0.6), ("b", 0.3), ("c", 0.1))]
         >>> choose(rows, {"a": 90, "b": 6, "c": 4}, 0.1)
         ['b', 'c']
     """
     left = budget * sum(sizes.values())
     chosen = []
     for row in rows:
-        size = sizes.get(row["key"], 0)
-        if 0 < size <= left + 1e-9 and row["share"] > 0:
-            chosen.append(row["key"])
+        size = sizes.get(row.key, 0)
+        if 0 < size <= left + 1e-9 and (row.share or 0.0) > 0:
+            chosen.append(row.key)
             left -= size
     return chosen
 

@@ -20,6 +20,7 @@ from harden.evaluation.where import Where
 from harden.graph.file import Model
 from harden.levers.protect import budget_of
 from harden.noise.profile import Profile
+from harden.records.evaluation import LayerRow
 from harden.training.protect import _escaped, choose, protect
 
 NOISE = (Condition(Profile.parse("gaussian:sigma=0.4")),)
@@ -37,12 +38,13 @@ def test_budgets():
 
 @given(st.lists(st.tuples(st.floats(0.01, 1), st.integers(1, 1000)), min_size=1, max_size=12), st.floats(0.01, 0.99))
 def test_the_budget_is_kept_and_no_more_sensitive_layer_that_fits_is_left_out(layers, budget):
-    rows = sorted(({"key": str(i), "share": share} for i, (share, _) in enumerate(layers)), key=lambda r: -r["share"])
+    rows = [LayerRow(key=str(i), share=share) for i, (share, _) in enumerate(layers)]
+    rows.sort(key=lambda row: -row.share)
     sizes = {str(i): size for i, (_, size) in enumerate(layers)}
     chosen = choose(rows, sizes, budget)
     left = budget * sum(sizes.values()) - sum(sizes[key] for key in chosen)
     assert left >= -1e-6
-    assert all(sizes[row["key"]] > left - 1e-6 for row in rows if row["key"] not in chosen)
+    assert all(sizes[row.key] > left - 1e-6 for row in rows if row.key not in chosen)
 
 
 def test_a_glob_is_made_to_mean_one_name():
@@ -59,7 +61,7 @@ def test_without_labels_the_networks_own_answers_count(model, clouds):
     found = protect(judge, model, 0.5, **settings)
     labelled = protect(replace(judge, data=data.with_labels(own, 3)), model, 0.5, **settings)
     assert found == labelled
-    assert found[0]
+    assert found.names
 
 
 def test_without_labels_a_network_that_scores_no_classes_is_refused(make_model, clouds):
@@ -75,11 +77,11 @@ def test_without_labels_a_network_that_scores_no_classes_is_refused(make_model, 
 
 
 def test_the_layer_that_hurts_is_found(model, clouds):
-    names, record = protect(Judge(clouds(128), NOISE, where=Where(1)), model, 0.5, passes=8, check=1, check_chips=4)
-    assert names
-    assert record["used"] <= 0.5
-    for globs, mean in (((), record["before"]), (names, record["after"])):
+    record = protect(Judge(clouds(128), NOISE, where=Where(1)), model, 0.5, passes=8, check=1, check_chips=4)
+    assert record.names
+    assert record.used <= 0.5
+    for globs, mean in (((), record.before), (record.names, record.after)):
         direct = evaluate(model, NOISE, clouds(128), chips=4, seed=0, threads=1, digital=globs).document
         assert mean == pytest.approx(direct["conditions"][0]["accuracy"]["mean"])
-    assert set(record["layers"]) <= {"a", "b"}
-    assert set(model.analog_weights(names)) == {"a", "b"} - set(record["layers"])
+    assert set(record.layers) <= {"a", "b"}
+    assert set(model.analog_weights(record.names)) == {"a", "b"} - set(record.layers)
