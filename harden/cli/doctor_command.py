@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from harden.cli.screen import Answer, answer_options
+
+if TYPE_CHECKING:
+    from harden.pipeline.doctor import Doctor
 
 _UNHEALTHY = 5
 
@@ -27,7 +30,7 @@ def command(answer: Answer) -> int:
     return 0 if document["healthy"] else _UNHEALTHY
 
 
-def _text(document: dict[str, Any], purposes: Mapping[str, str]) -> str:
+def _text(document: Doctor, purposes: Mapping[str, str]) -> str:
     """The document for people; ``purposes`` says what each extra is for."""
     lines = [f"{name:<12} {value}" for name, value in document["environment"].items()]
     lines.append(f"{'GPUs':<12} {', '.join(document['gpus']) or 'none'}")

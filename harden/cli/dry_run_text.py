@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from harden.words import clean, duration
+
+if TYPE_CHECKING:
+    from harden.pipeline.dry_run import DryRun, ModelWork, Setting
 
 _HALF_AN_HOUR_S = 1800.0
 
 
-def settings_text(rows: Sequence[dict[str, Any]]) -> str:
+def settings_text(rows: Sequence[Setting]) -> str:
     """The settings for people: what was given first, each with its origin, then what is left at its default."""
-    given = [row for row in rows if row["origin"] != "default"]
-    width = max((len(row["name"]) for row in given), default=0)
-    lines = [f"  {row['name']:<{width}}  {_value(row['value'])}  ({row['origin']})" for row in given]
+    chosen = [row for row in rows if row["origin"] != "default"]
+    width = max((len(row["name"]) for row in chosen), default=0)
+    lines = [f"  {row['name']:<{width}}  {_value(row['value'])}  ({row['origin']})" for row in chosen]
     defaults = ", ".join(f"{row['name']} {_value(row['value'])}" for row in rows if row["origin"] == "default")
     return "\n".join(["settings", *lines, f"  by default: {defaults}"])
 
 
-def dry_run_text(document: dict[str, Any]) -> str:
+def dry_run_text(document: DryRun) -> str:
     """The document for people."""
     lines = [settings_text(document["settings"]), "work"]
     lines += [f"  {_sentence(model)}" for model in document["models"]]
@@ -40,16 +43,16 @@ def dry_run_text(document: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _sentence(model: dict[str, Any]) -> str:
+def _sentence(model: ModelWork) -> str:
     return (
         f"model: {model['source']}, opset {model['opset']}, batch norms {model['batch_norm']}, "
         f"{model['analog_weights']} analog weights ({model['analog_parameters']:,} values)"
     )
 
 
-def _value(value: Any) -> str:
+def _value(value: object) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{key}={_value(one)}" for key, one in value.items())
+        return ", ".join(f"{key}={_value(item)}" for key, item in value.items())
     if isinstance(value, list):
-        return ", ".join(_value(one) for one in value)
+        return ", ".join(map(_value, value))
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from harden.cli.completion import methods
 from harden.cli.screen import Answer, answer_options, table
+
+if TYPE_CHECKING:
+    from harden.methods import OptionDescription
+    from harden.pipeline.catalogue import Shown, Summary
 
 
 @click.group("methods")
@@ -42,7 +47,7 @@ def show_command(name: str, answer: Answer) -> None:
     answer.show(document, _text(document))
 
 
-def _list_text(records: list[dict[str, Any]]) -> str:
+def _list_text(records: Sequence[Summary]) -> str:
     """The methods as a table, aliases below."""
     from harden.methods import ALIASES
 
@@ -52,7 +57,7 @@ def _list_text(records: list[dict[str, Any]]) -> str:
     return "\n".join([table(("method", "kind", "cost", "summary"), rows), "", cost, *aliases])
 
 
-def _text(record: dict[str, Any]) -> str:
+def _text(record: Shown) -> str:
     """One method for people."""
     cost = re.sub(r"(\d+)F (\d+)B", r"\1 forward and \2 backward passes", record["cost"])
     lines = [f"{record['name']}: {record['summary']}", f"cost per step: {cost}"]
@@ -67,7 +72,7 @@ def _text(record: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _range(option: dict[str, Any]) -> str:
+def _range(option: OptionDescription) -> str:
     if option["choices"]:
         return f"  ({', '.join(map(str, option['choices']))})"
     low, high = option["minimum"], option["maximum"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -109,7 +109,7 @@ def output_options(command: F) -> F:
     return decorated
 
 
-def read_settings(kind: type[S], model: str | None, flags: dict[str, Any], config: Path | None) -> S:
+def read_settings(kind: type[S], model: str | None, flags: Mapping[str, Any], config: Path | None) -> S:
     """The settings of a command from its flags and the settings file.
 
     Raises:

@@ -33,16 +33,7 @@ class Rate(click.ParamType):
 @click.option("--examples", type=int, help="images per chip, to estimate the minutes")
 @click.option("--images-per-second", type=float, help="speed, to estimate the minutes; harden eval prints it")
 @answer_options
-def command(
-    margin: float,
-    confidence: float,
-    std: float | None,
-    yield_at_least: float | None,
-    chips: int | None,
-    examples: int | None,
-    images_per_second: float | None,
-    answer: Answer,
-) -> None:
+def command(answer: Answer, **sizes: Any) -> None:
     """Say how many chips a desired certainty needs, how long they take, and what cannot be claimed with them.
 
     \b
@@ -50,20 +41,12 @@ def command(
     """
     from harden.statistics.sample_size import required_chips
 
-    document = required_chips(
-        margin=margin,
-        confidence=confidence,
-        std=std,
-        yield_at_least=yield_at_least,
-        chips=chips,
-        examples=examples,
-        images_per_second=images_per_second,
-    )
-    within = f"to within ±{100 * margin:g}%"
+    document = required_chips(**sizes)
+    within = f"to within ±{100 * sizes['margin']:g}%"
     purposes = {
         "mean": f"the mean accuracy {within}",
         "yield": f"any yield {within} (a yield of 50% needs the most)",
-        "yield_bound": f"a yield of at least {100 * (yield_at_least or 0):g}%, if all of them pass",
+        "yield_bound": f"a yield of at least {100 * (sizes['yield_at_least'] or 0):g}%, if all of them pass",
     }
     lines = [f"{purposes[purpose]}: {count} chips" for purpose, count in document["chips"].items()]
     minutes = document["minutes"]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from harden.cli.completion import profiles
 from harden.cli.screen import Answer, answer_options, table
+
+if TYPE_CHECKING:
+    from harden.pipeline.catalogue import Calibrated
 
 _NOTED_OUTLIERS = 1e-3
 
@@ -53,7 +57,7 @@ def show_command(name: str, model: str | None, at: str | None, answer: Answer) -
 @answer_options
 def check_command(file: str, answer: Answer) -> None:
     """Validate a profile of yours: every problem of FILE at once."""
-    from harden.pipeline.profiles import check
+    from harden.pipeline.catalogue import check
 
     document = check(file)
     answer.show(document, f"{file}: fine")
@@ -81,20 +85,20 @@ def calibrate_command(
     \b
     harden profiles calibrate wafer7.csv --citation 'our wafer 7, 2026'
     """
-    from harden.pipeline.profiles import calibrate
+    from harden.pipeline.catalogue import calibrate
 
     document = calibrate(measurements, out=out, name=name, g_max_us=g_max_us, g_min_us=g_min_us, citation=citation)
     answer.show(document, _calibrate_text(document))
 
 
-def _list_text(records: list[dict[str, Any]]) -> str:
+def _list_text(records: Sequence[Mapping[str, str]]) -> str:
     """The profiles as a table."""
     return table(
         ("profile", "storage", "level", "summary"), [(r["name"], r["kind"], r["level"], r["summary"]) for r in records]
     )
 
 
-def _calibrate_text(document: dict[str, Any]) -> str:
+def _calibrate_text(document: Calibrated) -> str:
     """The result for people."""
     fit = document["fit"]
     lines = [f"{document['profile']}: fitted to {fit['rows']} measurements; data against fit in {document['plot']}"]

@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, TypeVar
@@ -23,7 +23,7 @@ _PERIOD_S = 30.0
 _SHORT_S = 2.0  # stages that end sooner are not worth a line
 
 
-def show(document: dict[str, Any], as_json: bool, text: str) -> None:
+def show(document: Mapping[str, object], as_json: bool, text: str) -> None:
     """Print the document as JSON, or its text for people."""
     click.echo(json.dumps(document, indent=1) if as_json else text)
 
@@ -37,7 +37,7 @@ class Answer:
     quiet: bool
     began: float = field(default_factory=time.monotonic)
 
-    def show(self, document: dict[str, Any], text: str, detail: str = "") -> None:
+    def show(self, document: Mapping[str, object], text: str, detail: str = "") -> None:
         """Print the document as JSON, or its text; with ``-v`` the detail, the version and the time it took, too."""
         show(document, self.as_json, text)
         if self.verbose and not self.quiet:

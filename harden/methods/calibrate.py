@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -20,6 +20,7 @@ from harden.transforms.range_search import search_ranges
 from harden.transforms.rescale import solve
 
 Inputs = tuple[Tensor, ...]
+Draw = Callable[[int], Mapping[str, Tensor]]
 
 
 class Config(Options):
@@ -78,10 +79,24 @@ class Method(Transform):
         model = insert(model, places)
         clean = model.module().eval()
         judge = _Judge(clean, _first(batches, self.config.judged), profile, at_s, digital, seed, self.config.chips)
+
+        def clipped(k: float | str | None) -> Mapping[str, Tensor]:
+            if k is None:
+                return {}
+            if not isinstance(k, str):
+                return _clipped(clean, k, digital)
+            return search_ranges(clean, batches[0], profile, by="column", digital=digital, at_s=at_s, seed=seed)[0]
+
+        def draw_from(net: Any) -> Draw:
+            severity = 1.0 if self.config.noisy else 0.0
+            return lambda i: profile.perturb(
+                net.analog_weights(digital), seed=seed, path=("calibrate", i), at_s=at_s, severity=severity
+            )
+
         tried = []
         best: tuple[float, Any, Mapping[str, Any]] | None = None
         for k in (None, *self.config.clips, *(["search"] if self.config.search else [])):
-            candidate, record = self._candidate(model, clean, batches, profile, at_s, digital, seed, k)
+            candidate, record = _candidate(model, clean, clipped(k), batches, digital, draw_from)
             distance = judge.distance(candidate.module().eval())
             tried.append({"clip": k, "distance": distance})
             if best is None or distance < best[0]:
@@ -93,42 +108,29 @@ class Method(Transform):
         result, count = new_nodes.pruned(original, best[1], places)
         return Transformed(result, {**record, "new_nodes": count})
 
-    def _candidate(
-        self,
-        model: Any,
-        clean: Any,
-        batches: Sequence[Inputs],
-        profile: Any,
-        at_s: float | None,
-        digital: Sequence[str],
-        seed: int,
-        k: float | str | None,
-    ) -> tuple[Any, Mapping[str, Any]]:
-        def draw_from(net: Any) -> Any:
-            severity = 1.0 if self.config.noisy else 0.0
-            return lambda i: profile.perturb(
-                net.analog_weights(digital), seed=seed, path=("calibrate", i), at_s=at_s, severity=severity
-            )
 
-        original = model
-        if k is not None:
-            if isinstance(k, str):
-                clipped, _ = search_ranges(
-                    clean, batches[0], profile, by="column", digital=digital, at_s=at_s, seed=seed
-                )
-            else:
-                clipped = _clipped(clean, k, digital)
-            model = model.with_weights(clipped)
-            model = model.with_weights(reestimate(model.module(), batches))
-        scales = solve(model.module().eval(), batches[0], digital)
-        model = model.with_weights(scales.of(model.module()))
-        # What a layer should give is scaled as the layer is.
-        right = original.with_weights(scales.of(clean)).module().eval()
-        net = model.module()
-        model = model.with_weights(reestimate(net, batches, draw_from(net)))
-        net = model.module().eval()
-        corrected = match_statistics(net, right, batches, draw_from(net))
-        return model.with_weights(corrected), scales.record
+def _candidate(
+    model: Any,
+    clean: Any,
+    clipped: Mapping[str, Tensor],
+    batches: Sequence[Inputs],
+    digital: Sequence[str],
+    draw_from: Callable[[Any], Draw],
+) -> tuple[Any, Mapping[str, Any]]:
+    """The model with these tensors clipped, then rescaled, then with the right statistics; and what rescaling did."""
+    original = model
+    if clipped:
+        model = model.with_weights(clipped)
+        model = model.with_weights(reestimate(model.module(), batches))
+    scales = solve(model.module().eval(), batches[0], digital)
+    model = model.with_weights(scales.of(model.module()))
+    # What a layer should give is scaled as the layer is.
+    right = original.with_weights(scales.of(clean)).module().eval()
+    net = model.module()
+    model = model.with_weights(reestimate(net, batches, draw_from(net)))
+    net = model.module().eval()
+    corrected = match_statistics(net, right, batches, draw_from(net))
+    return model.with_weights(corrected), scales.record
 
 
 def _clipped(net: Any, k: float, digital: Sequence[str]) -> dict[str, Tensor]:

@@ -1,23 +1,56 @@
-"""What can be chosen by name: methods and profiles."""
+"""What can be chosen by name: methods and profiles, those of a lab included."""
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import TypedDict
 
 from harden import methods as method_package
+from harden.errors import ProfileError, RunFolderError
 from harden.noise import describe as noise_text
+from harden.noise.calibrate import Fitted
+from harden.noise.calibrate import calibrate as fit_profile
+from harden.noise.check import check as find_problems
 from harden.noise.profile import Profile
 from harden.pipeline.models import open_model
 from harden.registry import METHODS
+from harden.store import write_atomic
 
 
-def methods() -> list[dict[str, Any]]:
-    """One record per method: name, kind, summary, cost, source."""
-    keys = ("name", "kind", "summary", "cost", "source")
-    return [{key: record[key] for key in keys} for record in map(method_package.describe, METHODS)]
+class Summary(TypedDict):
+    """A method in short."""
+
+    name: str
+    kind: str
+    summary: str
+    cost: str
+    source: str
 
 
-def method(name: str) -> dict[str, Any]:
+class Shown(method_package.Description):
+    """A method, and the name that it was asked for by."""
+
+    alias: str
+
+
+class Calibrated(TypedDict):
+    """The profile's name, its file, the plot of data against fit, and the fit's coefficients and goodness."""
+
+    name: str
+    profile: str
+    plot: str
+    fit: Fitted
+
+
+def methods() -> list[Summary]:
+    """Every method in short."""
+    return [
+        {key: record[key] for key in ("name", "kind", "summary", "cost", "source")}
+        for record in map(method_package.describe, METHODS)
+    ]
+
+
+def method(name: str) -> Shown:
     """Everything there is to know of one method, options included."""
     return {**method_package.describe(name), "alias": name}
 
@@ -37,3 +70,51 @@ def profile(text: str, model: str | None = None, at_s: float | None = None) -> n
     """
     weights = None if model is None else open_model(model, allow_random=True).analog_weights()
     return noise_text.describe(Profile.parse(text), weights, at_s=at_s)
+
+
+def check(file: str) -> dict[str, object]:
+    """Check a profile file.
+
+    Returns:
+        ``file`` and ``problems`` (empty).
+
+    Raises:
+        ProfileError: It is malformed; lists every problem.
+    """
+    problems = find_problems(file)
+    if problems:
+        raise ProfileError("the profile is wrong", where=file, problems=problems)
+    return {"file": file, "problems": []}
+
+
+def calibrate(
+    measurements: Path,
+    *,
+    out: Path | None = None,
+    name: str | None = None,
+    g_max_us: float | None = None,
+    g_min_us: float | None = None,
+    citation: str | None = None,
+) -> Calibrated:
+    """Fit a profile to measured conductances, and write it with a plot of data against fit.
+
+    Args:
+        measurements: A CSV file with columns ``target_us`` and ``measured_us``.
+        out: The profile to write; ``NAME.toml`` in this folder by default. The plot lies beside it as ``.svg``.
+        name: The profile's name; the file's stem by default.
+        g_max_us: The largest conductance in µS; the largest target by default.
+        g_min_us: The smallest conductance in µS; the smallest target by default.
+        citation: Where the data come from.
+
+    Raises:
+        DataError: The data are too little or inconsistent; gives every reason.
+        RunFolderError: The profile exists already.
+    """
+    calibration = fit_profile(measurements, name=name, g_max_us=g_max_us, g_min_us=g_min_us, citation=citation)
+    path = out or Path(f"{calibration.name}.toml")
+    if path.exists():
+        raise RunFolderError("exists already", where=str(path), fix="Name another --out")
+    plot = path.with_suffix(".svg")
+    write_atomic(plot, calibration.svg())
+    write_atomic(path, calibration.toml)
+    return {"name": calibration.name, "profile": str(path), "plot": str(plot), "fit": calibration.fit}

@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
@@ -17,9 +17,30 @@ from harden.noise.profile import Profile
 from harden.store import replacing
 
 _FORMATS = (".npz", ".csv")
+Arrays = dict[str, np.ndarray]
 
 
-def conductances(model: Model, profile: Profile, digital: tuple[str, ...] = ()) -> dict[str, dict[str, np.ndarray]]:
+class Export(TypedDict):
+    """What was written: the mapping's range in its unit, what a scale refers to, and how many tensors and weights."""
+
+    schema: str
+    profile: str
+    digest: str
+    model_sha256: str
+    unit: str
+    range: list[float]
+    reference: str
+    tensors: int
+    weights: int
+
+
+class Written(Export):
+    """Also where."""
+
+    path: str
+
+
+def conductances(model: Model, profile: Profile, digital: tuple[str, ...] = ()) -> dict[str, Arrays]:
     """Targets of all devices, by the profile's mapping and before any noise.
 
     For a differential pair G⁺ = g_min + clip(w k, 0), G⁻ = g_min + clip(-w k, 0), with k = (g_max - g_min) / max|w|
@@ -47,10 +68,10 @@ def conductances(model: Model, profile: Profile, digital: tuple[str, ...] = ()) 
             fix="Name a profile with devices (pcm, rram_wan, ...), or give your own file a [mapping] with g_max_us",
         )
     unit = "us" if mapping.unit == "µS" else "na"
-    found: dict[str, dict[str, np.ndarray]] = {}
+    targets: dict[str, Arrays] = {}
     for key, use in model.analog_weights(digital).items():
         devices = circuit.targets(use.tensor, use)
-        signs = [1 if np.all(np.asarray(one.weight_per_unit) >= 0) else -1 for one in devices]
+        signs = [1 if np.all(np.asarray(device.weight_per_unit) >= 0) else -1 for device in devices]
         arrays = {"weight": use.tensor.detach().numpy()}
         for index, (device, sign) in enumerate(zip(devices, signs, strict=True)):
             name = ("g" if mapping.kind == "single" else "g_plus" if sign > 0 else "g_minus") + f"_{unit}"
@@ -58,11 +79,11 @@ def conductances(model: Model, profile: Profile, digital: tuple[str, ...] = ()) 
                 name += f"_{signs[:index].count(sign)}"
             arrays[name] = device.target.to(use.tensor.dtype).numpy()
             arrays[f"{name}_weight_per_unit"] = np.asarray(device.weight_per_unit, dtype=np.float32)
-        found[key] = arrays
-    return found
+        targets[key] = arrays
+    return targets
 
 
-def write_conductances(model: Model, profile: Profile, path: Path, digital: tuple[str, ...] = ()) -> dict[str, Any]:
+def write_conductances(model: Model, profile: Profile, path: Path, digital: tuple[str, ...] = ()) -> Written:
     """Write :func:`conductances` to ``.npz`` or ``.csv``.
 
     The archive's arrays are called ``WEIGHT/NAME``; ``about`` is a JSON text with the digests. The table has a row a
@@ -74,18 +95,14 @@ def write_conductances(model: Model, profile: Profile, path: Path, digital: tupl
         path: Where to; the ending decides the format.
         digital: Globs kept off the crossbars.
 
-    Returns:
-        A ``harden.export/1`` document: ``path``, ``profile``, ``digest``, ``model_sha256``, ``unit``, ``range``,
-        ``reference``, ``tensors`` and ``weights`` (their numbers).
-
     Raises:
         SettingsError: Another ending, or a profile without conductances.
     """
     if path.suffix not in _FORMATS:
         raise SettingsError(f"--out {path}: write to a file that ends in {' or '.join(_FORMATS)}")
-    found = conductances(model, profile, digital)
+    targets = conductances(model, profile, digital)
     mapping = profile.circuit.mapping
-    about = {
+    about: Export = {
         "schema": "harden.export/1",
         "profile": str(profile),
         "digest": profile.digest,
@@ -93,25 +110,23 @@ def write_conductances(model: Model, profile: Profile, path: Path, digital: tupl
         "unit": mapping.unit,
         "range": [mapping.low, mapping.high],
         "reference": mapping.reference,
-        "tensors": len(found),
-        "weights": sum(arrays["weight"].size for arrays in found.values()),
+        "tensors": len(targets),
+        "weights": sum(arrays["weight"].size for arrays in targets.values()),
     }
     with replacing(path) as file:
         if path.suffix == ".npz":
-            flat: dict[str, Any] = {
-                f"{key}/{name}": array for key, arrays in found.items() for name, array in arrays.items()
-            }
+            flat = {f"{key}/{name}": array for key, arrays in targets.items() for name, array in arrays.items()}
             np.savez_compressed(file, about=np.array(json.dumps(about)), **flat)
         else:
-            for lines in _lines(found):
+            for lines in _lines(targets):
                 file.write(lines.encode())
     return {**about, "path": str(path)}
 
 
-def _lines(found: dict[str, dict[str, np.ndarray]]) -> Iterator[str]:
+def _lines(targets: dict[str, Arrays]) -> Iterator[str]:
     """The table, one text for each tensor."""
     head: list[str] = []
-    for key, arrays in found.items():
+    for key, arrays in targets.items():
         columns = {name: array for name, array in arrays.items() if not name.endswith("_per_unit")}
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import onnx
@@ -13,7 +13,7 @@ from harden import streams
 from harden.errors import HardenError
 from harden.evaluation.layout import available_cores
 from harden.graph.file import Model
-from harden.pipeline.environment import environment
+from harden.pipeline.machine import environment
 from harden.runtime.canary import canary
 
 # By extra: the package that it brings, and what for.
@@ -29,19 +29,33 @@ _EXTRAS = {
 PURPOSES = {name: purpose for name, (_, purpose) in _EXTRAS.items()}
 
 
-def doctor() -> dict[str, Any]:
-    """Versions, processors, optional packages, and the canary on a small graph.
+class CanaryAnswer(TypedDict):
+    """Whether noise arrives, and what the canary says."""
 
-    Returns:
-        ``environment``, ``cores``, ``gpus``, ``extras`` (installed or not), ``canary`` (``passed``, ``detail``),
-        ``healthy``.
-    """
+    passed: bool
+    detail: str
+
+
+class Doctor(TypedDict):
+    """What ``harden doctor`` answers: versions, the names of the GPUs, and which extras are installed."""
+
+    schema: str
+    environment: dict[str, object]
+    cores: int
+    gpus: list[str]
+    extras: dict[str, bool]
+    canary: CanaryAnswer
+    healthy: bool
+
+
+def doctor() -> Doctor:
+    """Versions, processors, optional packages, and the canary on a small graph."""
     import torch
 
     cores = available_cores()
     try:
         checked = canary(_toy_model(), (_normal("input", 4, 3, 8, 8),))
-        answer = {"passed": True, "detail": f"noise reaches {checked.tensors} weights in ONNX Runtime"}
+        answer: CanaryAnswer = {"passed": True, "detail": f"noise reaches {checked.tensors} weights in ONNX Runtime"}
     except HardenError as error:
         answer = {"passed": False, "detail": str(error)}
     return {

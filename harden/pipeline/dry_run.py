@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from harden.pipeline.compare import open_models
 from harden.pipeline.evaluate import prepare_evaluation
 from harden.pipeline.fit import run_folder
 from harden.pipeline.hardening import training_plan
-from harden.pipeline.judging import judge_of, where_of
+from harden.pipeline.machine import where_of
 from harden.pipeline.prepare import Prepared, prepare
 from harden.progress import Notify, silent, stage
 from harden.settings import CompareSettings, EvalSettings, FitSettings, Settings, origin
@@ -40,41 +40,100 @@ _LONG_S = 15.0  # steps of full size that would take longer are not timed, but w
 _PASSES = 3  # forward passes that cost as much as a step, about
 
 
-def dry_run(settings: Settings, notify: Notify = silent) -> dict[str, Any]:
+class Setting(TypedDict):
+    """A setting, and the flag or the line of the file that it came from."""
+
+    name: str
+    value: object
+    origin: str
+
+
+class ModelWork(TypedDict):
+    """A model, and how many of its tensors and values are on crossbars."""
+
+    source: str
+    sha256: str
+    opset: int
+    batch_norm: str
+    analog_weights: int
+    analog_parameters: int
+
+
+class DataWork(TypedDict):
+    """Examples."""
+
+    source: str
+    examples: int
+    classes: int
+    sha256: str
+
+
+class Estimate(TypedDict):
+    """Seconds by stage of one run, how many runs there are, the seconds of all, and the memory at the peak."""
+
+    seconds: dict[str, float]
+    runs: int
+    total_s: float
+    memory_bytes: int | None
+
+
+class DryRun(TypedDict):
+    """What ``--dry-run`` answers; ``writes`` is the run's folder."""
+
+    schema: str
+    settings: list[Setting]
+    resolved: dict[str, object]
+    models: list[ModelWork]
+    data: dict[str, DataWork]
+    writes: str | None
+    estimate: Estimate
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What a command would work on, and the seconds of each of its stages; None where it has not that stage."""
+
+    resolved: dict[str, object]
+    models: list[ModelWork]
+    data: dict[str, DataWork]
+    seconds: dict[str, float | None]
+    writes: str | None
+    memory_bytes: int = 0
+
+
+def dry_run(settings: Settings, notify: Notify = silent) -> DryRun:
     """Open and check all that the command would work on, time a few steps and chips, and write nothing.
 
     Args:
         settings: Of ``harden fit``, ``eval`` or ``compare``.
         notify: Called with stage, done and total.
 
-    Returns:
-        A ``harden.dry-run/1`` document: ``settings`` (``name``, ``value``, ``origin``), ``resolved``, ``models``,
-        ``data``, ``estimate`` (``seconds`` by stage, ``total_s``, ``memory_bytes``) and ``writes`` (a folder or None).
-
     Raises:
         HardenError: Whatever the command itself would refuse before its first step.
     """
-    costs = _fit(settings, notify) if isinstance(settings, FitSettings) else _chips(settings, notify)
-    memory_bytes = max(costs.pop("memory_bytes", 0), peak_memory_bytes() or 0) or None
-    seconds = {stage: value for stage, value in costs.pop("seconds").items() if value}
+    work = _fit(settings, notify) if isinstance(settings, FitSettings) else _chips(settings, notify)
+    seconds = {stage: value for stage, value in work.seconds.items() if value}
     repeats = settings.seeds if isinstance(settings, FitSettings) else 1
     return {
         "schema": "harden.dry-run/1",
         "settings": resolved_settings(settings),
-        **costs,
+        "resolved": work.resolved,
+        "models": work.models,
+        "data": work.data,
+        "writes": work.writes,
         "estimate": {
             "seconds": seconds,
             "runs": repeats,
             "total_s": repeats * sum(seconds.values()),
-            "memory_bytes": memory_bytes,
+            "memory_bytes": max(work.memory_bytes, peak_memory_bytes() or 0) or None,
         },
     }
 
 
-def resolved_settings(settings: Settings) -> list[dict[str, Any]]:
+def resolved_settings(settings: Settings) -> list[Setting]:
     """Every setting that has a value, with the flag or the line of the file that it came from."""
     values = settings.model_dump(mode="json")
-    empty: tuple[Any, ...] = (None, "", [], {})
+    empty: tuple[object, ...] = (None, "", [], {})
     return [
         {"name": name, "value": value, "origin": origin(settings, name)}
         for name, value in values.items()
@@ -82,7 +141,7 @@ def resolved_settings(settings: Settings) -> list[dict[str, Any]]:
     ]
 
 
-def _fit(settings: FitSettings, notify: Notify) -> dict[str, Any]:
+def _fit(settings: FitSettings, notify: Notify) -> _Work:
     prepared = prepare(settings, notify)
     plan, steps, training, memory_bytes = None, None, None, 0
     if prepared.kind != "transform" and (problem := prepared.problem) is not None:
@@ -107,19 +166,19 @@ def _fit(settings: FitSettings, notify: Notify) -> dict[str, Any]:
             count = len(levers) + (settings.protect is not None)
             seconds["ablation"] = count * (training + _one_condition(seconds, prepared))
     named = {"training": prepared.training, "validation": prepared.validation, "test": prepared.test}
-    return {
-        "resolved": {
+    return _Work(
+        resolved={
             "method": prepared.method,
             "noise": [_condition(condition) for condition in prepared.conditions],
             "threads": prepared.threads,
             **({} if steps is None else {"steps": steps}),
         },
-        "models": [_model(prepared.model, prepared.digital)],
-        "data": {name: _data(data) for name, data in named.items() if data is not None},
-        "seconds": seconds,
-        "memory_bytes": memory_bytes,
-        "writes": str(run_folder(settings)),
-    }
+        models=[_model(prepared.model, prepared.digital)],
+        data={name: _data(data) for name, data in named.items() if data is not None},
+        seconds=seconds,
+        writes=str(run_folder(settings)),
+        memory_bytes=memory_bytes,
+    )
 
 
 def _one_condition(seconds: dict[str, float | None], prepared: Prepared) -> float:
@@ -166,7 +225,7 @@ def _trials(judge: Judge, model: Model) -> dict[str, float | None]:
     }
 
 
-def _chips(settings: Settings, notify: Notify) -> dict[str, Any]:
+def _chips(settings: Settings, notify: Notify) -> _Work:
     """Of ``harden eval`` and ``harden compare``: every model on every condition."""
     if isinstance(settings, CompareSettings):
         opened, checked = open_models(settings, notify)
@@ -178,20 +237,20 @@ def _chips(settings: Settings, notify: Notify) -> dict[str, Any]:
     seconds: dict[str, float | None] = {}
     for name, (model, data) in opened.items():
         with stage(notify, "timing a few chips"):
-            setup_s, image_s = _pace(judge_of(settings, checked, data, where, silent), model)
+            setup_s, image_s = _pace(checked.judge(settings, data, where, silent), model)
         seconds[f"chips of {name}"] = setup_s + len(checked.conditions) * settings.chips * len(data) * image_s
     data = next(iter(opened.values()))[1]
-    return {
-        "resolved": {
+    return _Work(
+        resolved={
             "noise": [_condition(condition) for condition in checked.conditions],
             "chips": settings.chips,
             "threads": where.cores,
         },
-        "models": [_model(model, settings.digital) for model, _ in opened.values()],
-        "data": {"test": _data(data)},
-        "seconds": seconds,
-        "writes": settings.out,
-    }
+        models=[_model(model, settings.digital) for model, _ in opened.values()],
+        data={"test": _data(data)},
+        seconds=seconds,
+        writes=settings.out,
+    )
 
 
 def _pace(judge: Judge, model: Model) -> tuple[float, float]:
@@ -212,7 +271,7 @@ def _condition(condition: Condition) -> str:
     return f"{condition.profile} at {duration(condition.time)}"
 
 
-def _model(model: Model, digital: tuple[str, ...]) -> dict[str, Any]:
+def _model(model: Model, digital: tuple[str, ...]) -> ModelWork:
     analog = model.analog_weights(digital).values()
     return {
         "source": model.source,
@@ -224,5 +283,5 @@ def _model(model: Model, digital: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
-def _data(data: Dataset) -> dict[str, Any]:
+def _data(data: Dataset) -> DataWork:
     return {"source": str(data.source), "examples": len(data), "classes": data.classes, "sha256": data.sha256}

@@ -46,7 +46,7 @@ class RuntimeCopy:
         self._raw: bytes | None = None  # the file's content, where it is kept in memory
         self._initializers = rewritten.initializers
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """For another process, where the copy is kept in memory: it may end without a chance to remove files."""
         return {**self.__dict__, "_raw": self.read()}
 
