@@ -169,15 +169,7 @@ def evaluate_until(judge: Judge, model: Model, until: str) -> EvalRecord:
 
 @dataclass(frozen=True)
 class _Pilot:
-    """What a few chips say: both standard deviations, and how to sample the chips that count.
-
-    Attributes:
-        std_chips: Of the accuracy between chips.
-        std_image: Of a hit within a chip, less the control variate's share.
-        control: The control variate's coefficient.
-        variance_ratio: Share of the variance within a chip that the control variate leaves; None where there is none.
-        images: Images per chip that cost least for a given certainty.
-    """
+    """What a few chips say, as in the record; ``images`` per chip cost least for a given certainty."""
 
     std_chips: float
     std_image: float

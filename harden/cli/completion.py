@@ -37,8 +37,8 @@ def files(context: click.Context, parameter: click.Parameter, begun: str) -> lis
 
 def choices(names: Iterable[str]) -> Complete:
     """One of a fixed set."""
-    known = list(names)
-    return lambda _context, _parameter, begun: _beginning(known, begun)
+    words = list(names)
+    return lambda _context, _parameter, begun: _beginning(words, begun)
 
 
 def _beginning(names: Iterable[str], begun: str) -> list[CompletionItem]:

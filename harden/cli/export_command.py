@@ -32,7 +32,7 @@ def command(model: str, profile: str, out: Path, digital: tuple[str, ...], answe
     done = write_conductances(opened, Profile.parse(profile), out, digital)
     low, high = done["range"]
     text = (
-        f"{done['path']}: {done['weights']:,} weights of {done['tensors']} tensors, "
+        f"{out}: {done['weights']:,} weights of {done['tensors']} tensors, "
         f"{low:g} to {high:g} {done['unit']}, one scale per {done['reference']}"
     )
-    answer.show(done, text)
+    answer.show({**done, "path": str(out)}, text)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from harden.cli.screen import Answer, answer_options
+
+if TYPE_CHECKING:
+    from harden.pipeline.inspect import Inspection
 
 _CANNOT = 3
 
@@ -41,30 +44,29 @@ def command(
     from harden.settings import read_size
 
     size = None if input_size is None else read_size(input_size, "--input-size")
-    document = inspect(model, weights=weights, input_size=size, inputs=inputs, digital=digital)
-    answer.show(document, _text(document), _weights_text(document["weights"]))
-    return 0 if document["trainable"] else _CANNOT
+    inspection = inspect(model, weights=weights, input_size=size, inputs=inputs, digital=digital)
+    answer.show(inspection.document, _text(inspection), _weights_text(inspection.weights))
+    return 0 if inspection.trainable else _CANNOT
 
 
-def _text(document: dict[str, Any]) -> str:
-    """The document for people."""
-    model = document["model"]
-    weights = document["weights"]
+def _text(inspection: Inspection) -> str:
+    """The answer for people."""
+    model, weights = inspection.model, inspection.weights
     analog = [weight for weight in weights if weight["analog"]]
     lines = [
-        f"{model['path']}: opset {model['opset']}, batch norms {model['batch_norm']}, from {model['producer']}",
-        *(f"  input  {spec['name']} {spec['shape']} {spec['dtype']}" for spec in model["inputs"]),
-        *(f"  output {spec['name']} {spec['shape']} {spec['dtype']}" for spec in model["outputs"]),
+        f"{model.source}: opset {model.opset}, batch norms {model.batch_norm}, from {model.producer}",
+        *(f"  input  {spec.name} {list(spec.shape)} {spec.dtype}" for spec in model.inputs),
+        *(f"  output {spec.name} {list(spec.shape)} {spec.dtype}" for spec in model.outputs),
     ]
-    if model["random_weights"]:
+    if inspection.random_weights:
         lines.append("  its weights are random: no --weights was given")
     if weights:
         count = sum(math.prod(weight["shape"]) for weight in analog)
         lines.append(f"  {len(analog)} analog weights ({count:,} values) of {len(weights)} tensors")
-    if document["parity"]:
-        lines.append(f"  torch and ONNX Runtime differ by at most {document['parity']['max_abs_error']:.1e}")
-    lines += [f"  obstacle: {obstacle}" for obstacle in document["obstacles"]]
-    lines.append("can be hardened" if document["trainable"] else "cannot be hardened")
+    if inspection.parity:
+        lines.append(f"  torch and ONNX Runtime differ by at most {inspection.parity.max_abs_error:.1e}")
+    lines += [f"  obstacle: {obstacle}" for obstacle in inspection.obstacles]
+    lines.append("can be hardened" if inspection.trainable else "cannot be hardened")
     return "\n".join(lines)
 
 

@@ -59,22 +59,22 @@ def _may_be_repeated(field: FieldInfo) -> bool:
 
 def _complete(name: str, field: FieldInfo) -> completion.Complete:
     """What the shell offers for a flag's value."""
-    known = {"method": completion.methods, "profile": completion.profiles, "train_profile": completion.profiles}
-    literal = [one for one in _flatten(field.annotation) if isinstance(one, str)]
-    return known.get(name) or (completion.choices(literal) if literal else completion.files)
+    by_name = {"method": completion.methods, "profile": completion.profiles, "train_profile": completion.profiles}
+    literal = [value for value in _flatten(field.annotation) if isinstance(value, str)]
+    return by_name.get(name) or (completion.choices(literal) if literal else completion.files)
 
 
 def _default(field: FieldInfo) -> str:
     default = field.default
     if default in (None, False, (), "") or field.is_required() or field.default_factory is not None:
         return ""
-    text = ",".join(f"{one:g}" for one in default) if isinstance(default, tuple) else str(default)
+    text = ",".join(f"{number:g}" for number in default) if isinstance(default, tuple) else str(default)
     return f"  [default: {text}]"
 
 
 def _metavar(field: FieldInfo) -> str:
     kinds = set(typing.get_args(field.annotation)) if typing.get_origin(field.annotation) else {field.annotation}
-    literal = [a for a in _flatten(field.annotation) if isinstance(a, str)]
+    literal = [value for value in _flatten(field.annotation) if isinstance(value, str)]
     if literal:
         return "|".join(literal)
     if int in kinds:
@@ -86,7 +86,7 @@ def _flatten(annotation: Any) -> list[Any]:
     if typing.get_origin(annotation) is typing.Literal:
         return list(typing.get_args(annotation))
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        return [inner for one in typing.get_args(annotation) for inner in _flatten(one)]
+        return [inner for part in typing.get_args(annotation) for inner in _flatten(part)]
     return []
 
 

@@ -160,7 +160,7 @@ class _Race:
             self._done[number] = self._fetch(reference)
             del self._given[number]
             self._durations = [*self._durations[-99:], time.monotonic() - self._began.pop(number)]
-            for other in [one for one, of in self._running.items() if of == number]:
+            for other in [attempt for attempt, of in self._running.items() if of == number]:
                 self._engine.ray.cancel(other, force=True)
                 del self._running[other]
 

@@ -34,12 +34,6 @@ class Export(TypedDict):
     weights: int
 
 
-class Written(Export):
-    """Also where."""
-
-    path: str
-
-
 def conductances(model: Model, profile: Profile, digital: tuple[str, ...] = ()) -> dict[str, Arrays]:
     """Targets of all devices, by the profile's mapping and before any noise.
 
@@ -83,7 +77,7 @@ def conductances(model: Model, profile: Profile, digital: tuple[str, ...] = ()) 
     return targets
 
 
-def write_conductances(model: Model, profile: Profile, path: Path, digital: tuple[str, ...] = ()) -> Written:
+def write_conductances(model: Model, profile: Profile, path: Path, digital: tuple[str, ...] = ()) -> Export:
     """Write :func:`conductances` to ``.npz`` or ``.csv``.
 
     The archive's arrays are called ``WEIGHT/NAME``; ``about`` is a JSON text with the digests. The table has a row a
@@ -120,7 +114,7 @@ def write_conductances(model: Model, profile: Profile, path: Path, digital: tupl
         else:
             for lines in _lines(targets):
                 file.write(lines.encode())
-    return {**about, "path": str(path)}
+    return about
 
 
 def _lines(targets: dict[str, Arrays]) -> Iterator[str]:

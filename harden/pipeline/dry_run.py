@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TypedDict
 
@@ -77,28 +77,24 @@ class Estimate(TypedDict):
     memory_bytes: int | None
 
 
-class DryRun(TypedDict):
-    """What ``--dry-run`` answers; ``writes`` is the run's folder."""
+class Work(TypedDict):
+    """What a command would work on, and the folder that it would write to."""
+
+    resolved: dict[str, object]
+    models: list[ModelWork]
+    data: dict[str, DataWork]
+    writes: str | None
+
+
+class DryRun(Work):
+    """What ``--dry-run`` answers."""
 
     schema: str
     settings: list[Setting]
-    resolved: dict[str, object]
-    models: list[ModelWork]
-    data: dict[str, DataWork]
-    writes: str | None
     estimate: Estimate
 
 
-@dataclass(frozen=True)
-class _Work:
-    """What a command would work on, and the seconds of each of its stages; None where it has not that stage."""
-
-    resolved: dict[str, object]
-    models: list[ModelWork]
-    data: dict[str, DataWork]
-    seconds: dict[str, float | None]
-    writes: str | None
-    memory_bytes: int = 0
+Cost = tuple[dict[str, float | None], int]  # seconds by stage, None where a command has not that stage; bytes
 
 
 def dry_run(settings: Settings, notify: Notify = silent) -> DryRun:
@@ -111,21 +107,18 @@ def dry_run(settings: Settings, notify: Notify = silent) -> DryRun:
     Raises:
         HardenError: Whatever the command itself would refuse before its first step.
     """
-    work = _fit(settings, notify) if isinstance(settings, FitSettings) else _chips(settings, notify)
-    seconds = {stage: value for stage, value in work.seconds.items() if value}
+    work, cost = _fit(settings, notify) if isinstance(settings, FitSettings) else _chips(settings, notify)
+    seconds = {stage: value for stage, value in cost[0].items() if value}
     repeats = settings.seeds if isinstance(settings, FitSettings) else 1
     return {
         "schema": "harden.dry-run/1",
         "settings": resolved_settings(settings),
-        "resolved": work.resolved,
-        "models": work.models,
-        "data": work.data,
-        "writes": work.writes,
+        **work,
         "estimate": {
             "seconds": seconds,
             "runs": repeats,
             "total_s": repeats * sum(seconds.values()),
-            "memory_bytes": max(work.memory_bytes, peak_memory_bytes() or 0) or None,
+            "memory_bytes": max(cost[1], peak_memory_bytes() or 0) or None,
         },
     }
 
@@ -141,7 +134,7 @@ def resolved_settings(settings: Settings) -> list[Setting]:
     ]
 
 
-def _fit(settings: FitSettings, notify: Notify) -> _Work:
+def _fit(settings: FitSettings, notify: Notify) -> tuple[Work, Cost]:
     prepared = prepare(settings, notify)
     plan, steps, training, memory_bytes = None, None, None, 0
     if prepared.kind != "transform" and (problem := prepared.problem) is not None:
@@ -166,19 +159,18 @@ def _fit(settings: FitSettings, notify: Notify) -> _Work:
             count = len(levers) + (settings.protect is not None)
             seconds["ablation"] = count * (training + _one_condition(seconds, prepared))
     named = {"training": prepared.training, "validation": prepared.validation, "test": prepared.test}
-    return _Work(
-        resolved={
+    work: Work = {
+        "resolved": {
             "method": prepared.method,
             "noise": [_condition(condition) for condition in prepared.conditions],
             "threads": prepared.threads,
             **({} if steps is None else {"steps": steps}),
         },
-        models=[_model(prepared.model, prepared.digital)],
-        data={name: _data(data) for name, data in named.items() if data is not None},
-        seconds=seconds,
-        writes=str(run_folder(settings)),
-        memory_bytes=memory_bytes,
-    )
+        "models": [_model(prepared.model, prepared.digital)],
+        "data": {name: _data(data) for name, data in named.items() if data is not None},
+        "writes": str(run_folder(settings)),
+    }
+    return work, (seconds, memory_bytes)
 
 
 def _one_condition(seconds: dict[str, float | None], prepared: Prepared) -> float:
@@ -225,7 +217,7 @@ def _trials(judge: Judge, model: Model) -> dict[str, float | None]:
     }
 
 
-def _chips(settings: Settings, notify: Notify) -> _Work:
+def _chips(settings: Settings, notify: Notify) -> tuple[Work, Cost]:
     """Of ``harden eval`` and ``harden compare``: every model on every condition."""
     if isinstance(settings, CompareSettings):
         opened, checked = open_models(settings, notify)
@@ -240,17 +232,14 @@ def _chips(settings: Settings, notify: Notify) -> _Work:
             setup_s, image_s = _pace(checked.judge(settings, data, where, silent), model)
         seconds[f"chips of {name}"] = setup_s + len(checked.conditions) * settings.chips * len(data) * image_s
     data = next(iter(opened.values()))[1]
-    return _Work(
-        resolved={
-            "noise": [_condition(condition) for condition in checked.conditions],
-            "chips": settings.chips,
-            "threads": where.cores,
-        },
-        models=[_model(model, settings.digital) for model, _ in opened.values()],
-        data={"test": _data(data)},
-        seconds=seconds,
-        writes=settings.out,
-    )
+    noise = [_condition(condition) for condition in checked.conditions]
+    work: Work = {
+        "resolved": {"noise": noise, "chips": settings.chips, "threads": where.cores},
+        "models": [_model(model, settings.digital) for model, _ in opened.values()],
+        "data": {"test": _data(data)},
+        "writes": settings.out,
+    }
+    return work, (seconds, 0)
 
 
 def _pace(judge: Judge, model: Model) -> tuple[float, float]:

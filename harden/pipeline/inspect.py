@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from harden.errors import ModelError, SettingsError, UnsupportedError
@@ -11,7 +12,62 @@ from harden.graph.inspection import unsupported, weights_table
 from harden.graph.tensors import TensorSpec
 from harden.pipeline.models import open_model
 from harden.runtime.examples import find_inputs
-from harden.runtime.parity import parity
+from harden.runtime.parity import Parity, parity
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What ``harden inspect`` finds of a model.
+
+    Attributes:
+        model: The model.
+        random_weights: Whether nobody gave its weights.
+        obstacles: Every reason why it cannot be hardened.
+        unsupported: The operators among them.
+        weights: Every floating-point tensor.
+        parity: How far torch and ONNX Runtime are apart; None where it does not run in torch.
+    """
+
+    model: Model
+    random_weights: bool
+    obstacles: list[str]
+    unsupported: list[dict[str, Any]]
+    weights: list[dict[str, Any]]
+    parity: Parity | None
+
+    @property
+    def trainable(self) -> bool:
+        """Whether the model can be hardened."""
+        return not self.obstacles
+
+    @property
+    def document(self) -> dict[str, object]:
+        """For JSON: a ``harden.inspect/1`` document."""
+        model, parity = self.model, self.parity
+        return {
+            "schema": "harden.inspect/1",
+            "model": {
+                "path": model.source,
+                "sha256": model.sha256,
+                "opset": model.opset,
+                "producer": model.producer,
+                "inputs": [_described(spec) for spec in model.inputs],
+                "outputs": [_described(spec) for spec in model.outputs],
+                "batch_norm": model.batch_norm,
+                "random_weights": self.random_weights,
+            },
+            "trainable": self.trainable,
+            "obstacles": self.obstacles,
+            "unsupported": self.unsupported,
+            "weights": self.weights,
+            "parity": parity
+            and {
+                "inputs": parity.inputs,
+                "max_abs_error": parity.max_abs_error,
+                "max_rel_error": parity.max_rel_error,
+                "passed": parity.passed,
+            },
+        }
 
 
 def inspect(
@@ -21,8 +77,8 @@ def inspect(
     input_size: tuple[int, int] | None = None,
     inputs: Sequence[str] = (),
     digital: Sequence[str] = (),
-) -> dict[str, Any]:
-    """Describe a model as ``harden inspect`` shows it.
+) -> Inspection:
+    """Say whether a model can be hardened, and which of its weights are noisy.
 
     Args:
         source: An ONNX file or ``timm:NAME``; a timm model without ``weights`` has random ones, which is said.
@@ -30,10 +86,6 @@ def inspect(
         input_size: Height and width of the images of ``timm:NAME``.
         inputs: Input shapes, ``name=1x3x224x224``.
         digital: Globs of tensors or nodes kept off the crossbars.
-
-    Returns:
-        A ``harden.inspect/1`` document. ``trainable`` says whether the model can be hardened; if not, ``obstacles``
-        lists every reason.
 
     Raises:
         ModelError: The file cannot be read at all.
@@ -53,34 +105,11 @@ def inspect(
             obstacles.append(str(error))
     if checked is not None and not checked.passed:
         obstacles.append(f"torch and ONNX Runtime disagree by {checked.max_abs_error:.2e}")
-    return {
-        "schema": "harden.inspect/1",
-        "model": {
-            "path": model.source,
-            "sha256": model.sha256,
-            "opset": model.opset,
-            "producer": model.producer,
-            "inputs": [_described(spec) for spec in model.inputs],
-            "outputs": [_described(spec) for spec in model.outputs],
-            "batch_norm": model.batch_norm,
-            "random_weights": source.startswith("timm:") and weights is None,
-        },
-        "trainable": not obstacles,
-        "obstacles": obstacles,
-        "unsupported": missing,
-        "weights": table,
-        "parity": None
-        if checked is None
-        else {
-            "inputs": checked.inputs,
-            "max_abs_error": checked.max_abs_error,
-            "max_rel_error": checked.max_rel_error,
-            "passed": checked.passed,
-        },
-    }
+    random_weights = source.startswith("timm:") and weights is None
+    return Inspection(model, random_weights, obstacles, missing, table, checked)
 
 
-def _described(spec: TensorSpec) -> dict[str, Any]:
+def _described(spec: TensorSpec) -> dict[str, object]:
     return {"name": spec.name, "shape": list(spec.shape), "dtype": str(spec.dtype)}
 
 
