@@ -69,7 +69,7 @@ def judged(
         selections=1, selection_chips=2, selection_examples=100, **levers,
     )  # fmt: skip
     document = harden.evaluate(fitted.model, profile, test, chips=options.chips, seed=0).document
-    return document["profiles"][0]["accuracy"]["mean"], document["clean"]["accuracy"]
+    return document["conditions"][0]["accuracy"]["mean"], document["clean"]["accuracy"]
 
 
 if __name__ == "__main__":

@@ -13,11 +13,12 @@ if TYPE_CHECKING:
     from harden.data.dataset import Dataset
     from harden.data.preprocess import Preprocess
     from harden.errors import HardenError
-    from harden.evaluation.evaluate import Evaluation, evaluate
+    from harden.evaluation.evaluate import evaluate
     from harden.graph.file import Model
     from harden.noise.profile import Profile
     from harden.pipeline.api import Fitted, fit, load
     from harden.pipeline.new_head import with_new_head
+    from harden.records import CompareRecord, EvalRecord, Evaluation, FitRecord
     from harden.report.view import Report
 
 # ONNX Runtime from 1.29 on sends events to its maker and leaves a device identifier in the home folder, unless it is
@@ -27,8 +28,11 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 __version__ = "0.1.0"
 
 __all__ = [
+    "CompareRecord",
     "Dataset",
+    "EvalRecord",
     "Evaluation",
+    "FitRecord",
     "Fitted",
     "HardenError",
     "Model",
@@ -42,8 +46,11 @@ __all__ = [
 ]
 
 _HOMES = {
+    "CompareRecord": "harden.records",
     "Dataset": "harden.data.dataset",
-    "Evaluation": "harden.evaluation.evaluate",
+    "EvalRecord": "harden.records",
+    "Evaluation": "harden.records",
+    "FitRecord": "harden.records",
     "Fitted": "harden.pipeline.api",
     "HardenError": "harden.errors",
     "Model": "harden.graph.file",

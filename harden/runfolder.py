@@ -125,7 +125,7 @@ class RunFolder:
             ) from error
 
     def _compare(self, held: str) -> None:
-        if held != self.settings:
+        if held != self.settings and _pairs(held) != _pairs(self.settings):  # another version may order them otherwise
             raise _another_run(self.path, held, self.settings)
 
 
@@ -150,7 +150,7 @@ def refuse_another_run(path: Path | str, settings: str) -> None:
     file = Path(path) / SETTINGS
     if file.exists():
         held = read_text(file, None).partition("[resolved]")[0].rstrip()
-        if held != settings.rstrip():
+        if held != settings.rstrip() and _pairs(held) != _pairs(settings):
             raise _another_run(Path(path), held, settings)
 
 

@@ -4,36 +4,40 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from harden.evaluation.judge import Judge
 from harden.evaluation.plan import Condition
 from harden.graph.file import Model
+from harden.records import EvalRecord
+from harden.records.condition import ColumnBaseline
 
 CHIPS = 20
 _STAGE = "chips of a mapping that scales each column"
 
 
-def add_column_baseline(judge: Judge, model: Model, document: dict[str, Any], trial_log: Path | None = None) -> None:
-    """Put ``column_baseline`` into each entry whose profile refers to the largest weight of the tensor.
+def with_column_baseline(judge: Judge, model: Model, record: EvalRecord, trial_log: Path | None = None) -> EvalRecord:
+    """The record with ``column_baseline`` in each condition whose profile refers to the largest weight of the tensor.
 
     Much of what rescaling gains is what hardware with a digital scale per column gives by itself, so a gain is shown
-    beside it. Entries of other profiles get ``None``.
+    beside it. Conditions of other profiles get ``None``.
 
     Args:
-        judge: The judge of the document; at most 20 of its chips are used.
-        model: The model that the document is of.
-        document: A ``harden.eval/1`` document; changed.
+        judge: The judge of the record; at most 20 of its chips are used.
+        model: The model that the record is of.
+        record: What that judge found.
         trial_log: The run's own log; the logs of these chips lie beside it, so that a killed run resumes.
     """
-    for number, (entry, condition) in enumerate(zip(document["profiles"], judge.conditions, strict=True)):
-        entry["column_baseline"] = None
+    conditions = []
+    for number, (entry, condition) in enumerate(zip(record.conditions, judge.conditions, strict=True)):
+        baseline = None
         column = by_column(condition)
         if column is not None:
             few = judge.here().on(column).few(CHIPS)
             log = None if trial_log is None else trial_log.with_name(f"trials.column-{number}.jsonl")
-            baseline = few.of(model, trial_log=log, stage=_STAGE).document
-            entry["column_baseline"] = {"chips": few.chips, "accuracy": baseline["profiles"][0]["accuracy"]}
+            accuracy = few.of(model, trial_log=log, stage=_STAGE).conditions[0].accuracy
+            baseline = ColumnBaseline(chips=few.chips, accuracy=accuracy)
+        conditions.append(entry.replaced(column_baseline=baseline))
+    return record.replaced(conditions=tuple(conditions))
 
 
 def by_column(condition: Condition) -> Condition | None:

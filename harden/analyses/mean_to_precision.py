@@ -24,9 +24,12 @@ from scipy import stats
 from harden.engines import Engine, LocalEngine
 from harden.errors import SettingsError
 from harden.evaluation.bench import Bench
+from harden.evaluation.document import data_part, model_part
 from harden.evaluation.judge import Judge
 from harden.evaluation.plan import Condition
 from harden.evaluation.trials import draw_chip
+from harden.records import ConditionRecord, EvalRecord
+from harden.records.evaluation import Clean, Runtime
 from harden.streams import numpy_generator
 
 if TYPE_CHECKING:
@@ -135,15 +138,15 @@ def mean_accuracy_until(judge: Judge, model: Model, until: str, *, images: int |
         }
 
 
-def evaluate_until(judge: Judge, model: Model, until: str) -> dict[str, Any]:
-    """A ``harden.eval/1`` document whose entries know the mean and its interval; the rest of them is null.
+def evaluate_until(judge: Judge, model: Model, until: str) -> EvalRecord:
+    """A record whose conditions know the mean and its interval; the rest of them is null.
 
     Args:
         judge: The judge; every example is in the mean.
         model: The model.
         until: The certainty that is wanted, such as ``ci95(mean_accuracy)<0.005``.
     """
-    data, conditions, engine = judge.data, judge.conditions, judge.where.engine
+    conditions, engine = judge.conditions, judge.where.engine
     started = time.perf_counter()
     entries = []
     for number, condition in enumerate(conditions):
@@ -151,21 +154,20 @@ def evaluate_until(judge: Judge, model: Model, until: str) -> dict[str, Any]:
         result = mean_accuracy_until(judge.on(condition), model, until)
         accuracy = {"mean": result["mean"], **dict.fromkeys(_UNKNOWN), "ci95": result["ci"]}
         empty = dict.fromkeys(("yield", "tolerance", "confidence", "ece", "ekl", "agreement", "fidelity", "accuracies"))
-        entries.append(
-            {**condition.describe(), "chips": result["chips"], "accuracy": accuracy, **empty, "until": result}
-        )
+        entry = {**condition.describe(), "chips": result["chips"], "accuracy": accuracy, **empty, "until": result}
+        entries.append(ConditionRecord.model_validate(entry))
     judge.notify("conditions", len(conditions), len(conditions))
     seconds = time.perf_counter() - started
-    images = sum(entry["until"]["images"] for entry in entries)
-    return {
-        "schema": "harden.eval/1",
-        "model": {"path": model.source, "sha256": model.sha256, "opset": model.opset, "batch_norm": model.batch_norm},
-        "data": {"source": str(data.source), "examples": len(data), "sha256": data.sha256},
-        "seed": judge.seed,
-        "clean": {"accuracy": entries[0]["until"]["clean"]},
-        "profiles": entries,
-        "runtime": {"seconds": seconds, "images_per_second": images / seconds, "engine": (engine or LocalEngine).name},
-    }
+    results = [entry.until for entry in entries if entry.until]
+    images = sum(result.images or 0 for result in results)
+    return EvalRecord(
+        model=model_part(model),
+        data=data_part(judge.data),
+        seed=judge.seed,
+        clean=Clean(accuracy=results[0].clean),
+        conditions=tuple(entries),
+        runtime=Runtime(seconds=seconds, images_per_second=images / seconds, engine=(engine or LocalEngine).name),
+    )
 
 
 class _Sampler:

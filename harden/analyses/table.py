@@ -16,6 +16,7 @@ from harden.errors import SettingsError
 from harden.evaluation.judge import Judge
 from harden.evaluation.plan import Condition
 from harden.graph.file import Model
+from harden.records import ConditionRecord
 
 _CORNER_CHIPS = 30
 _SEVERITIES = (0.5, 1.0, 1.5, 2.0)
@@ -42,8 +43,8 @@ def analyse(judge: Judge, model: Model, also: Sequence[str], times: Sequence[flo
     judge = judge.here()
     condition = judge.condition
 
-    def table(conditions: Sequence[Condition], stage: str) -> list[dict[str, Any]]:
-        return judge.on(*conditions).few(_CORNER_CHIPS).of(model, stage=stage).document["profiles"]
+    def table(conditions: Sequence[Condition], stage: str) -> tuple[ConditionRecord, ...]:
+        return judge.on(*conditions).few(_CORNER_CHIPS).of(model, stage=stage).conditions
 
     calls: dict[str, Callable[[], dict[str, Any]]] = {
         "sensitivity": lambda: sensitivity(judge, model),

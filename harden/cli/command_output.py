@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from harden import distributed
 from harden.cli.screen import Screen, say, show
 from harden.memory import limited
 from harden.settings import Settings
+
+if TYPE_CHECKING:
+    from harden.records import CompareRecord, EvalRecord, FitRecord
+
+Result = TypeVar("Result", bound="EvalRecord | FitRecord | CompareRecord | None")
 
 
 @dataclass(frozen=True)
@@ -24,10 +29,10 @@ class Output:
     def work(
         self,
         settings: Settings,
-        run: Callable[[Any, Screen], dict[str, Any]],
+        run: Callable[[Any, Screen], Result],
         tail: Callable[[], str] = lambda: "",
-    ) -> dict[str, Any]:
-        """Run a command, or only its dry run, and show the document.
+    ) -> Result | None:
+        """Run a command, or only its dry run, and show its record.
 
         Args:
             settings: The command's settings.
@@ -35,7 +40,7 @@ class Output:
             tail: Makes the lines below the result.
 
         Returns:
-            The document; empty after a dry run, which shows its own, and in a process that has nothing to tell.
+            The record; None after a dry run, which shows its own, and in a process that has nothing to tell.
         """
         from harden.cli.dry_run_text import dry_run_text, settings_text
         from harden.pipeline.dry_run import dry_run, resolved_settings
@@ -45,17 +50,17 @@ class Output:
         tells = distributed.is_leader()  # of several processes that train together, one
         with Screen(self.quiet or not tells, self.verbose) as screen, limited(settings.max_memory):
             if self.dry_run:
-                document = dry_run(settings, screen)
+                plan = dry_run(settings, screen)
             else:
                 if self.verbose and tells:
                     say(settings_text(resolved_settings(settings)))
-                document = run(settings, screen)
+                record = run(settings, screen)
         if self.dry_run:
-            show(document, self.as_json, dry_run_text(document))
-            return {}
-        if not document:
-            return {}
+            show(plan, self.as_json, dry_run_text(plan))
+            return None
+        if record is None:
+            return None
         if self.verbose:
-            say(detail(document))
-        show(document, self.as_json, summary(document) + tail())
-        return document
+            say(detail(record))
+        show(record.document, self.as_json, summary(record) + tail())
+        return record

@@ -24,5 +24,6 @@ def command(out: Path, answer: Answer) -> None:
     from harden.report.terminal import summary
 
     with Screen(answer.quiet, answer.verbose) as screen:
-        document = demo(out, screen)
-    answer.show(document, f"{summary(document)}\nreport: {out / 'run' / 'report.html'}")
+        record = demo(out, screen)
+    if record is not None:
+        answer.show(record.document, f"{summary(record)}\nreport: {out / 'run' / 'report.html'}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from harden.report.words import clean, duration
+from harden.words import clean, duration
 
 _HALF_AN_HOUR_S = 1800.0
 

@@ -33,13 +33,9 @@ def command(model: str | None, output: Output, config: Path | None, **flags: Any
 
     settings = read_settings(EvalSettings, model, flags, config)
     if settings.replay:
-        document = replay(settings)
-        same = "equal" if document["equal"] else "not equal"
-        show(
-            document,
-            output.as_json,
-            f"accuracy {document['accuracy']:.4f}, recorded {document['recorded']:.4f}: {same}",
-        )
+        replayed = replay(settings)
+        same = "equal" if replayed.equal else "not equal"
+        text = f"accuracy {replayed.accuracy:.4f}, recorded {replayed.recorded:.4f}: {same}"
+        show(replayed.document, output.as_json, text)
         return
-    document = output.work(settings, evaluate)
-    enforce(settings.require, document)
+    enforce(settings.require, output.work(settings, evaluate))

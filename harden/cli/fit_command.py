@@ -34,6 +34,6 @@ def command(model: str | None, output: Output, config: Path | None, **flags: Any
     from harden.statistics.requirements import enforce
 
     settings = read_settings(FitSettings, model, flags, config)
-    document = output.work(settings, fit, lambda: f"\nreport: {run_folder(settings) / 'report.html'}")
-    if document:  # else one of several processes, and not the one that tells, or a dry run
-        enforce(settings.require, document["after"])
+    record = output.work(settings, fit, lambda: f"\nreport: {run_folder(settings) / 'report.html'}")
+    if record:  # else one of several processes, and not the one that tells, or a dry run
+        enforce(settings.require, record.after)

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
-from typing import Any
-
-import numpy as np
+from collections.abc import Mapping
 
 from harden.errors import SettingsError
-from harden.evaluation.record import Evaluation
+from harden.records import ComparedModel, CompareRecord, Difference, EvalRecord
 from harden.statistics.difference import paired_difference, unpaired_difference
 
-SCHEMA = "harden.compare/1"
 
-
-def compare(evaluations: Mapping[str, Evaluation | Mapping[str, Any]]) -> dict[str, Any]:
+def compare(evaluations: Mapping[str, EvalRecord]) -> CompareRecord:
     """Compare finished evaluations of the same data, seed and conditions.
 
     Two models have the same chips if their analog weights have the same names and shapes: equal streams then give equal
@@ -23,72 +18,67 @@ def compare(evaluations: Mapping[str, Evaluation | Mapping[str, Any]]) -> dict[s
     fewer chips. Where names or shapes differ, the models are compared as independent samples and marked as unpaired.
 
     Args:
-        evaluations: Evaluations, or their documents, by the name a model has in the report.
+        evaluations: Evaluations by the name a model has in the report.
 
     Returns:
-        A ``harden.compare/1`` document; ``differences`` holds, for each pair of models and each condition, b minus a.
+        The record; ``differences`` holds, for each pair of models and each condition with labels, b minus a.
 
     Raises:
         SettingsError: Fewer than two models, or evaluations that are not of the same data, seed and noise.
     """
-    documents = {name: e.document if isinstance(e, Evaluation) else dict(e) for name, e in evaluations.items()}
-    if len(documents) < 2:
+    if len(evaluations) < 2:
         raise SettingsError("a comparison needs at least two models with names of their own")
-    _check_same(documents)
+    _check_same(evaluations)
     differences = [
-        {"a": a, "b": b, "condition": index, **difference(documents[a], documents[b], index)}
-        for a, b in itertools.combinations(documents, 2)
-        for index in range(len(documents[a]["profiles"]))
-        if documents[a]["profiles"][index]["accuracies"] is not None
+        difference(a, b, evaluations, index)
+        for a, b in itertools.combinations(evaluations, 2)
+        for index, condition in enumerate(evaluations[a].conditions)
+        if condition.accuracies is not None
     ]
-    return {
-        "schema": SCHEMA,
-        "models": [{"name": name, "evaluation": document} for name, document in documents.items()],
-        "differences": differences,
-    }
+    return CompareRecord(
+        models=tuple(ComparedModel(name=name, evaluation=record) for name, record in evaluations.items()),
+        differences=tuple(differences),
+    )
 
 
-def difference(a: Mapping[str, Any], b: Mapping[str, Any], index: int) -> dict[str, Any]:
-    """b minus a under one condition.
+def difference(a: str, b: str, evaluations: Mapping[str, EvalRecord], index: int) -> Difference:
+    """b minus a under one condition, paired where the models have the same chips.
 
     Args:
-        a: A document.
-        b: Another.
+        a: Name of one model.
+        b: Name of another.
+        evaluations: Evaluations by name.
         index: Which of their conditions.
-
-    Returns:
-        ``paired``, ``mean``, ``ci95``, ``better``, ``worse``, ``p_value``, and ``correlation`` where paired.
     """
-    x = np.array(a["profiles"][index]["accuracies"])
-    y = np.array(b["profiles"][index]["accuracies"])
-    if paired(a, b) and len(x) == len(y):
-        return paired_difference(x, y)
-    return unpaired_difference(x, y)
+    x, y = evaluations[a].accuracies(index), evaluations[b].accuracies(index)
+    same = paired(evaluations[a], evaluations[b]) and len(x) == len(y)
+    result = paired_difference(x, y) if same else unpaired_difference(x, y)
+    return Difference.model_validate({"a": a, "b": b, "condition": index, **result})
 
 
-def paired(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
+def paired(a: EvalRecord, b: EvalRecord) -> bool:
     """Whether equal chip numbers mean equal standard draws: same names and shapes of the analog weights."""
     return _tensors(a) == _tensors(b)
 
 
-def _tensors(document: Mapping[str, Any]) -> list[tuple[str, tuple[int, ...]]]:
-    return sorted((w["key"], tuple(w["shape"])) for w in document["perturbed"])
+def _tensors(record: EvalRecord) -> list[tuple[str, tuple[int, ...]]]:
+    return sorted((tensor.key, tensor.shape) for tensor in record.perturbed)
 
 
-def _check_same(documents: Mapping[str, Mapping[str, Any]]) -> None:
+def _check_same(evaluations: Mapping[str, EvalRecord]) -> None:
     problems = []
-    (first, reference), *others = documents.items()
-    for name, document in others:
-        for what, part in (("data", _data), ("seed", lambda d: d["seed"]), ("noise", _noise)):
-            if part(document) != part(reference):
+    (first, reference), *others = evaluations.items()
+    for name, record in others:
+        for what, part in (("data", _data), ("seed", lambda record: record.seed), ("noise", _noise)):
+            if part(record) != part(reference):
                 problems.append(f"{name} and {first} differ in their {what}")
     if problems:
         raise SettingsError("these evaluations cannot be compared", problems=problems)
 
 
-def _data(document: Mapping[str, Any]) -> tuple[Any, ...]:
-    return document["data"]["sha256"], document["data"]["examples"]
+def _data(record: EvalRecord) -> tuple[object, ...]:
+    return (record.data.sha256, record.data.examples) if record.data else ()
 
 
-def _noise(document: Mapping[str, Any]) -> Sequence[tuple[Any, ...]]:
-    return [(e["digest"], e["at_s"]) for e in document["profiles"]]
+def _noise(record: EvalRecord) -> list[tuple[object, ...]]:
+    return [(condition.digest, condition.at_s) for condition in record.conditions]

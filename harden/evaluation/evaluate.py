@@ -17,10 +17,10 @@ from harden.evaluation.custom import Metric, load_metrics
 from harden.evaluation.judge import Judge
 from harden.evaluation.layout import Layout
 from harden.evaluation.plan import Condition, as_conditions, check_numbers
-from harden.evaluation.record import Evaluation
 from harden.evaluation.where import Where
 from harden.noise.profile import Profile
 from harden.progress import silent
+from harden.records import EvalRecord
 from harden.statistics.requirements import Requirement
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def evaluate(
     engine: Engine | str | None = None,
     workers: int | None = None,
     device: str = "cpu",
-) -> Evaluation:
+) -> EvalRecord:
     """Measure the accuracy of virtual chips.
 
     Args:
@@ -70,7 +70,7 @@ def evaluate(
         workers: Trials at a time on a Ray cluster; None takes every processor of it.
 
     Returns:
-        The evaluation; ``document`` follows ``harden.eval/1``.
+        What the chips scored: ``result.conditions[0].accuracy.mean``; ``result.document`` is its JSON.
 
     Raises:
         SettingsError: Numbers that make no sense, a metric that fails.

@@ -18,13 +18,14 @@ from harden.errors import HardenError
 from harden.evaluation.batch_size import BatchSize
 from harden.evaluation.bench import Bench, bench_of, open_bench, single_threaded_torch
 from harden.evaluation.custom import Metric
-from harden.evaluation.document import document_of
+from harden.evaluation.document import record_of
 from harden.evaluation.plan import Condition, TrialPlan, check_numbers
-from harden.evaluation.record import Evaluation
 from harden.evaluation.run import Run
 from harden.evaluation.where import Where
 from harden.memory import out_of_memory
 from harden.progress import Notify, silent
+from harden.records import EvalRecord
+from harden.records.evaluation import Runtime
 from harden.statistics.requirements import Requirement, check_meetable
 from harden.store import scratch
 from harden.streams import numpy_generator
@@ -64,7 +65,7 @@ class Judge:
         """The first condition: the one that analyses look at."""
         return self.conditions[0]
 
-    def of(self, model: Model, *, trial_log: Path | None = None, stage: str = "chips") -> Evaluation:
+    def of(self, model: Model, *, trial_log: Path | None = None, stage: str = "chips") -> EvalRecord:
         """Measure a model.
 
         Where memory does not suffice, batches half as large go on.
@@ -75,7 +76,7 @@ class Judge:
             stage: What progress calls it.
 
         Returns:
-            The evaluation; ``document`` follows ``harden.eval/1``.
+            What its chips scored, condition by condition.
 
         Raises:
             SettingsError: Numbers that make no sense, a metric that fails.
@@ -93,16 +94,12 @@ class Judge:
                 with scratch() as folder, single_threaded_torch():
                     run = self._opened(model, folder, replace(self.where, batch_size=size.images), trial_log)
                     run.finish(lambda done, total: self.notify(stage, done, total))
-                    document = document_of(model, self.data, run, self.threshold, self.requirements)
-                break
+                    runtime = _runtime(time.perf_counter() - began, run, size)
+                    return record_of(model, self.data, run, self.threshold, self.requirements, runtime)
             except (HardenError, RuntimeError, MemoryError) as error:
                 if self.where.engine is not None or not out_of_memory(error):
                     raise
             size.halve()
-        document["runtime"] = {"seconds": time.perf_counter() - began, **run.speed()}
-        if size.halved or run.fewer:
-            document["runtime"]["memory"] = _shrunk(run, size)
-        return Evaluation(document)
 
     def on(self, *conditions: Condition) -> Judge:
         """The same chips under other noise; threshold, demands and further metrics are of the run's own noise."""
@@ -151,6 +148,11 @@ class Judge:
         bench = open_bench(model, self.data, folder, where, self.metrics)
         plan = TrialPlan(self.conditions, self.chips, self.seed, bench.feed.batch, where.digital)
         return Run(bench, plan, where, trial_log)
+
+
+def _runtime(seconds: float, run: Run, size: BatchSize) -> Runtime:
+    memory = {"memory": _shrunk(run, size)} if size.halved or run.fewer else {}
+    return Runtime.model_validate({"seconds": seconds, **run.speed(), **memory})
 
 
 def _shrunk(run: Run, size: BatchSize) -> str:

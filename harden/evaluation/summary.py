@@ -1,4 +1,4 @@
-"""From trials to a profile's entry of the document: numbers only, no model, no time."""
+"""From trials to a condition's record: numbers only, no model, no time."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from harden.evaluation.log import Columns
 from harden.evaluation.plan import Condition
+from harden.records import ConditionRecord
 from harden.statistics import intervals
 from harden.statistics.distribution import normality
 from harden.statistics.metrics import expected_kl
@@ -34,8 +35,9 @@ def summarise(
     mean_p: np.ndarray | None = None,
     labels: np.ndarray | None = None,
     bins: np.ndarray | None = None,
-) -> dict[str, Any]:
-    """One entry of "profiles".
+    periphery: Mapping[str, object] | None = None,
+) -> ConditionRecord:
+    """The record of one condition.
 
     Args:
         condition: The noise.
@@ -47,9 +49,7 @@ def summarise(
         mean_p: [M, C] probabilities averaged over chips.
         labels: [N], for the accuracy of each class.
         bins: [15, 3] images of all chips by confidence.
-
-    Returns:
-        The entry, with all keys of ``harden.eval/1``.
+        periphery: Knobs and ranges of converters and output noise, where there are any.
     """
     chips = len(trials["chip"])
     accuracies = trials.get("accuracy")
@@ -81,7 +81,9 @@ def summarise(
     if "non_finite" in trials:
         entry["non_finite_chips"] = int((trials["non_finite"] > 0).sum())
     entry["requirements"] = [_verdict(r, entry) for r in requirements]
-    return entry
+    if periphery is not None:
+        entry["periphery"] = periphery
+    return ConditionRecord.model_validate(entry)
 
 
 def _over_chips(

@@ -137,10 +137,10 @@ class Row(NamedTuple):
     points: str
 
 
-O = TypeVar("O", bound=Options)  # noqa: E741
+OptionsT = TypeVar("OptionsT", bound=Options)
 
 
-class Lever(Generic[O]):
+class Lever(Generic[OptionsT]):
     """A lever of one training run.
 
     Class attributes:
@@ -181,9 +181,9 @@ class Lever(Generic[O]):
     # What a plan says of it.
 
     @classmethod
-    def of(cls, plan: Plan) -> O:
+    def of(cls, plan: Plan) -> OptionsT:
         """A plan as this lever's options, which it has among its fields."""
-        return cast("O", plan)
+        return cast("OptionsT", plan)
 
     @classmethod
     def switched_off(cls) -> dict[str, Any]:

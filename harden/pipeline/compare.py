@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from harden.data.dataset import Dataset
 from harden.engines import Engine, opened
 from harden.errors import SettingsError
-from harden.evaluation.compare import compare as compare_documents
-from harden.evaluation.record import Evaluation
+from harden.evaluation.compare import compare as compare_evaluations
 from harden.graph.file import Model
 from harden.pipeline.checks import Checked, check
 from harden.pipeline.data import open_data
@@ -19,12 +17,13 @@ from harden.pipeline.judging import judge_of, where_of
 from harden.pipeline.machine import thread_count
 from harden.pipeline.models import check_digital, model_of, open_model
 from harden.progress import Notify, silent
+from harden.records import CompareRecord, EvalRecord
 from harden.report.files import write_report
 from harden.runfolder import RunFolder
 from harden.settings import CompareSettings, to_toml
 
 
-def compare(settings: CompareSettings, notify: Notify = silent) -> dict[str, Any]:
+def compare(settings: CompareSettings, notify: Notify = silent) -> CompareRecord:
     """Run ``harden compare``.
 
     Args:
@@ -32,24 +31,23 @@ def compare(settings: CompareSettings, notify: Notify = silent) -> dict[str, Any
         notify: Called with stage, done and total.
 
     Returns:
-        A ``harden.compare/1`` document; also written to ``settings.out`` where given.
+        The record; also written to ``settings.out`` where given.
 
     Raises:
         HardenError: See harden.errors for which and the exit codes.
     """
     models, checked = open_models(settings, notify)
     with opened(settings.engine, settings.workers) as engine:
-        documents = _evaluated(settings, models, checked, notify, engine)
-    document = {
-        **compare_documents(documents),
-        "settings": settings.model_dump(mode="json", exclude_none=True, exclude={"out"}),
-        "command": command_line("compare", settings),
-        "environment": environment(thread_count(settings)),
-    }
+        evaluations = _evaluated(settings, models, checked, notify, engine)
+    record = compare_evaluations(evaluations).replaced(
+        settings=settings.model_dump(mode="json", exclude_none=True, exclude={"out"}),
+        command=command_line("compare", settings),
+        environment=environment(thread_count(settings)),
+    )
     if settings.out:
         with RunFolder(settings.out, to_toml(settings)) as folder:
-            write_report(folder.path, document)
-    return document
+            write_report(folder.path, record)
+    return record
 
 
 def open_models(settings: CompareSettings, notify: Notify = silent) -> tuple[dict[str, tuple[Model, Dataset]], Checked]:
@@ -72,11 +70,12 @@ def _evaluated(
     checked: Checked,
     notify: Notify,
     engine: Engine | None,
-) -> dict[str, Evaluation]:
-    documents, where = {}, where_of(settings, engine)
-    for name, (model, data) in models.items():
-        documents[name] = judge_of(settings, checked, data, where, notify).of(model, stage=name)
-    return documents
+) -> dict[str, EvalRecord]:
+    where = where_of(settings, engine)
+    return {
+        name: judge_of(settings, checked, data, where, notify).of(model, stage=name)
+        for name, (model, data) in models.items()
+    }
 
 
 def _opened(source: str, settings: CompareSettings, notify: Notify) -> Model:

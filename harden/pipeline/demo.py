@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from harden.data.embedded import FILES, content
 from harden.errors import RunFolderError
 from harden.pipeline.fit import fit
 from harden.progress import Notify, silent
+from harden.records import FitRecord
 from harden.settings import FILE, FitSettings, resolve
 from harden.store import write_atomic
 
@@ -26,7 +26,7 @@ threads = 1          # the network is so small that a second thread only waits
 """
 
 
-def demo(folder: Path, notify: Notify = silent) -> dict[str, Any]:
+def demo(folder: Path, notify: Notify = silent) -> FitRecord | None:
     """Put the embedded network, its data and a harden.toml into a folder, and run ``harden fit`` there.
 
     Args:
@@ -34,7 +34,7 @@ def demo(folder: Path, notify: Notify = silent) -> dict[str, Any]:
         notify: Called with stage, done and total.
 
     Returns:
-        The ``harden.fit/1`` document; the run is in ``folder/run``.
+        The record of the run, which is in ``folder/run``.
 
     Raises:
         RunFolderError: The folder holds other files of the same names.

@@ -46,7 +46,7 @@ def doctor() -> dict[str, Any]:
         answer = {"passed": False, "detail": str(error)}
     return {
         "schema": "harden.doctor/1",
-        "environment": environment(cores),
+        "environment": environment(cores).to_json(),
         "cores": cores,
         "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         "extras": {name: importlib.util.find_spec(package) is not None for name, (package, _) in _EXTRAS.items()},

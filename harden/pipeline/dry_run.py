@@ -26,10 +26,10 @@ from harden.pipeline.hardening import training_plan
 from harden.pipeline.judging import judge_of, where_of
 from harden.pipeline.prepare import Prepared, prepare
 from harden.progress import Notify, silent, stage
-from harden.report.words import duration
 from harden.settings import CompareSettings, EvalSettings, FitSettings, Settings, origin
 from harden.training.plan import TrainingPlan
 from harden.training.problem import Problem
+from harden.words import duration
 
 _CHIPS = 2
 _EXAMPLES, _FEWEST = 500, 32
@@ -200,9 +200,12 @@ def _pace(judge: Judge, model: Model) -> tuple[float, float]:
     few = judge.data.subset(np.arange(min(len(judge.data), count)))
     chips = max(_CHIPS, judge.where.cores)
     pilot = replace(judge.here().on(judge.condition), data=few, chips=chips, notify=silent)
-    runtime = pilot.of(model).document["runtime"]
-    image_s = 1 / runtime["images_per_second"]
-    return max(0.0, runtime["seconds"] - chips * len(few) * image_s), image_s
+    runtime = pilot.of(model).runtime
+    assert runtime is not None
+    assert runtime.seconds is not None
+    assert runtime.images_per_second is not None  # the pilot keeps no log, so it runs every chip
+    image_s = 1 / runtime.images_per_second
+    return max(0.0, runtime.seconds - chips * len(few) * image_s), image_s
 
 
 def _condition(condition: Condition) -> str:

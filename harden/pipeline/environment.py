@@ -5,24 +5,26 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import shlex
-from typing import Any
 
 from harden import __version__
+from harden.records import Environment
 from harden.settings import Settings
 
 _PACKAGES = ("torch", "onnx", "onnxruntime", "timm", "numpy", "scipy")
 
 
-def environment(threads: int) -> dict[str, Any]:
+def environment(threads: int) -> Environment:
     """Versions of what computes, and the machine it computed on."""
-    return {
-        "harden": __version__,
-        "python": platform.python_version(),
-        **{name: importlib.metadata.version(name) for name in _PACKAGES},
-        "platform": platform.platform(),
-        "processor": platform.machine(),
-        "threads": threads,
-    }
+    return Environment.model_validate(
+        {
+            "harden": __version__,
+            "python": platform.python_version(),
+            **{name: importlib.metadata.version(name) for name in _PACKAGES},
+            "platform": platform.platform(),
+            "processor": platform.machine(),
+            "threads": threads,
+        }
+    )
 
 
 def command_line(command: str, settings: Settings) -> str:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from harden.analyses import replay as replaying
-from harden.analyses.column_baseline import add_column_baseline
+from harden.analyses.column_baseline import with_column_baseline
 from harden.analyses.mean_to_precision import evaluate_until
 from harden.analyses.sweeps import sweep
 from harden.analyses.table import analyse
@@ -26,13 +25,14 @@ from harden.pipeline.judging import judge_of, where_of
 from harden.pipeline.machine import drawn_on
 from harden.pipeline.models import check_digital, model_of
 from harden.progress import Notify, silent
+from harden.records import EvalRecord, ReplayRecord
 from harden.report.files import read_record, write_report
 from harden.runfolder import RunFolder
 from harden.settings import EvalSettings, to_toml
 from harden.store import write_atomic
 
 
-def evaluate(settings: EvalSettings, notify: Notify = silent) -> dict[str, Any]:
+def evaluate(settings: EvalSettings, notify: Notify = silent) -> EvalRecord:
     """Run ``harden eval``.
 
     Args:
@@ -40,7 +40,7 @@ def evaluate(settings: EvalSettings, notify: Notify = silent) -> dict[str, Any]:
         notify: Called with stage, done and total.
 
     Returns:
-        A ``harden.eval/1`` document; also written to ``settings.out`` where given.
+        The record; also written to ``settings.out`` where given.
 
     Raises:
         HardenError: See harden.errors for which and the exit codes.
@@ -68,26 +68,26 @@ def prepare_evaluation(settings: EvalSettings, notify: Notify = silent) -> tuple
     return model, data, checked
 
 
-def _evaluated(settings: EvalSettings, judge: Judge, model: Model) -> dict[str, Any]:
+def _evaluated(settings: EvalSettings, judge: Judge, model: Model) -> EvalRecord:
     if settings.out is None:
-        return _document(settings, judge, model)
+        return _record(settings, judge, model)
     resolved = {"model_sha256": model.sha256, "data_sha256": judge.data.sha256, "threads": judge.where.cores}
     resolved["profiles"] = sorted({condition.profile.digest for condition in judge.conditions})
     with RunFolder(settings.out, to_toml(settings, resolved)) as folder:
         finished = read_record(folder.path)
-        if finished is not None:
+        if isinstance(finished, EvalRecord):
             return finished
-        document = _document(settings, judge, model, folder / "trials.jsonl")
-        _keep_worst(settings, document, model, folder.path)
-        write_report(folder.path, document)
-    return document
+        record = _record(settings, judge, model, folder / "trials.jsonl")
+        _keep_worst(settings, record, model, folder.path)
+        write_report(folder.path, record)
+    return record
 
 
-def replay(settings: EvalSettings) -> dict[str, Any]:
+def replay(settings: EvalSettings) -> ReplayRecord:
     """Run one recorded chip again: ``harden eval MODEL --replay chip.json --data ...``.
 
     Returns:
-        A ``harden.replay/1`` document: ``accuracy``, ``recorded``, ``same_model``, ``equal``.
+        What the chip scores now, and whether that is what was recorded.
 
     Raises:
         InputError: The file is no record of a chip, or the data or profile are not the record's.
@@ -97,7 +97,7 @@ def replay(settings: EvalSettings) -> dict[str, Any]:
     profile = Profile.parse(settings.profile[0]).on_device(drawn_on(settings)) if settings.profile else None
     model = model_of(settings)
     data = open_data(settings.data, model, settings)
-    return {"schema": "harden.replay/1", **replaying.replay(record, model, data, profile, where_of(settings))}
+    return replaying.replay(record, model, data, profile, where_of(settings))
 
 
 def _conditions(settings: EvalSettings, checked: Checked) -> tuple[Condition, ...]:
@@ -112,27 +112,26 @@ def _conditions(settings: EvalSettings, checked: Checked) -> tuple[Condition, ..
     return tuple(replace(condition, copies=checked.copies) for condition in conditions)
 
 
-def _document(settings: EvalSettings, judge: Judge, model: Model, trial_log: Path | None = None) -> dict[str, Any]:
-    document = judge.of(model, trial_log=trial_log).document
+def _record(settings: EvalSettings, judge: Judge, model: Model, trial_log: Path | None = None) -> EvalRecord:
+    record = judge.of(model, trial_log=trial_log)
     if settings.column_baseline:
-        add_column_baseline(judge, model, document, trial_log)
-    return {
-        **document,
+        record = with_column_baseline(judge, model, record, trial_log)
+    return record.replaced(
         **analyse(judge, model, settings.also, settings.at),
-        "settings": settings.model_dump(mode="json", exclude_none=True, exclude={"out"}),
-        "command": command_line("eval", settings),
-        "environment": environment(judge.where.cores),
-    }
+        settings=settings.model_dump(mode="json", exclude_none=True, exclude={"out"}),
+        command=command_line("eval", settings),
+        environment=environment(judge.where.cores),
+    )
 
 
-def _keep_worst(settings: EvalSettings, document: dict[str, Any], model: Model, folder: Path) -> None:
+def _keep_worst(settings: EvalSettings, record: EvalRecord, model: Model, folder: Path) -> None:
     """Write the records of the worst chips, and their ONNX files on request."""
-    if not settings.keep_worst or not document["profiles"][0].get("accuracies"):
+    if not settings.keep_worst or not record.conditions[0].accuracies:
         return
     chips = folder / "chips"
     chips.mkdir(exist_ok=True)
-    for record in replaying.worst_chips(document, count=settings.keep_worst, digital=settings.digital):
-        name = f"{record['profile']}-{record['at_s']:g}s-chip{record['chip']}"
-        replaying.save_chip(record, chips / f"{name}.json")
+    for chip in replaying.worst_chips(record, count=settings.keep_worst, digital=settings.digital):
+        name = f"{chip.profile}-{chip.at_s:g}s-chip{chip.chip}"
+        replaying.save_chip(chip, chips / f"{name}.json")
         if settings.worst_onnx:
-            write_atomic(chips / f"{name}.onnx", replaying.chip_onnx(record, model))
+            write_atomic(chips / f"{name}.onnx", replaying.chip_onnx(chip, model))

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from harden import distributed, methods
-from harden.analyses.column_baseline import add_column_baseline
+from harden.analyses.column_baseline import with_column_baseline
 from harden.analyses.layer_ranking import layer_ranking
 from harden.analyses.severity import severity_curve
 from harden.data.overlap import shared_examples
+from harden.evaluation.document import data_part, model_part
 from harden.evaluation.judge import Judge
 from harden.graph.file import Model
 from harden.pipeline.controls import run_ablation, run_controls
@@ -22,6 +24,7 @@ from harden.pipeline.prepare import Prepared, prepare
 from harden.pipeline.protection import with_protection
 from harden.pipeline.seeds import repeated
 from harden.progress import Notify, silent
+from harden.records import EvalRecord, FitRecord
 from harden.report.files import read_record, write_report
 from harden.runfolder import RunFolder, refuse_another_run
 from harden.settings import EvalSettings, FitSettings, to_toml
@@ -29,7 +32,7 @@ from harden.store import read_lines
 from harden.training.process_group import follow
 
 
-def fit(settings: FitSettings, notify: Notify = silent) -> dict[str, Any]:
+def fit(settings: FitSettings, notify: Notify = silent) -> FitRecord | None:
     """Run ``harden fit``.
 
     Args:
@@ -37,9 +40,8 @@ def fit(settings: FitSettings, notify: Notify = silent) -> dict[str, Any]:
         notify: Called with stage, done and total.
 
     Returns:
-        A ``harden.fit/1`` document; also written to the run folder with ``model.onnx`` and ``report.html``. A finished
-        run of the same settings is returned as it is. Where several processes train together, the others return
-        an empty document.
+        The record; also written to the run folder with ``model.onnx`` and ``report.html``. A finished run of the same
+        settings is returned as it is. Where several processes train together, the others return None.
 
     Raises:
         HardenError: See harden.errors for which and the exit codes.
@@ -50,25 +52,25 @@ def fit(settings: FitSettings, notify: Notify = silent) -> dict[str, Any]:
         return _once(settings, notify)
 
 
-def _once(settings: FitSettings, notify: Notify) -> dict[str, Any]:
+def _once(settings: FitSettings, notify: Notify) -> FitRecord | None:
     if settings.out or settings.profile:  # else there is no folder yet, and what is missing is told below
         refuse_another_run(run_folder(settings), to_toml(settings))
     prepared = prepare(settings, notify)
     if not distributed.is_leader():
         follow(prepared.problem)
-        return {}
+        return None
     with placed(prepared) as ready:
         return _finished(ready, settings, notify)
 
 
-def _finished(prepared: Prepared, settings: FitSettings, notify: Notify) -> dict[str, Any]:
+def _finished(prepared: Prepared, settings: FitSettings, notify: Notify) -> FitRecord:
     with RunFolder(run_folder(settings), to_toml(settings, prepared.resolved())) as folder:
         finished = read_record(folder.path)
-        if finished is not None:
+        if isinstance(finished, FitRecord):
             return finished
-        document = _run(prepared, folder, notify)
-        write_report(folder.path, document)
-    return document
+        record = _run(prepared, folder, notify)
+        write_report(folder.path, record)
+    return record
 
 
 def run_folder(settings: FitSettings) -> Path:
@@ -80,12 +82,12 @@ def run_folder(settings: FitSettings) -> Path:
     return Path("runs") / f"{model}-{settings.method}-{Path(profile).stem}"
 
 
-def _run(prepared: Prepared, folder: RunFolder, notify: Notify) -> dict[str, Any]:
+def _run(prepared: Prepared, folder: RunFolder, notify: Notify) -> FitRecord:
     judge, before, after = prepared.judge(notify), None, None
     if judge is not None:
         log = folder / "trials.before.jsonl"
-        before = judge.of(prepared.model, trial_log=log, stage="chips before").document
-        add_column_baseline(judge, prepared.model, before, folder / "trials.jsonl")
+        before = judge.of(prepared.model, trial_log=log, stage="chips before")
+        before = with_column_baseline(judge, prepared.model, before, folder / "trials.jsonl")
     prepared, protection = with_protection(prepared, folder, notify)
     judge = prepared.judge(notify)
     done = harden_model(prepared, folder.path, notify)
@@ -93,16 +95,13 @@ def _run(prepared: Prepared, folder: RunFolder, notify: Notify) -> dict[str, Any
     if protection is not None:
         training["levers"]["protect"] = protection
     if judge is not None:
-        after = judge.of(hardened, trial_log=folder / "trials.jsonl", stage="chips after").document
-        after["model"]["path"] = "model.onnx"  # in this folder, wherever it lies
-    controls = run_controls(prepared, folder.path, notify, done) if prepared.settings.controls else None
-    ablation = run_ablation(prepared, folder.path, notify, done) if prepared.settings.ablation else None
-    return {
-        **_document(prepared, folder.path, before, after, training),
-        **_analyses(judge, prepared.model, hardened, folder),
-        "controls": controls,
-        "ablation": ablation,
-    }
+        after = judge.of(hardened, trial_log=folder / "trials.jsonl", stage="chips after")
+        if after.model is not None:  # in this folder, wherever it lies
+            after = after.replaced(model=after.model.replaced(path="model.onnx"))
+    controls = run_controls(prepared, folder, notify, done) if prepared.settings.controls else None
+    ablation = run_ablation(prepared, folder, notify, done) if prepared.settings.ablation else None
+    analyses = {**_analyses(judge, prepared.model, hardened, folder), "controls": controls, "ablation": ablation}
+    return _record(prepared, folder.path, before, after, training, analyses)
 
 
 def _analyses(judge: Judge | None, original: Model, hardened: Model, folder: RunFolder) -> dict[str, Any]:
@@ -113,47 +112,46 @@ def _analyses(judge: Judge | None, original: Model, hardened: Model, folder: Run
     return {"severity": severity, **folder.step("layers", lambda: layer_ranking(judge, hardened))}
 
 
-def _document(
+def _record(
     prepared: Prepared,
     folder: Path,
-    before: dict[str, Any] | None,
-    after: dict[str, Any] | None,
-    training: dict[str, Any],
-) -> dict[str, Any]:
-    settings = prepared.settings
+    before: EvalRecord | None,
+    after: EvalRecord | None,
+    training: Mapping[str, object],
+    analyses: Mapping[str, object],
+) -> FitRecord:
+    settings, model = prepared.settings, prepared.model
     names = ("model.onnx", "model.safetensors", "trials.jsonl")
     files = [folder / name for name in names if (folder / name).exists()]
-    model = prepared.model
-    identity = {"path": model.source, "sha256": model.sha256, "opset": model.opset, "batch_norm": model.batch_norm}
-    return {
-        "schema": "harden.fit/1",
-        "model": before["model"] if before else identity,
-        "method": {**methods.describe(settings.method), "requested": settings.method},
-        "profile": prepared.conditions[0].profile.name,
-        "levers": training["levers"],
-        "before": before,
-        "after": after,
-        "reported_on": ("test" if settings.test else "validation") if before else None,
-        "artifacts": {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files},
-        "training": {**training, **_learned_from(prepared), "history": list(read_lines(folder / "train.jsonl"))},
-        "preprocess": asdict(model.preprocess) if model.preprocess else None,
-        "settings": settings.model_dump(mode="json", exclude_none=True, exclude={"out"}),
-        "command": command_line("fit", settings),
-        "check_command": _check_command(prepared) if after else None,
-        "environment": environment(prepared.threads),
-    }
+    return FitRecord.model_validate(
+        {
+            "model": before.model if before else model_part(model),
+            "method": {**methods.describe(settings.method), "requested": settings.method},
+            "profile": prepared.conditions[0].profile.name,
+            "levers": training["levers"],
+            "before": before,
+            "after": after,
+            "reported_on": ("test" if settings.test else "validation") if before else None,
+            "artifacts": {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files},
+            "training": {**training, **_learned_from(prepared), "history": list(read_lines(folder / "train.jsonl"))},
+            "preprocess": asdict(model.preprocess) if model.preprocess else None,
+            "settings": settings.model_dump(mode="json", exclude_none=True, exclude={"out"}),
+            "command": command_line("fit", settings),
+            "check_command": _check_command(prepared) if after else None,
+            "environment": environment(prepared.threads),
+            **analyses,
+        }
+    )
 
 
-def _learned_from(prepared: Prepared) -> dict[str, Any]:
+def _learned_from(prepared: Prepared) -> dict[str, object]:
     """The data of training and selection, by digest."""
     parts = {"data": prepared.training, "validation_data": prepared.validation}
-    there = {name: part for name, part in parts.items() if part is not None}
-    told: dict[str, Any] = {
-        name: {"source": str(part.source), "examples": len(part), "sha256": part.sha256} for name, part in there.items()
-    }
+    sources = {name: data for name, data in parts.items() if data is not None}
+    records: dict[str, object] = {name: data_part(data) for name, data in sources.items()}
     if prepared.settings.test and prepared.test is not None:
-        told["shared_with_test"] = shared_examples(prepared.test, *there.values())
-    return told
+        records["shared_with_test"] = shared_examples(prepared.test, *sources.values())
+    return records
 
 
 def _check_command(prepared: Prepared) -> str | None:

@@ -28,6 +28,7 @@ __all__ = [
     "Difference",
     "Environment",
     "EvalRecord",
+    "Evaluation",
     "FitRecord",
     "Record",
     "ReplayRecord",
@@ -38,6 +39,7 @@ __all__ = [
     "read",
 ]
 
+Evaluation = EvalRecord  # its name before it was a record
 ReportRecord = EvalRecord | FitRecord | CompareRecord
 """What a report is made from."""
 

@@ -15,7 +15,7 @@ from harden.errors import InputError
 from harden.report.conditions import Trials
 from harden.report.document import Document, Reading
 from harden.report.sections import limits
-from harden.report.words import clean, known, percent
+from harden.words import clean, known, percent
 
 SPECIFICATION = "1.6"
 _TOOLS = ("torch", "onnx", "onnxruntime", "timm", "numpy", "scipy")

@@ -14,7 +14,7 @@ from harden.report.conditions import Trials
 from harden.report.document import Document, Reading
 from harden.report.sections import limits, summary
 from harden.report.verdict import verdict
-from harden.report.words import clean, known
+from harden.words import clean, known
 
 
 def markdown(document: Document | Reading) -> str:

@@ -9,7 +9,7 @@ from harden.records import AccuracySpread, ConditionRecord, Spread
 from harden.records.base import RateInterval
 from harden.records.condition import Yield
 from harden.records.evaluation import Clean
-from harden.report.words import clean, duration, known, number, shown
+from harden.words import clean, duration, known, number, shown
 
 _NOTHING = Spread.read({})
 

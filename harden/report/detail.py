@@ -8,7 +8,7 @@ from typing import Any
 from harden.records import EvalRecord, TrainingRecord
 from harden.records.evaluation import ModelRecord
 from harden.report.document import Document, Reading
-from harden.report.words import clean, duration, known, number, percent, shown
+from harden.words import clean, duration, known, number, percent, shown
 
 
 def detail(document: Document | Reading) -> str:

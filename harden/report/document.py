@@ -15,7 +15,7 @@ from harden.records import CompareRecord, EvalRecord, FitRecord, ReportRecord, T
 from harden.records.condition import Verdict
 from harden.records.evaluation import Clean, DataRecord, Environment, LayerRow, ModelRecord
 from harden.report.conditions import Condition, Trials, condition_labels
-from harden.report.words import clean, known
+from harden.words import clean, known
 
 Document = Mapping[str, Any] | ReportRecord
 """A record, or the JSON of one of any version."""

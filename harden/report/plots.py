@@ -19,7 +19,7 @@ from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from harden.report.words import rate
+from harden.words import rate
 
 # Name of the CSS variable -> its value on paper. The series are Okabe and Ito's colours (https://jfly.uni-koeln.de/color/),
 # told apart in the common kinds of colour blindness; the style sheet gives the lighter ones of the set in the dark.

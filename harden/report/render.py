@@ -16,7 +16,7 @@ from harden.report import card
 from harden.report.blocks import Section
 from harden.report.document import Document, Reading
 from harden.report.verdict import verdict
-from harden.report.words import clean
+from harden.words import clean
 
 __all__ = ["html", "markdown", "sections", "verdict"]
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from harden.report.conditions import Trials
 from harden.report.document import Document, Reading
 from harden.report.verdict import NOTHING_BETTER, kept_nothing, verdict
-from harden.report.words import MISSING, clean, duration, interval, known, number, percent, plural, points, rate
 from harden.training.plan import FEWEST_STEPS
+from harden.words import MISSING, clean, duration, interval, known, number, percent, plural, points, rate
 
 _ASCII = str.maketrans({"−": "-", "–": "-", "±": "+-", "×": "x", "…": "...", "µ": "u"})
 MOST = 12

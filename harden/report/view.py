@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from harden.errors import InputError
+from harden.records import ReportRecord
 from harden.report import render
+from harden.report.document import Reading
 from harden.runfolder import no_finished_run
 from harden.store import read_record, write_atomic
 
@@ -24,16 +26,20 @@ class Report:
     """A report document with its views.
 
     Args:
-        document: A ``harden.fit/1``, ``harden.eval/1`` or ``harden.compare/1`` document, such as
-            ``Evaluation.document``.
+        document: A record, such as ``harden.evaluate`` gives, or the JSON of one of any version.
 
     Example:
-        >>> report = Report({"schema": "harden.eval/1", "model": {"path": "a.onnx"}})
+        >>> report = Report({"schema": "harden.eval/2", "model": {"path": "a.onnx"}})
         >>> print(report)
         a.onnx was processed, and no chips were tried, so nothing is known about its robustness.
     """
 
-    document: Mapping[str, Any]
+    document: Mapping[str, Any] | ReportRecord
+
+    @property
+    def record(self) -> ReportRecord:
+        """What the report is made from, as a record: ``Report.load("runs/a").record.after.conditions[0]``."""
+        return Reading(self.document).record
 
     @classmethod
     def load(cls, run: str | os.PathLike[str]) -> Report:
@@ -72,7 +78,11 @@ class Report:
             InputError: Another ending.
         """
         path = Path(path)
-        forms = {".html": lambda: self.html, ".md": lambda: self.markdown, ".json": lambda: json.dumps(self.document)}
+        forms = {
+            ".html": lambda: self.html,
+            ".md": lambda: self.markdown,
+            ".json": lambda: json.dumps(self.record.document),
+        }
         if path.suffix not in forms:
             raise InputError("a report ends in .html, .md or .json", where=str(path))
         return write_atomic(path, forms[path.suffix]())

@@ -21,6 +21,7 @@ import numpy as np
 from scipy import stats
 
 from harden.errors import RequirementError, SettingsError, UnmeetableError, nearest
+from harden.records import EvalRecord
 from harden.statistics import intervals
 
 _PATTERN = re.compile(
@@ -246,12 +247,12 @@ def _point(measure: str, q: float | None, values: np.ndarray) -> float | None:
     return intervals.describe(values)[name]
 
 
-def enforce(texts: Sequence[str], document: dict[str, Any] | None) -> None:
+def enforce(texts: Sequence[str], record: EvalRecord | None) -> None:
     """Check every demand against every condition of an evaluation.
 
     Args:
         texts: The demands, as given to ``--require``.
-        document: A ``harden.eval/1`` document; None or an empty one where nothing was evaluated.
+        record: The evaluation; None where nothing was evaluated.
 
     Raises:
         RequirementError: Any is not met; names each with what was found.
@@ -259,8 +260,8 @@ def enforce(texts: Sequence[str], document: dict[str, Any] | None) -> None:
     unmet = [
         failure
         for text in texts
-        for entry in (document or {}).get("profiles", ())
-        if (failure := Requirement.parse(text).failure(entry)) is not None
+        for condition in (record.conditions if record else ())
+        if (failure := Requirement.parse(text).failure(condition.to_json())) is not None
     ]
     if unmet:
         raise RequirementError("; ".join(unmet))

@@ -41,7 +41,7 @@ def test_it_helps_chips_whose_activations_moved_and_the_chips_are_those_of_the_t
     assert found["gain_ci95"][0] > 0
     rest = np.sort(numpy_generator(4, "per_chip", "examples").permutation(len(data))[100:])
     direct = evaluate(model, (one,), data.subset(rest), chips=5, seed=4, threads=1).document
-    assert found["as_it_is"]["mean"] == pytest.approx(direct["profiles"][0]["accuracy"]["mean"])
+    assert found["as_it_is"]["mean"] == pytest.approx(direct["conditions"][0]["accuracy"]["mean"])
 
 
 def test_a_graph_without_batch_norms_is_refused(digits):

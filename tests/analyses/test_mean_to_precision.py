@@ -36,7 +36,7 @@ def test_nonsense_is_refused(text):
 
 def test_the_interval_is_as_tight_as_asked_and_holds_the_mean_of_all_images(make_linear):
     model, data = make_linear(examples=1500)
-    whole = evaluate(model, NOISE, data, chips=300).document["profiles"][0]["accuracy"]
+    whole = evaluate(model, NOISE, data, chips=300).document["conditions"][0]["accuracy"]
 
     found = mean_accuracy_until(Judge(data, (NOISE,)), model, "ci95(mean_accuracy)<0.01")
 

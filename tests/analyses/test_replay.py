@@ -24,10 +24,11 @@ def test_the_worst_come_first_and_replay_to_the_same_number(records, deep, digit
 
     found = replay(read_chip(path), deep, digits)
 
-    assert records[0]["accuracy"] <= records[1]["accuracy"]
-    assert found == {
-        "accuracy": records[0]["accuracy"],
-        "recorded": records[0]["accuracy"],
+    assert records[0].accuracy <= records[1].accuracy
+    assert found.document == {
+        "schema": "harden.replay/1",
+        "accuracy": records[0].accuracy,
+        "recorded": records[0].accuracy,
         "same_model": True,
         "equal": True,
     }
@@ -38,7 +39,7 @@ def test_the_chip_as_a_file_scores_the_same(records, deep, digits):
 
     predicted = np.asarray(session.run(None, {"x": digits.inputs(slice(0, len(digits)))})[0]).argmax(1)
 
-    assert (predicted == digits.labels).mean() == records[0]["accuracy"]
+    assert (predicted == digits.labels).mean() == records[0].accuracy
 
 
 def test_what_does_not_belong_to_the_chip_is_refused(records, deep, digits, problem, tmp_path):

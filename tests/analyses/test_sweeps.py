@@ -66,8 +66,8 @@ def test_corners_are_every_combination_on_the_same_chips(problem):
     clean = found.document["clean"]["accuracy"]
     assert found.accuracies(0).tolist() == found.accuracies(2).tolist() == [clean] * 6
     assert found.accuracies(3).mean() < found.accuracies(1).mean() <= clean
-    assert found.document["profiles"][3]["sweep"] == {"sigma": 0.2, "severity": 1.0}
-    assert found.document["profiles"][3]["parameters"]["sigma"] == 0.2
+    assert found.document["conditions"][3]["sweep"] == {"sigma": 0.2, "severity": 1.0}
+    assert found.document["conditions"][3]["parameters"]["sigma"] == 0.2
 
 
 def test_stress_multiplies_the_devices_noise():

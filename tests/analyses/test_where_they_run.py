@@ -98,9 +98,9 @@ def test_rare_failures_hold_the_threads(make_linear, monkeypatch):
 def test_the_column_baseline_has_no_more_chips_than_the_trials_and_tells_how_far_it_is(files):
     told = []
 
-    document = evaluate(evaluation(files, column_baseline=True), lambda *step: told.append(step))
+    record = evaluate(evaluation(files, column_baseline=True), lambda *step: told.append(step))
 
-    assert document["profiles"][0]["column_baseline"]["chips"] == 3
+    assert record.conditions[0].column_baseline.chips == 3
     assert ("chips of a mapping that scales each column", 3, 3) in told
 
 
@@ -131,10 +131,10 @@ def test_the_curve_and_the_ranking_of_a_fit_run_on_its_device(files, sessions, m
         if stage == "verifying the file":  # which is no chip; from here on there are only chips
             sessions.clear()
 
-    document = fit(settings, notify)
+    record = fit(settings, notify)
 
-    assert document["severity"]["chips"] == 2
-    assert document["sensitivity"]
+    assert record.severity.chips == 2
+    assert record.sensitivity
     assert {device for device, _ in sessions} == {"cuda"}
 
 

@@ -46,7 +46,7 @@ def test_the_worst_chips_are_kept_and_run_again(prepared, command):
     )
     assert done.code == 0, done.err
     (record,) = (prepared / "e" / "chips").glob("*.json")
-    worst = min(done.document["profiles"][0]["accuracies"])
+    worst = min(done.document["conditions"][0]["accuracies"])
     again = command(prepared, "eval", "digits_cnn.onnx", "--replay", str(record), "--json")
     assert again.code == 0, again.err
     assert again.document == {
@@ -63,8 +63,8 @@ def test_the_worst_chips_are_kept_and_run_again(prepared, command):
 
 def test_a_sweep_gives_an_entry_a_point(prepared, command):
     done = command(prepared, "eval", "digits_cnn.onnx", "--chips", "3", "--sweep", "sigma=0:0.2:0.1", "--json")
-    means = [entry["accuracy"]["mean"] for entry in done.document["profiles"]]
-    assert [entry["sweep"]["sigma"] for entry in done.document["profiles"]] == [0.0, 0.1, 0.2]
+    means = [entry["accuracy"]["mean"] for entry in done.document["conditions"]]
+    assert [entry["sweep"]["sigma"] for entry in done.document["conditions"]] == [0.0, 0.1, 0.2]
     assert means[0] == done.document["clean"]["accuracy"]
     assert means[0] > means[1] > means[2]
 
@@ -72,7 +72,7 @@ def test_a_sweep_gives_an_entry_a_point(prepared, command):
 def test_until_tells_the_mean_and_nothing_else(prepared, command):
     done = command(prepared, "eval", "digits_cnn.onnx", "--until", "ci95(mean_accuracy)<0.05", "--json")
     assert done.code == 0, done.err
-    entry = done.document["profiles"][0]
+    entry = done.document["conditions"][0]
     low, high = entry["accuracy"]["ci95"]
     assert high - low <= 0.1 + 1e-9
     assert entry["accuracy"]["p05"] is None

@@ -157,7 +157,7 @@ def test_a_log_that_lost_its_last_lines_is_filled_up_with_the_same_numbers(evalu
         main(EVAL)
     after = json.loads((run / "report.json").read_text())
     assert (run / "trials.jsonl").read_bytes() == whole
-    assert after["profiles"] == before["profiles"]
+    assert after["conditions"] == before["conditions"]
 
 
 def test_divergence_ends_with_code_4_and_the_way_out(harden, prepared):

@@ -103,12 +103,12 @@ def test_the_checking_command_gives_the_reported_numbers(finished, command):
     words = shlex.split(done.document["check_command"].replace("RUN", "a"))
     again = command(folder, *words[1:], "--json")
     assert again.code == 0, again.err
-    assert again.document["profiles"][0]["accuracies"] == done.document["after"]["profiles"][0]["accuracies"]
+    assert again.document["conditions"][0]["accuracies"] == done.document["after"]["conditions"][0]["accuracies"]
 
 
 def test_the_record_names_layers_data_and_follows_its_schema(finished):
     document = json.loads((finished[0] / "a" / "report.json").read_text())
-    jsonschema.Draft202012Validator(schema.load("harden.fit/1")).validate(document)
+    jsonschema.Draft202012Validator(schema.load("harden.fit/2")).validate(document)
     keys = {row["key"] for row in document["after"]["perturbed"]}
     assert {row["key"] for row in document["sensitivity"]} == keys
     assert sum(row["share"] for row in document["sensitivity"]) == pytest.approx(1)

@@ -18,7 +18,7 @@ FIT = ("fit", "digits_cnn.onnx", "--out", "a", "--json")
 
 def test_the_gain_is_large_and_on_the_same_chips(finished):
     document = finished[1].document
-    before, after = (document[stage]["profiles"][0] for stage in ("before", "after"))
+    before, after = (document[stage]["conditions"][0] for stage in ("before", "after"))
     assert before["accuracy"]["mean"] < 0.45
     assert after["accuracy"]["mean"] > before["accuracy"]["mean"] + 0.3
     assert document["after"]["clean"]["accuracy"] > document["before"]["clean"]["accuracy"] - 0.05
@@ -87,7 +87,7 @@ def test_the_hardened_file_needs_no_flags(finished, command):
     folder, done = finished
     found = command(folder, "eval", "a/model.onnx", "--chips", "6", "--json")
     assert found.code == 0, found.err
-    assert found.document["profiles"][0]["accuracy"] == done.document["after"]["profiles"][0]["accuracy"]
+    assert found.document["conditions"][0]["accuracy"] == done.document["after"]["conditions"][0]["accuracy"]
 
 
 def test_the_same_command_on_a_finished_run_computes_nothing(finished, command):

@@ -38,11 +38,12 @@ def test_clamps_are_in_the_hardened_file_and_in_the_report(settings):
             method="rescale", profile=("bitflip:rate=0.0001,storage=float32",), data="train.npz", test="test.npz",
             clamp_activations="99.99%", allow_new_nodes=True,
         )
-    )  # fmt: skip
+    ).document  # fmt: skip
     assert operators("run/model.onnx").count("Clip") == 7
     assert document["levers"]["clamp_activations"]["activations"] == 7
     assert document["levers"]["clamp_activations"]["percentile"] == 99.99
-    assert document["after"]["profiles"][0]["accuracy"]["mean"] > document["before"]["profiles"][0]["accuracy"]["mean"]
+    after, before = (document[role]["conditions"][0]["accuracy"]["mean"] for role in ("after", "before"))
+    assert after > before
 
 
 def test_rescale_may_add_a_mul_for_each_layer_of_a_folded_graph(settings):

@@ -28,7 +28,9 @@ def test_evaluate_gives_the_numbers_of_the_command_line(prepared, finished):
     model = harden.load(prepared / "digits_cnn.onnx")
     data = harden.Dataset.open(prepared / "test.npz", preprocess=model.preprocess)
     found = harden.evaluate(model, harden.Profile.parse("gaussian:sigma=0.2"), data, chips=6, seed=0)
-    assert found.document["profiles"][0]["accuracies"] == finished[1].document["before"]["profiles"][0]["accuracies"]
+    before = finished[1].document["before"]
+    assert found.document["conditions"][0]["accuracies"] == before["conditions"][0]["accuracies"]
+    assert found.conditions[0].accuracy.mean == before["conditions"][0]["accuracy"]["mean"]
     assert "<table>" in found._repr_html_()
 
 

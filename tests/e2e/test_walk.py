@@ -61,7 +61,7 @@ def test_own_photos_with_a_timm_model(tmp_path, command):
 
     done = command(tmp_path, "fit", *run, "--epochs", "2", "--out", "run", "--json")
     assert done.code == 0, done.err
-    assert done.document["after"]["profiles"][0]["accuracy"]["mean"] > 1 / len(COLOURS)
+    assert done.document["after"]["conditions"][0]["accuracy"]["mean"] > 1 / len(COLOURS)
     for name in ("model.onnx", "model.safetensors", "report.html", "README.md"):
         assert (tmp_path / "run" / name).stat().st_size > 0
     assert "What this does not prove" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
@@ -70,4 +70,4 @@ def test_own_photos_with_a_timm_model(tmp_path, command):
     words = ["--profile", "gaussian:sigma=0.05", "--data", "photos/test", "--chips", "5", "--json"]
     again = command(tmp_path, "eval", "run/model.onnx", *words)
     assert again.code == 0, again.err
-    assert again.document["profiles"][0]["accuracy"] == done.document["after"]["profiles"][0]["accuracy"]
+    assert again.document["conditions"][0]["accuracy"] == done.document["after"]["conditions"][0]["accuracy"]

@@ -78,7 +78,7 @@ def test_outputs_under_noise_come_nearer(name, make, flags, shared_data, tmp_pat
         "--threads", "1", "--out", "run", "--json", "-q", *flags.split(),
     )  # fmt: skip
     assert done.code == 0, done.err
-    before, after = (done.document[part]["profiles"][0]["fidelity"] for part in ("before", "after"))
-    assert done.document["after"]["profiles"][0]["accuracy"] is None
+    before, after = (done.document[part]["conditions"][0]["fidelity"] for part in ("before", "after"))
+    assert done.document["after"]["conditions"][0]["accuracy"] is None
     assert after["nrmse"]["mean"] < before["nrmse"]["mean"]
     assert after["cosine"]["mean"] > before["cosine"]["mean"]

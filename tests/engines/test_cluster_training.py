@@ -154,7 +154,7 @@ def test_fit_trains_on_the_cluster_with_the_same_result(cluster, tmp_path):
     common |= {"test": str(tmp_path / "test.npz"), "limit": 600, "batch_size": 60, "chips": 2, "threads": 1}
     common |= {"profile": ("gaussian:sigma=0.2",), "epochs": 1.0}
     places = {"here": {}, "there": {"engine": "ray", "workers": 2}}
-    told = {out: fit(FitSettings(**common, out=str(tmp_path / out), **more)) for out, more in places.items()}
+    told = {out: fit(FitSettings(**common, out=str(tmp_path / out), **more)).document for out, more in places.items()}
     for one, other in zip(*(told[out]["training"]["history"] for out in places), strict=True):
         assert other == pytest.approx(one, rel=1e-3, abs=1e-4)
     assert_close(*(load_file(tmp_path / out / "model.safetensors") for out in ("there", "here")))

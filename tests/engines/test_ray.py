@@ -173,7 +173,8 @@ def settings(folder, kind=EvalSettings, **more):
     return kind(**{**known, "profile": ("rram1", NOISY), "chips": 6, **more})
 
 
-def numbers(document):
+def numbers(record):
+    document = record.document
     told = {key: value for key, value in document.items() if key not in ("runtime", "settings", "command")}
     return json.loads(json.dumps(told))
 
@@ -189,7 +190,7 @@ def test_an_evaluation_on_the_cluster_is_byte_for_byte_that_of_this_machine(fold
         there = evaluate(settings(folder, out=str(out), engine="ray", workers=workers))
         assert trials(out) == trials(folder / "here")
         assert numbers(there) == numbers(here)
-        assert there["runtime"]["engine"] == "ray"
+        assert there.runtime.engine == "ray"
 
 
 def test_an_evaluation_begun_on_the_cluster_is_finished_here(folder, cluster):
@@ -276,11 +277,11 @@ def test_python_can_name_the_engine_too(folder, cluster):
 def test_the_early_stop_and_the_comparison_run_there_as_well(folder, cluster):
     until = {"until": "ci95(mean_accuracy)<0.05", "profile": ("rram1",), "chips": 100, "limit": None}
     here, there = (evaluate(settings(folder, engine=engine, **until)) for engine in ("local", "ray"))
-    assert there["profiles"] == here["profiles"]
+    assert there.conditions == here.conditions
     (folder / "b.onnx").write_bytes(content("digits_cnn.onnx"))
     two = {"others": (str(folder / "b.onnx"),), "profile": ("rram1",)}
     here, there = (compare(settings(folder, CompareSettings, engine=engine, **two)) for engine in ("local", "ray"))
-    assert there["differences"] == here["differences"]
+    assert there.differences == here.differences
 
 
 def test_no_cluster_at_the_address_is_told(folder, monkeypatch):
@@ -312,7 +313,7 @@ def test_the_candidates_of_the_recipe_run_side_by_side_with_the_same_result(fold
     here, there = (
         fit(fit_settings(folder, out=str(folder / engine), engine=engine, **options)) for engine in ("local", "ray")
     )
-    assert there["levers"]["auto"] == here["levers"]["auto"]
+    assert there.levers["auto"] == here.levers["auto"]
     assert (folder / "ray" / "model.onnx").read_bytes() == (folder / "local" / "model.onnx").read_bytes()
     assert trials(folder / "ray") == trials(folder / "local")
 

@@ -22,10 +22,10 @@ def test_similar_models_are_compared_chip_by_chip(problem):
     nudged = model.with_weights({"w": weight * np.linspace(1, 1.02, weight.shape[1], dtype=np.float32)})
     a, b = (evaluate(m, NOISE, data, chips=20, threads=1) for m in (model, nudged))
 
-    document = compare({"a": a, "b": b})
+    document = compare({"a": a, "b": b}).document
 
     (found,) = document["differences"]
-    assert document["schema"] == "harden.compare/1"
+    assert document["schema"] == "harden.compare/2"
     assert found["paired"]
     assert found["mean"] == pytest.approx((b.accuracies() - a.accuracies()).mean())
     assert found["correlation"] > 0.8
@@ -38,7 +38,7 @@ def test_other_shapes_are_unpaired(make_linear):
     model, data = make_linear(classes=2)
     single = make_linear(classes=1)[0]
 
-    document = compare({m.sha256[:4]: evaluate(m, NOISE, data, chips=5, threads=1) for m in (model, single)})
+    document = compare({m.sha256[:4]: evaluate(m, NOISE, data, chips=5, threads=1) for m in (model, single)}).document
 
     assert document["differences"][0]["paired"] is False
 

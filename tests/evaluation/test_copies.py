@@ -73,10 +73,10 @@ def test_eval_asks_what_if_and_replays_the_chip(tmp_path, monkeypatch):
 
     noise = {"profile": ("gaussian:sigma=0.2",)}
     one, four = (evaluate(run(**noise, **more)) for more in ({}, {"copies": ("4",), "out": "run"}))
-    before, after = (document["profiles"][0]["accuracy"]["mean"] for document in (one, four))
+    before, after = (record.conditions[0].accuracy.mean for record in (one, four))
     assert after > before + 0.2
-    assert four["profiles"][0]["copies"] == {"*": 4}
+    assert four.conditions[0].copies == {"*": 4}
     record = sorted((tmp_path / "run" / "chips").glob("*.json"))[0]
-    assert replay(run(replay=str(record)))["equal"]
+    assert replay(run(replay=str(record))).equal
     with pytest.raises(SettingsError, match="nothing_like_this"):
         evaluate(run(**noise, copies=("nothing_like_this=2",)))

@@ -37,7 +37,7 @@ def test_a_linear_classifier_has_the_accuracy_that_theory_gives(make_linear):
 
     found = evaluate(model, Profile.parse(f"gaussian:sigma={sigma}"), data, chips=400, threads=1)
 
-    accuracy = found.document["profiles"][0]["accuracy"]
+    accuracy = found.document["conditions"][0]["accuracy"]
     low, high = stats.t.interval(0.999, 399, accuracy["mean"], accuracy["std"] / 20)
     assert low <= expected <= high
     assert high - low < 0.05
@@ -71,7 +71,7 @@ def test_the_document_is_complete_and_plain_json(problem):
     document = evaluate(model, NOISE, data, chips=30, threshold=0.5, requirements=("p05_accuracy>=0.1",)).document
 
     assert json.loads(json.dumps(document, allow_nan=False)) == document
-    assert document["schema"] == "harden.eval/1"
+    assert document["schema"] == "harden.eval/2"
     assert set(document["model"]) >= {"path", "sha256", "opset", "parameters", "analog_parameters", "batch_norm"}
     assert document["model"]["analog_parameters"] == 48
     shares = np.bincount(data.labels) / 200
@@ -82,7 +82,7 @@ def test_the_document_is_complete_and_plain_json(problem):
         "classes": {"count": 4, "commonest": shares.max(), "names": None},
     }
     assert set(document["clean"]) >= {"accuracy", "loss", "confidence", "ece"}
-    entry = document["profiles"][0]
+    entry = document["conditions"][0]
     assert set(entry) >= {
         "name", "digest", "parameters", "at_s", "chips", "accuracy", "yield", "tolerance", "confidence", "ece", "ekl",
         "agreement", "fidelity", "rms_noise_relative", "accuracies",
@@ -105,7 +105,7 @@ def test_the_document_is_complete_and_plain_json(problem):
 def test_no_noise_is_the_clean_model(problem):
     model, data = problem
     document = evaluate(model, NOISE.scaled(0), data, chips=3).document
-    entry = document["profiles"][0]
+    entry = document["conditions"][0]
 
     assert entry["accuracies"] == [document["clean"]["accuracy"]] * 3
     assert entry["agreement"] == 1
@@ -131,7 +131,7 @@ def test_conditions_share_their_chips(problem):
 
     assert both.accuracies(1).tolist() == alone.accuracies().tolist()
     assert both.accuracies(0).mean() < both.accuracies(1).mean()
-    assert both.document["profiles"][0]["parameters"]["severity"] == 2
+    assert both.document["conditions"][0]["parameters"]["severity"] == 2
 
 
 @pytest.mark.parametrize("killed_after", [0, 5, 17, 21])
@@ -198,8 +198,8 @@ def test_probabilities_and_logits_score_alike(make_linear, ending):
     model, data = make_linear(ending=ending)
     plain = make_linear()[0]
 
-    found = evaluate(model, NOISE, data, chips=3, threads=1).document["profiles"][0]
-    expected = evaluate(plain, NOISE, data, chips=3, threads=1).document["profiles"][0]
+    found = evaluate(model, NOISE, data, chips=3, threads=1).document["conditions"][0]
+    expected = evaluate(plain, NOISE, data, chips=3, threads=1).document["conditions"][0]
 
     assert found["accuracies"] == expected["accuracies"]
     assert found["loss"] == pytest.approx(expected["loss"], rel=1e-4)
@@ -230,10 +230,10 @@ def test_data_without_labels_gets_fidelity(problem, unlabelled):
     model, _ = problem
     conditions = [Condition(NOISE.scaled(s)) for s in (0, 1, 2)]
     document = evaluate(model, conditions, unlabelled, chips=5, threads=1).document
-    none, some, much = (entry["fidelity"] for entry in document["profiles"])
+    none, some, much = (entry["fidelity"] for entry in document["conditions"])
 
     assert document["clean"]["accuracy"] is None
-    assert all(entry["accuracy"] is None and entry["accuracies"] is None for entry in document["profiles"])
+    assert all(entry["accuracy"] is None and entry["accuracies"] is None for entry in document["conditions"])
     assert none["nrmse"]["mean"] == 0
     assert none["cosine"]["mean"] == pytest.approx(1)
     assert 0 < some["nrmse"]["mean"] < much["nrmse"]["mean"]
@@ -247,7 +247,7 @@ def test_metrics_of_the_users_own(problem):
     def positives(outputs, labels):
         return float((outputs > 0).mean()) + 0 * len(labels)
 
-    entry = evaluate(model, NOISE, data, chips=4, threads=1, metrics={"positives": positives}).document["profiles"][0]
+    entry = evaluate(model, NOISE, data, chips=4, threads=1, metrics={"positives": positives}).document["conditions"][0]
 
     assert 0 < entry["metrics"]["positives"]["mean"] < 1
 
@@ -321,7 +321,7 @@ def test_a_chip_of_nan_is_wrong_everywhere_and_said(problem, monkeypatch):
     real = Profile.chip
     monkeypatch.setattr(Profile, "chip", lambda *a, **k: {n: w * float("nan") for n, w in real(*a, **k).items()})
 
-    entry = evaluate(model, NOISE, data, chips=2, threads=1).document["profiles"][0]
+    entry = evaluate(model, NOISE, data, chips=2, threads=1).document["conditions"][0]
 
     assert entry["accuracies"] == [0.0, 0.0]
     assert entry["non_finite_chips"] == 2

@@ -52,7 +52,7 @@ def test_fewer_workers_go_on_with_the_same_numbers(digits, small_memory, tmp_pat
     expected = run(digits)
     small_memory(32)
     found = run(digits, tmp_path / "trials.jsonl")
-    assert found["profiles"] == expected["profiles"]
+    assert found["conditions"] == expected["conditions"]
     assert found["runtime"]["memory"] == "ran short: 1 worker instead"
     assert found["runtime"]["workers"] == 1
 

@@ -42,7 +42,7 @@ def embedded(tmp_path_factory):
 
 def means(embedded, profiles):
     model, data = embedded
-    return [entry["accuracy"]["mean"] for entry in evaluate(model, profiles, data, chips=3).document["profiles"]]
+    return [entry["accuracy"]["mean"] for entry in evaluate(model, profiles, data, chips=3).document["conditions"]]
 
 
 def test_fewer_adc_bits_cost_accuracy(embedded):
@@ -66,11 +66,11 @@ def test_off_is_bit_identical_and_says_nothing(deep, digits):
     for document in (one, two):
         del document["runtime"]
     assert one == two
-    assert "periphery" not in one["profiles"][0]
+    assert "periphery" not in one["conditions"][0]
 
 
 def test_the_document_holds_the_ranges_and_repeats(deep, digits):
-    one, two = (evaluate(deep, Profile.parse(NOISY), digits, chips=3, seed=s).document["profiles"][0] for s in (0, 1))
+    one, two = (evaluate(deep, Profile.parse(NOISY), digits, chips=3, seed=s).document["conditions"][0] for s in (0, 1))
     assert set(one["periphery"]["ranges"]) == {"conv.weight", "fc.weight"}
     low, high = one["periphery"]["ranges"]["fc.weight"]["input"]
     assert low == 0 < high  # behind a Relu
@@ -81,11 +81,11 @@ def test_the_document_holds_the_ranges_and_repeats(deep, digits):
 
 def test_a_chip_is_the_same_alone_and_in_company_and_when_replayed(deep, digits):
     profile = Profile.parse(NOISY)
-    many = evaluate(deep, profile, digits, chips=5, threads=2).document
-    few = evaluate(deep, profile, digits, chips=2, threads=1).document
-    assert many["profiles"][0]["accuracies"][:2] == few["profiles"][0]["accuracies"]
+    many = evaluate(deep, profile, digits, chips=5, threads=2)
+    few = evaluate(deep, profile, digits, chips=2, threads=1)
+    assert many.conditions[0].accuracies[:2] == few.conditions[0].accuracies
     record = next(iter(worst_chips(many, count=1)))
-    assert replay(record, deep, digits)["equal"]
+    assert replay(record, deep, digits).equal
 
 
 def test_torch_computes_the_same_chip(deep, digits, tmp_path):
@@ -121,7 +121,7 @@ def test_the_command_line(tmp_path, capsys):
     with pytest.raises(SystemExit) as caught:
         main(["eval", model, "--profile", noise, "--data", data, "--chips", "2", "--limit", "100", "--json"])
     assert caught.value.code == 0
-    entry = json.loads(capsys.readouterr().out)["profiles"][0]
+    entry = json.loads(capsys.readouterr().out)["conditions"][0]
     assert entry["periphery"]["adc_bits"] == 4
     assert entry["parameters"]["adc_bits"] == 4
     assert Path(model).read_bytes() == content("digits_cnn.onnx")
@@ -129,7 +129,7 @@ def test_the_command_line(tmp_path, capsys):
 
 def test_severity_reaches_the_output_noise(deep, digits):
     profile = Profile.load("gaussian", sigma=0.0, output_noise=0.1)
-    doc = evaluate(deep, [profile, profile.scaled(0)], digits, chips=1).document["profiles"]
+    doc = evaluate(deep, [profile, profile.scaled(0)], digits, chips=1).document["conditions"]
     assert doc[0]["periphery"]["output_noise"] == 0.1
     assert "periphery" not in doc[1]
     assert torch.equal(*(p.chip({"w": torch.ones(3)}, seed=0, index=0)["w"] for p in (profile, profile.scaled(0))))

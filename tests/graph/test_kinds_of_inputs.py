@@ -60,7 +60,7 @@ def trained(model, data, steps=40):
 def accuracy(model, data, **options):
     document = evaluate(model, NOISE, data, chips=3, threads=1, **options).document
     assert document["canary"]["inert"] == []
-    return document["profiles"][0]["accuracy"]["mean"]
+    return document["conditions"][0]["accuracy"]["mean"]
 
 
 def channels_last():

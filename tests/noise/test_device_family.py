@@ -58,7 +58,7 @@ def test_trials_of_two_families_never_mix_and_a_chip_can_be_replayed(tmp_path):
     model, profile = _toy_model(), Profile.parse("gaussian:sigma=0.3")
     log = tmp_path / "trials.jsonl"
     found = evaluate(model, profile.on_device("cpu"), data(), chips=3, trials=log)
-    assert found.document["profiles"][0]["parameters"]["draw"] == "cpu"
+    assert found.document["conditions"][0]["parameters"]["draw"] == "cpu"
     with pytest.raises(RunFolderError, match="another run"):
         evaluate(model, profile, data(), chips=3, trials=log)
     usual = evaluate(model, profile, data(), chips=3, trials=tmp_path / "usual.jsonl")
@@ -66,7 +66,7 @@ def test_trials_of_two_families_never_mix_and_a_chip_can_be_replayed(tmp_path):
     assert len(digests) == 2
     assert usual.accuracies().tolist() != found.accuracies().tolist()
     (worst,) = worst_chips(found, count=1)
-    assert replay(worst, model, data())["equal"]
+    assert replay(worst, model, data()).equal
 
 
 def test_the_cpu_s_streams_are_filled_as_always():

@@ -10,7 +10,7 @@ import pytest
 from harden.report.blocks import Paragraph, Table
 from harden.report.document import Reading
 from harden.report.sections import levers
-from harden.report.words import percent, points
+from harden.words import percent, points
 
 Document = dict[str, Any]
 

@@ -16,7 +16,7 @@ from harden.report.render import html, sections
 from harden.report.sections import limits, tolerance
 from harden.report.terminal import summary
 from harden.report.verdict import verdict
-from harden.report.words import known
+from harden.words import known
 
 Document = dict[str, Any]
 EMPTY = {

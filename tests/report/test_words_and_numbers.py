@@ -15,7 +15,7 @@ from harden.report.measures import survival, upper_bound
 from harden.report.plots import rate_limits
 from harden.report.render import html, verdict
 from harden.report.terminal import summary
-from harden.report.words import percent, points
+from harden.words import percent, points
 
 Document = dict[str, Any]
 

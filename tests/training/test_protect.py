@@ -80,6 +80,6 @@ def test_the_layer_that_hurts_is_found(model, clouds):
     assert record["used"] <= 0.5
     for globs, mean in (((), record["before"]), (names, record["after"])):
         direct = evaluate(model, NOISE, clouds(128), chips=4, seed=0, threads=1, digital=globs).document
-        assert mean == pytest.approx(direct["profiles"][0]["accuracy"]["mean"])
+        assert mean == pytest.approx(direct["conditions"][0]["accuracy"]["mean"])
     assert set(record["layers"]) <= {"a", "b"}
     assert set(model.analog_weights(names)) == {"a", "b"} - set(record["layers"])

@@ -78,8 +78,8 @@ def test_matching_hardens_and_fidelity_is_evaluated(clips):
     trained = train(Problem(model, clips, clips), plan)
     assert trained.validation[-1].score > 0
     document = evaluate(trained.model, (Condition(PROFILE, None),), clips, chips=3, threads=1).document
-    assert document["profiles"][0]["accuracy"] is None
-    assert document["profiles"][0]["fidelity"]["cosine"]["mean"] > 0.8
+    assert document["conditions"][0]["accuracy"] is None
+    assert document["conditions"][0]["fidelity"]["cosine"]["mean"] > 0.8
     onnx.checker.check_model(trained.model.proto)
 
 

@@ -9,7 +9,7 @@ from harden.report.charts.curves import Line, curves
 from harden.report.conditions import Condition
 from harden.report.document import Reading
 from harden.report.plots import colour, cut_note, rate_limits
-from harden.report.words import clean, known, percent
+from harden.words import clean, known, percent
 
 
 def along(

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from harden.report.blocks import Figure
 from harden.report.plots import COLOURS, MARKERS, SMALL, Plot, cut_note, drawing, percent_axis, rate_limits
-from harden.report.words import clean
+from harden.words import clean
 
 WIDE, NARROW = 880, 360
 

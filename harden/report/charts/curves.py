@@ -13,7 +13,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
 from harden.report.blocks import Figure
 from harden.report.plots import COLOURS, MARKERS, SMALL, Plot, drawing, percent_axis
-from harden.report.words import clean, number
+from harden.words import clean, number
 
 WIDTH, HEIGHT = 440, 300
 

@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from harden.report.blocks import Figure
 from harden.report.measures import kept
 from harden.report.plots import COLOURS, SMALL, Plot, cut_note, drawing, percent_axis, rate_limits
-from harden.report.words import percent, rate
+from harden.words import percent, rate
 
 WIDE, NARROW = 880, 360
 # The golden ratio spreads successive dots evenly and never repeats: a jitter without randomness.

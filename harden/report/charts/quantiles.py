@@ -12,7 +12,7 @@ from harden.report.blocks import Figure
 from harden.report.charts.curves import HEIGHT, WIDTH
 from harden.report.measures import kept
 from harden.report.plots import COLOURS, MARKERS, SMALL, Plot, cut_note, drawing, percent_axis, rate_limits
-from harden.report.words import rate
+from harden.words import rate
 
 _TICKS = (0.001, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999)
 

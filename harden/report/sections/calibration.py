@@ -11,7 +11,7 @@ from harden.report.charts.reliability import Bins, diagram
 from harden.report.conditions import Condition, Trials
 from harden.report.document import Reading
 from harden.report.plots import colour
-from harden.report.words import MISSING, clean, known, percent, rate
+from harden.words import MISSING, clean, known, percent, rate
 
 ORDER = 100
 TITLE = "Confidence and agreement"

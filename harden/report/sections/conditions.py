@@ -7,7 +7,7 @@ from harden.report.charts.bars import Range, ranges
 from harden.report.conditions import swept, timed
 from harden.report.document import Reading
 from harden.report.plots import colour
-from harden.report.words import MISSING, clean, percent, points
+from harden.words import MISSING, clean, percent, points
 
 ORDER = 30
 TITLE = "All conditions"

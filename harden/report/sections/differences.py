@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harden.report.blocks import Paragraph, Section, Table
 from harden.report.document import Reading
-from harden.report.words import clean, known, number, points
+from harden.words import clean, known, number, points
 
 ORDER = 32
 TITLE = "On the same chips"

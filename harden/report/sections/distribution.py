@@ -7,7 +7,7 @@ from harden.report.charts.distribution import Row, distribution
 from harden.report.conditions import Condition, Trials
 from harden.report.document import Reading
 from harden.report.plots import colour
-from harden.report.words import clean, known, percent, plural
+from harden.words import clean, known, percent, plural
 
 ORDER = 20
 TITLE = "Every chip"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from harden.records.evaluation import FieldCalibration
 from harden.report.blocks import Paragraph, Section, Table
 from harden.report.document import Reading
-from harden.report.words import percent, plural, points
+from harden.words import percent, plural, points
 
 ORDER = 85
 TITLE = "If each chip were calibrated in the field"

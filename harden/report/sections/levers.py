@@ -13,8 +13,8 @@ from harden.report.blocks import Block, Figure, Paragraph, Section, Table
 from harden.report.charts.bars import Bar, bars
 from harden.report.document import Reading
 from harden.report.verdict import NOTHING_BETTER, kept_nothing
-from harden.report.words import clean, known, label, percent, points
 from harden.statistics.difference import paired_difference
+from harden.words import clean, known, label, percent, points
 
 ORDER = 70
 TITLE = "What helped"

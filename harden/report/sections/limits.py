@@ -5,8 +5,8 @@ from __future__ import annotations
 from harden.report.blocks import Bullets, Section
 from harden.report.document import Reading
 from harden.report.measures import upper_bound
-from harden.report.words import clean, known, number, percent, plural
 from harden.statistics.intervals import tolerance_trials
+from harden.words import clean, known, number, percent, plural
 
 ORDER = 110
 TITLE = "What this does not prove"

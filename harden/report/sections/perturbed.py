@@ -10,7 +10,7 @@ from harden.records.evaluation import ExactTensor, TensorRecord
 from harden.report.blocks import Block, Details, Facts, Figure, Paragraph, Section, Table
 from harden.report.charts.bars import Bar, bars
 from harden.report.document import Reading
-from harden.report.words import MISSING, clean, known, percent, plural
+from harden.words import MISSING, clean, known, percent, plural
 
 ORDER = 120
 TITLE = "What was perturbed"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from harden.records.evaluation import Classes
 from harden.report.blocks import Block, Code, Details, Facts, Paragraph, Section, Table
 from harden.report.document import Reading
-from harden.report.words import clean, duration, known, label, number, shown
+from harden.words import clean, duration, known, label, number, shown
 
 ORDER = 200
 TITLE = "The record"

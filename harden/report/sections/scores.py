@@ -9,7 +9,7 @@ from harden.records import Spread
 from harden.report.blocks import Block, Details, Section, Table
 from harden.report.conditions import Trials
 from harden.report.document import Reading
-from harden.report.words import MISSING, clean, known, label, number, percent
+from harden.words import MISSING, clean, known, label, number, percent
 
 ORDER = 95
 TITLE = "Other measures"

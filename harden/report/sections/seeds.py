@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from harden.records.fit import SeedRecord
 from harden.report.blocks import Block, Paragraph, Section, Table
 from harden.report.document import Reading
-from harden.report.words import interval, known, number, percent, plural, rate
+from harden.words import interval, known, number, percent, plural, rate
 
 ORDER = 25
 TITLE = "From seed to seed"

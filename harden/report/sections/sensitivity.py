@@ -10,7 +10,7 @@ from harden.records.evaluation import LayerRow
 from harden.report.blocks import Block, Details, Paragraph, Section, Table
 from harden.report.charts.bars import Bar, bars
 from harden.report.document import Reading
-from harden.report.words import clean, known, number, percent, points
+from harden.words import clean, known, number, percent, points
 
 ORDER = 90
 TITLE = "Which layers matter"

@@ -10,7 +10,7 @@ from harden.records.fit import SeverityRecord
 from harden.report.blocks import Columns, Paragraph, Section, Table
 from harden.report.charts.curves import Level, Line, curves
 from harden.report.document import Reading
-from harden.report.words import clean, known, number, percent, plural
+from harden.words import clean, known, number, percent, plural
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ from harden.records.condition import Verdict
 from harden.report.blocks import Block, Paragraph, Section, Table
 from harden.report.conditions import Condition, Trials
 from harden.report.document import Reading
-from harden.report.words import MISSING, clean, known, number, percent, plural, points, rate, span
+from harden.words import MISSING, clean, known, number, percent, plural, points, rate, span
 
 ORDER = 10
 TITLE = "In short"

@@ -6,7 +6,7 @@ from harden.report.blocks import Section
 from harden.report.charts.along import along
 from harden.report.conditions import swept
 from harden.report.document import Reading
-from harden.report.words import clean, known, label, number
+from harden.words import clean, known, label, number
 
 ORDER = 45
 TITLE = "Along the sweep"

@@ -8,7 +8,7 @@ from harden.report.blocks import Block, Section
 from harden.report.charts.along import along
 from harden.report.conditions import Condition, timed
 from harden.report.document import Reading
-from harden.report.words import clean, duration
+from harden.words import clean, duration
 
 ORDER = 40
 TITLE = "As the chips age"

@@ -13,9 +13,9 @@ from harden.report.conditions import Trials
 from harden.report.document import Reading
 from harden.report.measures import upper_bound
 from harden.report.plots import colour
-from harden.report.words import clean, known, number, ordinal, percent, plural, rate
 from harden.statistics.distribution import normality
 from harden.statistics.intervals import tolerance_rank, tolerance_trials
+from harden.words import clean, known, number, ordinal, percent, plural, rate
 
 ORDER = 60
 TITLE = "What can be promised"

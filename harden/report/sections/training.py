@@ -9,7 +9,7 @@ import numpy as np
 from harden.report.blocks import Block, Columns, Details, Facts, Figure, Section, Table
 from harden.report.charts.curves import Level, Line, curves
 from harden.report.document import Reading
-from harden.report.words import duration, known, label, number, percent, shown
+from harden.words import duration, known, label, number, percent, shown
 
 ORDER = 80
 TITLE = "Training"

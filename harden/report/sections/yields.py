@@ -8,8 +8,8 @@ from harden.report.conditions import Trials
 from harden.report.document import Reading
 from harden.report.measures import survival, upper_bound
 from harden.report.plots import colour, cut_note, rate_limits
-from harden.report.words import clean, percent, plural, rate, span
 from harden.statistics.intervals import proportion_interval
+from harden.words import clean, percent, plural, rate, span
 
 ORDER = 50
 TITLE = "Yield"
