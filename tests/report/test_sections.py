@@ -205,7 +205,7 @@ def test_few_steps_and_few_chips_are_told(fit_document):
     document["training"]["steps"] = 16
     assert "16 steps; fewer than 100 are rarely enough: raise --epochs" in summary(document)
     few = tolerance.build(Reading(fit_document(5))).blocks
-    assert "needs 29 (--chips)" in str(few)
+    assert "needs 29. Raise `--chips`" in str(few)
 
 
 def test_no_clear_difference_is_no_change_from_a_to_b(fit_document):
