@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from harden.cli.screen import Answer, answer_options
 
 if TYPE_CHECKING:
+    from harden.graph.inspection import WeightRow
     from harden.pipeline.inspect import Inspection
 
 _CANNOT = 3
@@ -70,7 +71,7 @@ def _text(inspection: Inspection) -> str:
     return "\n".join(lines)
 
 
-def _weights_text(weights: Sequence[Mapping[str, Any]]) -> str:
+def _weights_text(weights: Sequence[WeightRow]) -> str:
     """Every floating-point tensor, a line each: whether it is noisy, and if not, why."""
     width = max((len(row["name"]) for row in weights), default=0)
     return "\n".join(

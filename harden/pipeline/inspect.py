@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from harden.errors import ModelError, SettingsError, UnsupportedError
 from harden.graph.file import Model
-from harden.graph.inspection import unsupported, weights_table
+from harden.graph.inspection import Obstacle, WeightRow, unsupported, weights_table
 from harden.graph.tensors import TensorSpec
 from harden.pipeline.models import open_model
 from harden.runtime.examples import find_inputs
@@ -31,8 +30,8 @@ class Inspection:
     model: Model
     random_weights: bool
     obstacles: list[str]
-    unsupported: list[dict[str, Any]]
-    weights: list[dict[str, Any]]
+    unsupported: list[Obstacle]
+    weights: list[WeightRow]
     parity: Parity | None
 
     @property
@@ -95,7 +94,7 @@ def inspect(
     shapes = _shapes(model, inputs)
     missing = unsupported(model)
     obstacles = [f"operator {row['op']} ({row['count']} nodes) is not supported" for row in missing]
-    table: list[dict[str, Any]] = []
+    table: list[WeightRow] = []
     checked = None
     if not missing:
         try:
