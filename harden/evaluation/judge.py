@@ -151,8 +151,8 @@ class Judge:
 
 
 def _runtime(seconds: float, run: Run, size: BatchSize) -> Runtime:
-    memory = {"memory": _shrunk(run, size)} if size.halved or run.fewer else {}
-    return Runtime.model_validate({"seconds": seconds, **run.speed(), **memory})
+    runtime = run.runtime(seconds)
+    return runtime.replaced(memory=_shrunk(run, size)) if size.halved or run.fewer else runtime
 
 
 def _shrunk(run: Run, size: BatchSize) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
@@ -101,7 +100,7 @@ class ClassTally:
         top = np.where(finite, p.max(axis=1), 0.0)
         chosen = slice(None) if self.reference.images is None else self.reference.images
         classes = p.shape[1]
-        values: dict[str, Any] = {
+        values: dict[str, float | None] = {
             "accuracy": float(correct.mean()),
             "correct": int(correct.sum()),
             "loss": float(-log_p[np.arange(len(labels)), labels].mean()),
@@ -119,10 +118,9 @@ class ClassTally:
             values["auroc"] = auroc(p, labels)
         if not finite.all():
             values["non_finite"] = int((~finite).sum())
-        if self.custom:
-            values["metrics"] = apply_metrics(self.custom, np.concatenate(self._outputs), labels)
+        metrics = apply_metrics(self.custom, np.concatenate(self._outputs), labels) if self.custom else {}
         mass = np.rint(p[chosen] * UNIT).astype(np.int64)
-        return ChipScores(values, correct, predicted, mass, bin_sums(top, correct))
+        return ChipScores(values, metrics, correct, predicted, mass, bin_sums(top, correct))
 
 
 @dataclass(frozen=True)
@@ -131,14 +129,21 @@ class ChipScores:
 
     Attributes:
         values: Numbers by metric, for the trial's line.
+        metrics: Those of the user's metrics, by name.
         correct: [N] bool.
         predicted: [N] class, -1 where the output was not finite.
         mass: [M, C] int64, probabilities in units of 2^-32, for the sums over chips.
         bins: [15, 3] int64, images by confidence, for the reliability diagram.
     """
 
-    values: dict[str, Any]
+    values: Mapping[str, float | None]
+    metrics: Mapping[str, float]
     correct: np.ndarray
     predicted: np.ndarray
     mass: np.ndarray
     bins: np.ndarray
+
+    @property
+    def accuracy(self) -> float:
+        """Share of right answers."""
+        return float(self.correct.mean())
