@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from harden.records import AccuracySpread, ConditionRecord, Spread
 from harden.records.base import RateInterval
 from harden.records.condition import Yield
 from harden.records.evaluation import Clean
-from harden.words import clean, duration, known, number, shown
+from harden.words import MISSING, clean, duration, known, number, shown
 
 _NOTHING = Spread.read({})
 
@@ -120,6 +121,16 @@ class Condition:
         """
         name = clean(self.name or "noise")
         return self.described.replace(name, f"{name} noise", 1) if self.name else self.described
+
+
+Row: TypeAlias = tuple[str, Callable[[Trials], float | None], Callable[[float | None], str]]
+"""A row of a table: its title, the number in each network's cell, and how it is written."""
+
+
+def table_rows(trials: Sequence[Trials], rows: Sequence[Row]) -> list[list[str]]:
+    """The rows as text, a cell for each network; those without any number are left out."""
+    table = [[title, *(write(get(t)) for t in trials)] for title, get, write in rows]
+    return [row for row in table if any(cell != MISSING for cell in row[1:])]
 
 
 def condition_labels(entries: Sequence[ConditionRecord]) -> list[str]:

@@ -51,10 +51,10 @@ class Report:
         Raises:
             InputError: The folder holds no finished run.
         """
-        found = read_record(Path(run) / _RECORD)
-        if found is None:
+        document = read_record(Path(run) / _RECORD)
+        if document is None:
             raise no_finished_run(Path(run), _RECORD)
-        return cls(found)
+        return cls(document)
 
     @property
     def verdict(self) -> str:
