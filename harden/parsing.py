@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,9 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+Table = Mapping[str, object]
+"""Parsed TOML before it is validated."""
 
 LARGEST_TEXT = 16 * 2**20  # bytes of a text file that a person may have written
 LARGEST_TOML = 2**20  # bytes; parsers of TOML take time quadratic in some texts
@@ -71,7 +74,7 @@ def parse_json(
     return _parsed(json.loads, text, where, what, fix, error)
 
 
-def parse_toml(text: str, where: str | None, error: type[HardenError] = InputError) -> dict[str, Any]:
+def parse_toml(text: str, where: str | None, error: type[HardenError] = InputError) -> Table:
     """A TOML document.
 
     Args:

@@ -302,7 +302,7 @@ class Profile:
 
     def _of_chip(self, seed: int, path: tuple[str | int, ...]) -> Assembled:
         """The circuit of one chip: knobs that are distributions are drawn for it."""
-        drawn: dict[str, Any] = {
+        drawn = {
             key: self.definition.all_knobs()[key].clamp(value.draw(numpy_generator(seed, *path, "parameter", key)))
             for key, value in self.knobs.items()
             if isinstance(value, Distribution)

@@ -6,7 +6,6 @@ contributed.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from harden.levers import in_use, levers, without
 from harden.pipeline.hardening import Hardened, training_plan
 from harden.pipeline.prepare import Prepared
 from harden.progress import Notify
-from harden.store import read_record, write_atomic
+from harden.runfolder import RunFolder
 from harden.training.listener import Listener
 from harden.training.plan import TrainingPlan
 from harden.words import label
@@ -42,7 +41,7 @@ class Variant:
     file: str
 
 
-def run_controls(prepared: Prepared, folder: Path, notify: Notify, hardened: Hardened) -> dict[str, Any] | None:
+def run_controls(prepared: Prepared, folder: RunFolder, notify: Notify, hardened: Hardened) -> dict[str, Any] | None:
     """Fine-tune without noise for as many steps, and judge the results on the same chips.
 
     The other control, no fine-tuning at all, is the ``before`` of every run.
@@ -66,10 +65,10 @@ def run_controls(prepared: Prepared, folder: Path, notify: Notify, hardened: Har
         Variant("none", "noise-free fine-tuning, same levers", "control none", plan, "none"),
         Variant("none_bare", "noise-free fine-tuning, no levers", "control none_bare", bare, "none_bare"),
     ]
-    return _run(prepared, folder / "controls.json", notify, variants)
+    return _variants(prepared, folder, notify, "controls", variants)
 
 
-def run_ablation(prepared: Prepared, folder: Path, notify: Notify, hardened: Hardened) -> dict[str, Any] | None:
+def run_ablation(prepared: Prepared, folder: RunFolder, notify: Notify, hardened: Hardened) -> dict[str, Any] | None:
     """Leave one lever out at a time: each is one more training of as many steps, and one more set of chips.
 
     Nothing is chosen by the result, so it may be taken on the data that is reported on.
@@ -99,17 +98,21 @@ def run_ablation(prepared: Prepared, folder: Path, notify: Notify, hardened: Har
         )
         for lever in used
     ]
-    return _run(prepared, folder / "ablation.json", notify, variants)
+    return _variants(prepared, folder, notify, "ablation", variants)
 
 
-def _run(prepared: Prepared, record: Path, notify: Notify, variants: Sequence[Variant]) -> dict[str, Any]:
+def _variants(
+    prepared: Prepared, folder: RunFolder, notify: Notify, name: str, variants: Sequence[Variant]
+) -> dict[str, Any]:
     """The records of several variants by name; those that an earlier process of this run left are not made again."""
-    done: dict[str, Any] = read_record(record) or {}
-    for variant in variants:
-        if variant.name not in done:
-            done[variant.name] = {"label": variant.label, **train_and_judge(prepared, variant, record.parent, notify)}
-            write_atomic(record, json.dumps(done, indent=1) + "\n")
-    return done
+    makes = {
+        variant.name: lambda variant=variant: {
+            "label": variant.label,
+            **train_and_judge(prepared, variant, folder.path, notify),
+        }
+        for variant in variants
+    }
+    return folder.steps(name, makes)
 
 
 def train_and_judge(prepared: Prepared, variant: Variant, folder: Path, notify: Notify) -> dict[str, Any]:

@@ -98,8 +98,8 @@ def _run(prepared: Prepared, folder: RunFolder, notify: Notify) -> FitRecord:
         after = judge.of(hardened, trial_log=folder / "trials.jsonl", stage="chips after")
         if after.model is not None:  # in this folder, wherever it lies
             after = after.replaced(model=after.model.replaced(path="model.onnx"))
-    controls = run_controls(prepared, folder.path, notify, done) if prepared.settings.controls else None
-    ablation = run_ablation(prepared, folder.path, notify, done) if prepared.settings.ablation else None
+    controls = run_controls(prepared, folder, notify, done) if prepared.settings.controls else None
+    ablation = run_ablation(prepared, folder, notify, done) if prepared.settings.ablation else None
     analyses = {**_analyses(judge, prepared.model, hardened, folder), "controls": controls, "ablation": ablation}
     return _record(prepared, folder.path, before, after, training, analyses)
 

@@ -65,7 +65,7 @@ def _change(reading: Reading, before: Trials, after: Trials) -> str:
     difference = paired_difference(np.asarray(before.values), np.asarray(after.values)) if same and pairs else None
     method = reading.method or "hardening"
     mean = f"the mean {reading.measure} of {plural(after.chips, 'chip')}"
-    low, high = difference["ci95"] if difference else (1.0, 1.0)
+    low, high = (difference["ci95"] if difference else None) or (1.0, 1.0)
     if kept_nothing(reading):
         text = f"{method} found {NOTHING_BETTER}, and so leaves {mean} at {percent(new)}"
     elif difference and low <= 0 <= high:
