@@ -139,8 +139,8 @@ def condition_labels(entries: Sequence[ConditionRecord]) -> list[str]:
     Example:
         >>> condition_labels([ConditionRecord.read({"name": "pcm", "at_s": time}) for time in (0, 3600)])
         ['pcm at 0 s', 'pcm at 1 h']
-        >>> knobs = [{"sigma": sigma, "to": "max"} for sigma in (0.1, 0.2)]
-        >>> condition_labels([ConditionRecord.read({"name": "gaussian", "parameters": one}) for one in knobs])
+        >>> laws = [{"name": "gaussian", "parameters": {"sigma": sigma, "to": "max"}} for sigma in (0.1, 0.2)]
+        >>> condition_labels([ConditionRecord.read(law) for law in laws])
         ['gaussian, sigma 0.1', 'gaussian, sigma 0.2']
     """
 
