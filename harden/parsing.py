@@ -49,7 +49,8 @@ def read_text(
         return path.read_text(encoding="utf-8")
     except (OSError, ValueError) as problem:  # a ValueError: no UTF-8, or a NUL in the name
         reason = problem.strerror if isinstance(problem, OSError) else "not UTF-8 text"
-        raise error(f"cannot be read ({reason})", where=str(path), fix=fix) from problem
+        remedy = fix or ("Check the path" if isinstance(problem, OSError) else "Give a text file in UTF-8")
+        raise error(f"cannot be read ({reason})", where=str(path), fix=remedy) from problem
 
 
 def parse_json(

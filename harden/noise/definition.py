@@ -27,12 +27,14 @@ COMMON = {
     ),
     "tile_rows": Knob(default=256, min=1, about="inputs of a tile (reference = tile)"),
     "tile_columns": Knob(default=256, min=1, about="outputs of a tile (reference = tile)"),
-    "quantise": Knob(default=0, min=0, max=24, about="bits to which weights are rounded first of all; 0: not at all"),
-    "d2d": Knob(default=0.0, min=0, about="die to die: relative standard deviation of a gain that a chip shares"),
+    "quantise": Knob(
+        default=0, min=0, max=24, about="bits to which weights are rounded before any noise; 0: not at all"
+    ),
+    "d2d": Knob(default=0.0, min=0, about="die to die: relative standard deviation of a gain common to a whole chip"),
     "gradient": Knob(
         default="straight",
         choices=("straight", "own"),
-        about="of training: straight through, or with each weight's own factor where the noise follows its size",
+        about="gradient in training: straight, or with each weight's own factor where the noise follows its size",
     ),
     "stuck_at": Knob(
         default=0.0,

@@ -125,7 +125,7 @@ def _requirements(reading: Reading) -> list[str]:
     if known(seconds):
         line = f"trained in {duration(round(seconds))}"
         if steps and steps < FEWEST_STEPS and not kept_nothing(reading):
-            line += f", {plural(steps, 'step')}; fewer than {FEWEST_STEPS} seldom suffice (--epochs)"
+            line += f", {plural(steps, 'step')}; fewer than {FEWEST_STEPS} are rarely enough: raise --epochs"
         lines.append(line)
     return lines
 

@@ -76,7 +76,7 @@ def normality(accuracies: np.ndarray, threshold: float | None = None) -> Normali
 
 def _refusal(values: np.ndarray) -> str | None:
     if len(values) < _FEW:
-        return f"{len(values)} chips are too few to tell the shape"
+        return f"{len(values)} chips are too few to judge the shape of the distribution"
     if stats.skewtest(values).pvalue < _LEVEL:
         return f"the skew of {stats.skew(values, bias=False):.2f} is not a Gaussian's"
     if stats.kurtosistest(values).pvalue < _LEVEL:
