@@ -100,6 +100,7 @@ class ClassTally:
         top = np.where(finite, p.max(axis=1), 0.0)
         chosen = slice(None) if self.reference.images is None else self.reference.images
         classes = p.shape[1]
+        confusion = confusion_scores(predicted, labels, classes)
         values: dict[str, float | None] = {
             "accuracy": float(correct.mean()),
             "correct": int(correct.sum()),
@@ -107,7 +108,8 @@ class ClassTally:
             "confidence": float(top.mean()),
             "ece": calibration_error(top, correct),
             "entropy": float(-(p[chosen] * np.where(p[chosen] > 0, log_p[chosen], 0.0)).sum(axis=1).mean()),
-            **confusion_scores(predicted, labels, classes),
+            "balanced_accuracy": confusion["balanced_accuracy"],
+            "f1": confusion["f1"],
         }
         if clean is not None:
             values["agreement"] = float((predicted == clean[: len(predicted)]).mean())

@@ -108,10 +108,13 @@ def is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _without_mean(value: object) -> object:
+def _mean_of(value: object) -> object:
     part = typing.cast("Mapping[str, object]", value)
-    mean = part.get("mean") if isinstance(value, Mapping) else getattr(value, "mean", 0.0)
-    return value if is_number(mean) else None
+    return part.get("mean") if isinstance(value, Mapping) else getattr(value, "mean", 0.0)
+
+
+def _without_mean(value: object) -> object:
+    return value if is_number(_mean_of(value)) else None
 
 
 HasMean = BeforeValidator(_without_mean)  # a spread without a mean tells nothing, and is read as None
