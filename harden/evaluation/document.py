@@ -50,7 +50,9 @@ def record_of(
         conditions=tuple(_condition(run, number, data, threshold, demands) for number in range(len(plan.conditions))),
         perturbed=run.perturbed(),
         not_perturbed=tuple(
-            ExactTensor(name=row["name"], reason=row["digital_reason"]) for row in rows if not row["analog"]
+            ExactTensor(name=row["name"], reason=reason)
+            for row in rows
+            if (reason := row["digital_reason"]) is not None
         ),
         canary=Canary(tensors=bench.canary.tensors, inert=tuple(bench.canary.inert)),
         runtime=runtime,

@@ -186,7 +186,7 @@ class Lever(Generic[OptionsT]):
         return cast("OptionsT", plan)
 
     @classmethod
-    def switched_off(cls) -> dict[str, Any]:
+    def switched_off(cls) -> dict[str, object]:
         """The values of its options that switch it off, and only it."""
         return {name: field.get_default() for name, field in cls.Options.model_fields.items()} | dict(cls.off)
 

@@ -27,7 +27,7 @@ class Lever(base.Lever[Options]):
     """Adds the layers to those that are off the crossbars."""
 
     Options = Options
-    record_type = dict[str, Any] | None
+    record_type = Mapping[str, Any] | None
     example: ClassVar[Mapping[str, Any]] = {"protect": "auto:20%"}
     order = 130
     heading = "Model"
