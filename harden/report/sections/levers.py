@@ -152,7 +152,7 @@ def _bounds(old: Sequence[float | None] | None, new: Sequence[float | None] | No
     """The 95% interval over paired chips, where both were kept."""
     if not (old and new and len(old) == len(new) > 1):
         return ""
-    low, high = paired_difference(np.asarray(old), np.asarray(new))["ci95"]
+    low, high = paired_difference(np.asarray(old), np.asarray(new))["ci95"] or (None, None)
     return f"{points(low)} to {points(high)}"
 
 
