@@ -105,8 +105,9 @@ def test_a_section_declares_order_and_title(name):
 
 
 def test_orders_are_distinct():
-    orders = [SECTIONS.module(name).ORDER for name in SECTIONS.names()]
-    assert len(set(orders)) == len(orders)
+    orders = {name: SECTIONS.module(name).ORDER for name in SECTIONS.names()}
+    equal = {name: order for name, order in orders.items() if list(orders.values()).count(order) > 1}
+    assert not equal, f"these sections have the same ORDER: {equal}"
 
 
 def test_sections_apply_to_what_they_are_about(documents):
