@@ -63,7 +63,7 @@ def worst_case(
         for width in widths:
             tried = [attack.row(width, restart) for restart in range(restarts)]
             rows.append(min(tried, key=lambda row: row.accuracy or 0.0))
-        return WorstCase(clean=bench.clean["accuracy"], worst_case=tuple(rows), steps=steps, restarts=restarts)
+        return WorstCase(clean=bench.clean.accuracy, worst_case=tuple(rows), steps=steps, restarts=restarts)
 
 
 def _box(bench: Bench, condition: Condition, seed: int) -> dict[str, torch.Tensor]:
@@ -118,9 +118,9 @@ class _Attack:
             _check(bench, self.module, worst, scores.predicted)
         return WorstWidth(
             width=float(width),
-            accuracy=scores.values["accuracy"],
-            loss=scores.values["loss"],
-            random=start.values["accuracy"],
+            accuracy=scores.accuracy,
+            loss=scores.loss,
+            random=start.accuracy,
         )
 
 
