@@ -119,7 +119,7 @@ class _Attack:
         return WorstWidth(
             width=float(width),
             accuracy=scores.accuracy,
-            loss=scores.loss,
+            loss=scores.values["loss"],
             random=start.accuracy,
         )
 
