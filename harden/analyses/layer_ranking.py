@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from harden import pacing
 from harden.analyses.gradients import loss_and_gradients
 from harden.analyses.sensitivity import accuracies, layer_row
 from harden.evaluation.bench import Bench
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from harden.graph.file import Model
 
 _IMAGES = 128
-_REPORT_EXAMPLES, _REPORT_IMAGES, _REPORT_CHIPS = 500, 32, 20
+_REPORT_EXAMPLES, _REPORT_IMAGES = 500, 32
 
 
 def rank_layers(
@@ -80,9 +81,10 @@ def layer_ranking(judge: Judge, model: Model) -> dict[str, Any]:
     Returns:
         ``sensitivity`` (rows ``key``, ``share``) and ``sensitivity_r2``.
     """
-    few = judge.here().few(_REPORT_CHIPS, _REPORT_EXAMPLES, "layers")
+    passes, chips = pacing.current().ranking_passes, pacing.current().ranking_chips
+    few = judge.here().few(chips, _REPORT_EXAMPLES, "layers")
     with stage(judge.notify, "ranking layers"):
-        ranking = rank_layers(few, model, images=_REPORT_IMAGES, check=0, check_chips=_REPORT_CHIPS)
+        ranking = rank_layers(few, model, passes=passes, images=_REPORT_IMAGES, check=0, check_chips=chips)
     return {key: ranking[key] for key in ("sensitivity", "sensitivity_r2")}
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from harden import pacing
 from harden.errors import SettingsError
 from harden.levers import in_use, levers, without
 from harden.pipeline.hardening import Hardened, training_plan
@@ -59,7 +60,9 @@ def run_controls(prepared: Prepared, folder: RunFolder, notify: Notify, hardened
     if prepared.problem is None or prepared.test is None:
         return None
     plan = hardened.plan or training_plan(prepared)
-    plan = plan.replace(method="none", options={}, steps=hardened.training.get("steps"))
+    steps, most = hardened.training.get("steps"), pacing.current().control_steps
+    steps = min(steps, most) if steps and most else steps
+    plan = plan.replace(method="none", options={}, steps=steps)
     bare = without(plan, [lever.name for lever in levers() if lever.trains and not lever.needs_noise])
     variants = [
         Variant("none", "noise-free fine-tuning, same levers", "control none", plan, "none"),
