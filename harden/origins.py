@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from harden.errors import SettingsError
-from harden.parsing import parse_toml, read_text, tomllib
+from harden.parsing import Table, parse_toml, read_text, tomllib
 
 LARGEST_SETTINGS = 2**16  # bytes
 _MOST_LINES = 2000  # finding a key's line takes time quadratic in them
 
 
-def read_toml(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
+def read_toml(path: Path) -> tuple[Table, dict[str, int]]:
     """The values of a TOML file, and the line that each of its top-level keys begins in, from 1.
 
     Raises:
@@ -61,11 +60,10 @@ def value_lines(text: str) -> dict[tuple[str, ...], int]:
     return found
 
 
-def _paths(table: dict[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+def _paths(table: Table, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     for name, value in table.items():
         yield (*above, name)
         if isinstance(value, dict):
             yield from _paths(value, (*above, name))
         elif isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
-            items = {str(position): item for position, item in enumerate(value)}
-            yield from _paths(items, (*above, name))
+            yield from _paths({str(position): item for position, item in enumerate(value)}, (*above, name))

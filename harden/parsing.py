@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,9 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+Table = Mapping[str, object]
+"""Parsed TOML before it is validated."""
 
 LARGEST_TEXT = 16 * 2**20  # bytes of a text file that a person may have written
 LARGEST_TOML = 2**20  # bytes; parsers of TOML take time quadratic in some texts
@@ -46,7 +49,8 @@ def read_text(
         return path.read_text(encoding="utf-8")
     except (OSError, ValueError) as problem:  # a ValueError: no UTF-8, or a NUL in the name
         reason = problem.strerror if isinstance(problem, OSError) else "not UTF-8 text"
-        raise error(f"cannot be read ({reason})", where=str(path), fix=fix) from problem
+        remedy = fix or ("Check the path" if isinstance(problem, OSError) else "Give a text file in UTF-8")
+        raise error(f"cannot be read ({reason})", where=str(path), fix=remedy) from problem
 
 
 def parse_json(
@@ -71,7 +75,7 @@ def parse_json(
     return _parsed(json.loads, text, where, what, fix, error)
 
 
-def parse_toml(text: str, where: str | None, error: type[HardenError] = InputError) -> dict[str, Any]:
+def parse_toml(text: str, where: str | None, error: type[HardenError] = InputError) -> Table:
     """A TOML document.
 
     Args:

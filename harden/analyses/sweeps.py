@@ -110,7 +110,7 @@ def at_point(profile: Profile, point: Mapping[str, float]) -> Profile:
                  for k, v in turned.items()}  # fmt: skip
         values, problems = resolve(knobs, {**profile.knobs, **whole})
         if problems:
-            raise SettingsError(f"profile '{profile.name}' cannot be set like this", problems=problems)
+            raise SettingsError(f"profile '{profile.name}' does not accept these parameters", problems=problems)
         profile = replace(profile, knobs=values)
     return profile.scaled(point[SEVERITY]) if SEVERITY in point else profile
 

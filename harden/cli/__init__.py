@@ -22,7 +22,7 @@ _COMMANDS = {
     "plan": "how many chips a desired certainty needs",
     "report": "make report.html again from a finished run; bill of materials, signature",
     "export": "the target conductances of a model's weights, for programming a chip",
-    "doctor": "check this machine: versions, cores, extras, and that noise is seen",
+    "doctor": "check this machine: versions, cores, optional packages, and that noise reaches the weights",
     "demo": "harden a small network on embedded data, in two minutes",
 }
 

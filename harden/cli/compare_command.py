@@ -19,12 +19,13 @@ from harden.settings import CompareSettings
 @settings_options(CompareSettings, without=("others",))
 @output_options
 def command(models: tuple[str, ...], output: Output, config: Path | None, **flags: Any) -> None:
-    """Compare MODELS on the same chips: who is better, by how much, and how surely.
+    """Compare MODELS on the same chips: which is better, by how much, and with what certainty.
 
     \b
     harden compare a.onnx b.onnx --profile rram1 --data test.parquet
 
-    Equal names and shapes of the weights make equal chips, and a paired difference; others are compared unpaired.
+    Models whose weights have equal names and shapes get equal chips and are compared chip by chip; others are
+    compared unpaired.
     """
     from harden.pipeline.compare import compare
 

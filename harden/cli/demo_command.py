@@ -15,7 +15,7 @@ from harden.cli.screen import Answer, Screen, answer_options
 )
 @answer_options
 def command(out: Path, answer: Answer) -> None:
-    """Harden a small network of ours on embedded data, and show what it gained.
+    """Harden a small example network on embedded data, and show what it gained.
 
     \b
     harden demo

@@ -36,7 +36,9 @@ def report_failure(error: BaseException, arguments: list[str]) -> int:
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         return _say(error.format_message(), error.exit_code)
     if isinstance(error, click.ClickException):
-        return _say(f"error: {error.format_message()}", error.exit_code)
+        context = error.ctx if isinstance(error, click.UsageError) else None
+        hint = f" See: {context.command_path} --help" if context else ""
+        return _say(f"error: {error.format_message()}{hint}", error.exit_code)
     if isinstance(error, BrokenPipeError):
         return _BUG
     if out_of_memory(error):

@@ -36,7 +36,12 @@ def list_command(answer: Answer) -> None:
 @command.command("show")
 @click.argument("name", shell_complete=profiles)
 @click.option("--model", help="say what the noise would do to this model")
-@click.option("--at", "at", metavar="TIME", help="time since programming, such as 1h  [default: the first valid one]")
+@click.option(
+    "--at",
+    "at",
+    metavar="TIME",
+    help="time since programming, such as 1h  [default: the first that the profile allows]",
+)
 @answer_options
 def show_command(name: str, model: str | None, at: str | None, answer: Answer) -> None:
     """One profile: its parameters, valid times, citation. NAME may carry values (rram1:sigma_d=0.2) or be a file."""
@@ -52,7 +57,7 @@ def show_command(name: str, model: str | None, at: str | None, answer: Answer) -
 @click.argument("file")
 @answer_options
 def check_command(file: str, answer: Answer) -> None:
-    """Validate a profile of yours: every problem of FILE at once."""
+    """Check a profile FILE of your own, and list all its problems at once."""
     from harden.pipeline.profiles import check
 
     document = check(file)

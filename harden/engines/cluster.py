@@ -57,11 +57,9 @@ def joined(engine: str) -> Iterator[Any]:
 
 
 def _connect(ray: Any, engine: str) -> None:
-    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if engine != "ray":
-        options["address"] = engine
+    address = None if engine == "ray" else engine
     try:
-        ray.init(**options)
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # ConnectionError, TimeoutError, RuntimeError and Ray's own, by version and address
         where = f"--engine {engine}"
         if engine == "ray" and "RAY_ADDRESS" in os.environ:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from harden.errors import SettingsError
 
 _NUMBERS_COME_FROM = ("torch", "onnxruntime", "numpy")
-_fetched: dict[str, Any] = {}
+_fetched: dict[str, Callable[[Any], Any]] = {}
 
 
 def versions() -> dict[str, str]:

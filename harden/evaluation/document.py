@@ -67,7 +67,9 @@ def record_of(
         conditions=tuple(conditions),
         perturbed=tuple(TensorRecord.model_validate(row) for row in run.perturbed()),
         not_perturbed=tuple(
-            ExactTensor(name=row["name"], reason=row["digital_reason"]) for row in rows if not row["analog"]
+            ExactTensor(name=row["name"], reason=reason)
+            for row in rows
+            if (reason := row["digital_reason"]) is not None
         ),
         canary=Canary(tensors=bench.canary.tensors, inert=tuple(bench.canary.inert)),
         runtime=runtime,

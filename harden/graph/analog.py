@@ -11,7 +11,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from typing import Any
 
 import torch
 
@@ -88,7 +87,7 @@ class AnalogWeight:
     groups: int
     position: int = 1
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """For another process: the numbers, without the way to the parameters."""
         return {**self.__dict__, "tensor": self.tensor.detach()}
 

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -266,7 +265,7 @@ class Model:
         """Every floating-point tensor of the file by name."""
         return {slot.name: slot.array() for slot in slots(self.proto) if slot.data_type in FLOATS}
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """For another process: the file, without what was computed from it."""
         return {
             **{name: self.__dict__[name] for name in ("proto", "source", "_data", "_locations")},

@@ -3,25 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TypedDict
 
-from harden.graph.analog import is_digital, scan_uses
+from harden.graph.analog import Use, is_digital, scan_uses
 from harden.graph.file import Model
 from harden.graph.program import Node, Program
 from harden.graph.roles import Role, assign_roles
+from harden.graph.storage import Slot
 from harden.graph.tensors import FLOATS
-from harden.graph.unsupported import computes_on_integers, missing_operators
+from harden.graph.unsupported import Missing, computes_on_integers, missing_operators
 
 
-def unsupported(model: Model) -> list[dict[str, Any]]:
-    """What stands in the way of training: ``op``, ``domain``, ``count``, the labels of ``nodes``, ``reason``.
+class Obstacle(Missing):
+    """With the reason."""
+
+    reason: str
+
+
+class WeightRow(TypedDict):
+    """A tensor of the file, and its use by a node; a tensor on no crossbar has no key, but a reason."""
+
+    name: str
+    shape: list[int]
+    trainable: bool
+    op: str | None
+    node: str | None
+    analog: bool
+    digital_reason: str | None
+    key: str | None
+
+
+def unsupported(model: Model) -> list[Obstacle]:
+    """What stands in the way of training.
 
     Operators that harden does not know, and layers whose weights are not numbers that the file stores.
     """
     program = model.program
     missing = "the operator is not supported"
     integers = "the layer works on integers; only QDQ quantisation is supported"
-    rows = [
+    rows: list[Obstacle] = [
         {**row, "reason": integers if computes_on_integers(row["op"]) else missing}
         for row in missing_operators(program)
     ]
@@ -30,51 +50,50 @@ def unsupported(model: Model) -> list[dict[str, Any]]:
         lost.setdefault((node.domain, node.op), []).append(node.label)
     reason = "its weight is not stored in the file as floating-point or QDQ numbers"
     rows += [
-        {"op": op, "domain": domain, "count": len(nodes), "nodes": nodes, "reason": reason}
+        Obstacle(op=op, domain=domain, count=len(nodes), nodes=nodes, reason=reason)
         for (domain, op), nodes in sorted(lost.items())
     ]
     return rows
 
 
-def weights_table(model: Model, digital: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """Every floating-point tensor of the file, one row per use on a crossbar and one for each tensor that has none.
-
-    Returns:
-        Rows of ``name``, ``shape``, ``op``, ``node``, ``analog``, ``digital_reason`` (None where analog), ``key`` and
-        ``trainable``.
-    """
+def weights_table(model: Model, digital: Sequence[str] = ()) -> list[WeightRow]:
+    """Every floating-point tensor of the file, one row per use on a crossbar and one for each tensor that has none."""
     program = model.program
     roles = assign_roles(program)
     uses, _ = scan_uses(program, roles)
-    by_name: dict[str, list[Any]] = {}
+    by_name: dict[str, list[Use]] = {}
     for use in uses:
         by_name.setdefault(use.name, []).append(use)
     readers = _readers(program)
-    rows: list[dict[str, Any]] = []
+    rows: list[WeightRow] = []
     for value, slot in program.stored.items():
         if slot.data_type not in FLOATS:
             continue
         trainable = roles.of[slot.name] is Role.PARAMETER
-        row = {"name": slot.name, "shape": list(slot.shape), "trainable": trainable}
         for use in by_name.get(slot.name, ()):
-            left_out = is_digital(use, digital)
-            reason = "left digital by --digital" if left_out else None
-            rows.append(
-                {
-                    **row,
-                    "op": use.op,
-                    "node": use.node,
-                    "analog": not left_out,
-                    "digital_reason": reason,
-                    "key": use.key,
-                }
-            )
+            reason = "left digital by --digital" if is_digital(use, digital) else None
+            rows.append(_row(slot, trainable, use.op, use.node, reason, use.key))
         if slot.name not in by_name:
             node, position = readers.get(value, (None, 0))
             reason = _reason(node, position) if trainable else roles.reason[slot.name]
             op, label = (node.op, node.label) if node else (None, None)
-            rows.append({**row, "op": op, "node": label, "analog": False, "digital_reason": reason, "key": None})
+            rows.append(_row(slot, trainable, op, label, reason, None))
     return rows
+
+
+def _row(
+    slot: Slot, trainable: bool, op: str | None, node: str | None, reason: str | None, key: str | None
+) -> WeightRow:
+    return {
+        "name": slot.name,
+        "shape": list(slot.shape),
+        "trainable": trainable,
+        "op": op,
+        "node": node,
+        "analog": reason is None,
+        "digital_reason": reason,
+        "key": key,
+    }
 
 
 def _readers(program: Program) -> dict[int, tuple[Node, int]]:

@@ -207,7 +207,7 @@ class GraphModule(nn.Module):
         copy._twins = []
         return copy
 
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *rest: Any) -> None:
         """Load as any module; torch takes the dots in names for submodules and calls them unexpected."""
         super()._load_from_state_dict(state_dict, prefix, *rest)
         unexpected: list[str] = rest[-2]

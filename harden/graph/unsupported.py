@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypedDict
 
 from harden.errors import UnsupportedError
 from harden.graph.program import Program
@@ -11,13 +11,22 @@ _SHOWN = 3
 _INTEGER_LAYERS = ("QLinear", "QAttention", "QGemm", "DynamicQuantize", "MatMulInteger", "ConvInteger")
 
 
+class Missing(TypedDict):
+    """An operator that has no implementation: how many nodes need it, and their labels."""
+
+    op: str
+    domain: str
+    count: int
+    nodes: list[str]
+
+
 def computes_on_integers(op: str) -> bool:
     """Whether an operator belongs to the form of quantisation whose layers work on integers (not QDQ)."""
     return op.startswith(_INTEGER_LAYERS)
 
 
-def missing_operators(program: Program) -> list[dict[str, Any]]:
-    """Every operator that has no implementation: ``op``, ``domain``, ``count`` and the labels of its ``nodes``."""
+def missing_operators(program: Program) -> list[Missing]:
+    """Every operator that has no implementation."""
     labels: dict[tuple[str, str], list[str]] = {}
     for node in program.walk():
         if node.operator is None:

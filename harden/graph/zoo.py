@@ -88,15 +88,12 @@ def _check_size(module: nn.Module, example: torch.Tensor, source: str) -> None:
 def _create(name: str, pretrained: bool, classes: int | None, state: dict[str, torch.Tensor] | None) -> nn.Module:
     if name not in timm.list_models() and not timm.is_model(name.split(".")[0]):
         raise UnknownNameError("timm model", name, timm.list_models())
-    options: dict[str, Any] = {}
     if classes is None and state is not None:
         classes = _classes(timm.create_model(name, pretrained=False), state)
-    if classes is not None:
-        options["num_classes"] = classes
     try:
         if pretrained:
             _check_hub(name)
-        return timm.create_model(name, pretrained=pretrained, **options).eval()
+        return timm.create_model(name, pretrained=pretrained, num_classes=classes).eval()
     except ModelError:
         raise
     except Exception as error:  # timm and the hub raise anything: no network, no such tag

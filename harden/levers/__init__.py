@@ -58,11 +58,8 @@ def lever(name: str) -> type[Lever[Any]] | None:
 
 def without(plan: Plan, names: Iterable[str]) -> Any:
     """The plan with some levers switched off."""
-    changes: dict[str, Any] = {}
-    for member in levers():
-        if member.name in set(names):
-            changes |= member.switched_off()
-    return plan.replace(**changes)
+    off = set(names)
+    return plan.replace(**{k: v for member in levers() if member.name in off for k, v in member.switched_off().items()})
 
 
 def in_use(plan: Plan, records: Mapping[str, Any], batch_norms: bool) -> list[type[Lever[Any]]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,9 +11,6 @@ from harden.errors import ModelError
 from harden.graph.taps import choose_taps
 from harden.methods.base import Batch, Noise
 from harden.methods.consistency import relative_distance
-
-if TYPE_CHECKING:
-    from harden.levers.teacher import Options
 
 COUNT = 3
 
@@ -27,20 +24,22 @@ class Features:
     With ``teacher_match="both"`` it is as heavy as the divergence of the logits.
 
     Args:
-        options: ``teacher_match``, ``teacher_weight``, ``teacher_taps``.
         net: The network in training.
         teacher: What it learns from: a frozen copy of the network as given, or the network itself.
         inputs: Examples to trace the network with.
+        taps: Names of the tensors that are compared; chosen from the graph if empty.
+        weight: The distance's weight in the loss, in [0, 1].
 
     Raises:
         ModelError: The graph has no places to listen to, or not the named ones.
     """
 
-    def __init__(self, options: Options, net: Any, teacher: Any, inputs: tuple[Tensor, ...]) -> None:
-        self._net, self._teacher, self._weight = net, teacher, options.teacher_weight
-        self.task_share = 1 - options.teacher_weight if options.teacher_match == "features" else 1.0
+    def __init__(
+        self, net: Any, teacher: Any, inputs: tuple[Tensor, ...], taps: tuple[str, ...], weight: float
+    ) -> None:
+        self._net, self._teacher, self._weight = net, teacher, weight
         try:
-            self.taps = tuple(tap.name for tap in choose_taps(net, inputs, COUNT, options.teacher_taps))
+            self.taps = tuple(tap.name for tap in choose_taps(net, inputs, COUNT, taps))
         except ModelError as error:
             raise ModelError(error.what, where=error.where, fix="Name tensors with --teacher-taps NAME,NAME") from error
 
@@ -48,5 +47,5 @@ class Features:
         """The weighted distance for one batch."""
         with torch.no_grad():
             _, right = self._teacher(*batch.inputs, taps=self.taps)
-        _, found = self._net(*batch.inputs, weights=noise.draw("noise"), taps=self.taps)
-        return self._weight * torch.stack([relative_distance(right[tap], found[tap]) for tap in self.taps]).mean()
+        _, noisy = self._net(*batch.inputs, weights=noise.draw("noise"), taps=self.taps)
+        return self._weight * torch.stack([relative_distance(right[tap], noisy[tap]) for tap in self.taps]).mean()

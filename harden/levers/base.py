@@ -149,8 +149,8 @@ class Lever(Generic[OptionsT]):
         off: Values that switch it off, where they are not the defaults.
         example: Values that switch it on, for the contract's tests.
         record_type: The type of what :meth:`record` gives.
-        order: Its place among the levers in lists. In the loop they act in the reverse order, so that the first has the
-            last word: clipping holds, whatever another one did to the weights.
+        order: Its place among the levers in lists, of its own for each. In the loop they act in the reverse order, so
+            that the first has the last word: clipping holds, whatever another one did to the weights.
         heading: Where its flags stand in ``harden fit --help``.
         trains: Whether it acts in the training loop; the options of others are no part of a training plan.
         needs_noise: Whether it does nothing where training sees no noise.
@@ -186,7 +186,7 @@ class Lever(Generic[OptionsT]):
         return cast("OptionsT", plan)
 
     @classmethod
-    def switched_off(cls) -> dict[str, Any]:
+    def switched_off(cls) -> dict[str, object]:
         """The values of its options that switch it off, and only it."""
         return {name: field.get_default() for name, field in cls.Options.model_fields.items()} | dict(cls.off)
 

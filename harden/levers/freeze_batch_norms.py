@@ -19,8 +19,8 @@ class Options(base.Options):
         None,
         ge=0,
         le=1,
-        description="share of the steps, at the end, in which batch norms compute as on the chip; 1: from the start, "
-        "with the file's statistics; default: 0.5, or 1 with --objective match",
+        description="share of the steps, at the end, in which batch norms use stored statistics, as on the chip; "
+        "1: from the start, with the file's statistics; default: 0.5, or 1 with --objective match",
     )
 
 

@@ -27,7 +27,7 @@ class Lever(base.Lever[Options]):
     """Adds the layers to those that are off the crossbars."""
 
     Options = Options
-    record_type = dict[str, Any] | None
+    record_type = Mapping[str, Any] | None
     example: ClassVar[Mapping[str, Any]] = {"protect": "auto:20%"}
     order = 130
     heading = "Model"
@@ -57,5 +57,7 @@ def budget_of(text: str) -> float:
     """
     match = re.fullmatch(r"auto:([0-9]+(?:\.[0-9]+)?)%", text.strip())
     if match is None or not 0 < float(match[1]) < 100:
-        raise SettingsError(f"'{text}' is not a protection", fix="Write auto:5% for five per cent of the weights")
+        raise SettingsError(
+            f"'{text}' is not auto:SHARE%", where="--protect", fix="Write auto:5% for at most 5% of the weights"
+        )
     return float(match[1]) / 100

@@ -6,12 +6,17 @@ The function is the same, with less noise in it; :mod:`harden.transforms.rescale
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from harden import distributed
 from harden.levers import base
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from harden.transforms.rescale import Gain
 
 _EXAMPLES = 8  # that channels are weighed by; random ones would do
 
@@ -55,7 +60,7 @@ class Lever(base.Lever[Options]):
                 own[name].copy_(value)
         self._record = Record(**record)
 
-    def _rescaled(self, net: Any, inputs: tuple[Any, ...]) -> tuple[Any, dict[str, Any]]:
+    def _rescaled(self, net: Any, inputs: tuple[Any, ...]) -> tuple[dict[str, Tensor], Gain]:
         from harden.transforms.rescale import rescale
 
         training = net.training

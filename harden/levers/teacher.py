@@ -84,7 +84,8 @@ class Lever(base.Lever[Options]):
 
         self._teacher = training.clean if self.options.teacher == "clean" else training.net
         if self.options.teacher_match != "logits":
-            self._features = Features(self.options, training.net, self._teacher, training.inputs(0))
+            taps, weight = self.options.teacher_taps, self.options.teacher_weight
+            self._features = Features(training.net, self._teacher, training.inputs(0), taps, weight)
 
     @property
     def _by_outputs(self) -> bool:
@@ -105,7 +106,7 @@ class Lever(base.Lever[Options]):
     @property
     def task_share(self) -> float:
         """What is left to the objective where the teacher's features have their share beside it."""
-        return 1.0 if self._features is None else self._features.task_share
+        return 1.0 if self._by_outputs else 1 - self.options.teacher_weight
 
     def losses(self, batch: Batch, noise: Noise) -> Mapping[str, Tensor]:
         """The distance of features."""

@@ -19,7 +19,7 @@ class Options(base.Options):
         (1.0,),
         min_length=1,
         description="noise in training as a multiple of the profile's; from several (a,b,c, or auto for 1,1.5,2) "
-        "validation chips choose, within the run's steps",
+        "validation chips decide, within the run's steps",
     )
 
 

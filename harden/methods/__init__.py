@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from harden.errors import SettingsError, UnknownNameError
 from harden.registry import METHODS
@@ -17,6 +17,31 @@ if TYPE_CHECKING:
 # passes: IRS 80 steps 0.804 mean accuracy over chips, OVF 20 steps 0.753 (six chips, 1,000 test images;
 # docs/methods.md).
 ALIASES: dict[str, str] = {"nft": "nft_irs"}
+
+
+class OptionDescription(TypedDict):
+    """An option of a method, as its JSON Schema has it."""
+
+    name: str
+    type: str
+    default: object
+    minimum: float | None
+    maximum: float | None
+    choices: list[str] | None
+    description: str
+
+
+class Description(TypedDict):
+    """What is known of a method; ``alias_of`` is the name behind an alias, ``description`` the docstring."""
+
+    name: str
+    kind: str
+    summary: str
+    cost: str
+    source: str
+    alias_of: str | None
+    description: str
+    options: list[OptionDescription]
 
 
 def names() -> list[str]:
@@ -72,17 +97,11 @@ def load(name: str, options: Mapping[str, Any] | None = None) -> Any:
     """
     real = resolve(name)
     method = METHODS.module(real).Method
-    return method(_validated(real, method.Config, dict(options or {})))
+    return method(_validated(real, method.Config, options or {}))
 
 
-def describe(name: str) -> dict[str, Any]:
-    """All that is known of a method: what ``harden methods show`` prints.
-
-    Returns:
-        ``name``, ``kind``, ``summary``, ``cost``, ``source``, ``alias_of`` (or None), ``description`` (the docstring)
-        and ``options``: a list of ``name``, ``type``, ``default``, ``minimum``, ``maximum``, ``choices``,
-        ``description``.
-    """
+def describe(name: str) -> Description:
+    """All that is known of a method: what ``harden methods show`` prints."""
     real = resolve(name)
     method = METHODS.module(real).Method
     return {
@@ -99,7 +118,7 @@ def describe(name: str) -> dict[str, Any]:
     }
 
 
-def _option(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+def _option(name: str, schema: Mapping[str, Any]) -> OptionDescription:
     branches = [branch for branch in schema.get("anyOf", [schema]) if branch.get("type") != "null"]
     first = branches[0] if branches else schema
     return {
@@ -113,7 +132,7 @@ def _option(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _validated(name: str, config: type[BaseModel], options: dict[str, Any]) -> BaseModel:
+def _validated(name: str, config: type[BaseModel], options: Mapping[str, Any]) -> BaseModel:
     from pydantic import ValidationError
 
     try:

@@ -29,7 +29,7 @@ class Method(Ascent):
     Equation: :math:`L = \ell(f(x; W + E + v), y)`, :math:`v_l = \gamma \|W_l + E_l\|_2\, d_l / \|d_l\|_2`, d the sum
     of the ascent gradients, for each tensor of more than one axis; v is a constant for the gradient.
 
-    Use it against weights that are off in the worst direction; Büchel et al. is the finer instrument.
+    Use it against weights that are off in the worst direction; ``adversarial`` bounds each weight.
 
     Source: Wu et al., NeurIPS 2020, arXiv 2004.05884, for weights on crossbars, under noise.
 

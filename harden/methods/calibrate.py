@@ -36,14 +36,14 @@ class Config(Options):
 
 
 class Method(Transform):
-    r"""Clip every channel, rescale, and put the statistics right, at the clip that chips like best.
+    r"""Clip every channel, rescale, and correct the statistics, at the clip with the best noisy outputs.
 
     Equation: :math:`W_o \to \mathrm{clip}(W_o, \pm k\, s_o)` for each output channel; then rescaling; then batch
     norms (or, in graphs without, weights and biases) are given the statistics that the inputs have under noise. Of the
     k, and the search for a k of each channel's own, the one whose noisy outputs are nearest to the clean network's is
     taken. ``--allow-new-nodes`` permits a ``Mul`` per channel, as in ``rescale``.
 
-    Use it where there are inputs but no labels or no time: it takes seconds, and gradients nothing.
+    Use it where there are inputs but no labels or no time: it takes seconds and computes no gradients.
 
     Source: Joshi et al., Nat. Commun. 11, 2473 (2020), and Tsai et al., arXiv 2007.03230, for batch norms under noise;
     Oh et al., ACS Appl. Electron. Mater. (2026), for clipping after training; Nagel et al., arXiv 1906.04721. The

@@ -21,12 +21,12 @@ class Config(Options):
 
 
 class Method(Objective):
-    r"""Train the noisy network to say what the clean one, as it was given, says.
+    r"""Train the noisy network to give the outputs of the clean one, as it was given.
 
     Equation: :math:`L = (1 - w)\, \ell(\tilde z, y) + w\, T^2\, \mathrm{KL}(p_T(x; W_0) \| p_T(x; W + E))`
 
-    Use it by default where the network given is good: the teacher's outputs are richer than labels, and its weight 1
-    needs no labels at all.
+    Use it by default where the network given is good: the teacher's outputs are richer than labels, and with weight 1
+    no labels are needed.
 
     Source: Zhou et al., "Noisy machines", arXiv 2001.04974 (noise with distillation; its constants are not public);
     Hinton et al., arXiv 1503.02531.

@@ -45,7 +45,7 @@ class Method(Objective):
 
     :math:`z` are the outputs and :math:`h_i` a head's outputs in the same noisy pass. A head pools its tap, flattens
     it, and applies Linear-ReLU-Linear; both its weights are noisy with the run's own profile. The shallowest head
-    weighs 1. Heads are taken off at the end, and their outputs are no early exits: the sign makes them wrong on
+    weighs 1. Heads are taken off at the end, and their outputs are not early exits: the sign makes them wrong on
     purpose.
 
     Use it for negative feedback at nearly the price of one pass.

@@ -20,9 +20,10 @@ from harden.noise.mapping import Mapping
 from harden.noise.periphery import KNOBS as PERIPHERY
 from harden.noise.periphery import Periphery
 from harden.noise.reference import AnalogWeightLike
+from harden.parsing import Table
 from harden.registry import LAWS
 
-_Table = TypeVar("_Table", bound=BaseModel)
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,9 @@ def try_assemble(definition: Definition, values: MappingOf[str, KnobValue]) -> t
         builder.problems.append(f"compensation: '{compensation}' must be none or global")
     black_box = None
     if definition.sampler is not None:
-        arguments: dict[str, Any] = builder.resolve(definition.sampler.arguments, "sampler") or {}
-        black_box = BlackBox(definition.sampler.function, arguments, definition.sampler.grows_with_range)
+        sampler = definition.sampler
+        arguments: Table = builder.resolve(sampler.arguments, "sampler") or {}
+        black_box = BlackBox(sampler.function, arguments, sampler.grows_with_range)
         if stages:
             builder.problems.append("a profile has either a [sampler] or laws, not both")
     periphery = builder.periphery()
@@ -114,7 +116,7 @@ class _Builder:
         for stage in STAGES:
             for position, entry in enumerate(getattr(definition, stage)):
                 name = stage if position == 0 else f"{stage}{position}"
-                law = self._law(dict(entry), name)
+                law = self._law(entry, name)
                 if law is not None:
                     stages.append(Stage(name, law, ages=stage in ("drift", "read")))
                     self.problems += _beyond(definition.time, law, name)
@@ -124,18 +126,18 @@ class _Builder:
                     stages.append(Stage("stuck_at", law, ages=False))
         return stages
 
-    def _law(self, fields: dict[str, Any], name: str) -> NoiseLaw | None:
-        law = fields.pop("law", None)
+    def _law(self, table: Table, name: str) -> NoiseLaw | None:
+        law = table.get("law")
         if not isinstance(law, str):
             self.problems.append(f'{name}: needs law = "..."')
             return None
         try:
-            return self.build(_law_called(law), fields, name)
+            return self.build(_law_called(law), {key: item for key, item in table.items() if key != "law"}, name)
         except UnknownNameError as error:
             self.problems.append(f"{name}: {error}")
             return None
 
-    def build(self, kind: type[_Table], table: MappingOf[str, Any], name: str) -> _Table | None:
+    def build(self, kind: type[_Model], table: Table, name: str) -> _Model | None:
         """A table as its pydantic model, or None and a problem for each fault."""
         try:
             return kind.model_validate(substitute(dict(table), self.knobs, self.values))
@@ -155,9 +157,8 @@ class _Builder:
 
     def periphery(self) -> Periphery | None:
         """The converters and the output noise, or None and a problem."""
-        values: dict[str, Any] = {name: self.values[name] for name in PERIPHERY}
         try:
-            return Periphery(**values)
+            return Periphery(**{name: self.values[name] for name in PERIPHERY})  # pyright: ignore[reportArgumentType]
         except ValueError as error:
             self.problems.append(f"periphery: {error}")
             return None

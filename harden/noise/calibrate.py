@@ -13,15 +13,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import tomli_w
 
 from harden.errors import SettingsError
 from harden.noise.definition import read_definition
-from harden.noise.fitting import Fit, bins, fit, goodness
+from harden.noise.fitting import Fit, Goodness, bins, fit, goodness
 from harden.noise.measurements import Measurements, read_measurements
+from harden.parsing import Table
 
 _FEWEST_DEVICES = 5
 _FEWEST_TIMES = 3
@@ -56,6 +57,23 @@ class Panel:
         return f" ({self.unit})" if self.unit else ""
 
 
+class PanelFit(Goodness):
+    """The number of values of a panel, its fit's coefficients, and the fit's goodness."""
+
+    rows: int
+    mean: list[float]
+    sigma: list[float]
+
+
+class Fitted(TypedDict):
+    """The number of measurements, the range, the spread of the devices' gains, and each panel's fit by title."""
+
+    rows: int
+    g_max_us: float
+    d2d: float | None
+    fits: dict[str, PanelFit]
+
+
 @dataclass(frozen=True)
 class Calibration:
     """A fitted profile.
@@ -63,14 +81,14 @@ class Calibration:
     Attributes:
         name: The profile's name.
         toml: The profile's file.
-        fit: ``rows``, ``g_max_us``, and for each fit its coefficients and goodness.
+        fit: What was fitted, and how well.
         panels: What the plot shows.
         g_max_us: The largest conductance of the profile.
     """
 
     name: str
     toml: str
-    fit: dict[str, Any]
+    fit: Fitted
     panels: tuple[Panel, ...]
     g_max_us: float
 
@@ -122,7 +140,7 @@ def calibrate(
     label = name or Path(path).stem
     within, gains = _without_gains(data)
     laws, panels = _laws(within, high)
-    document: dict[str, Any] = {
+    document: dict[str, object] = {
         "summary": f"Fitted to {len(data)} measurements of {Path(path).name}",
         "citation": citation or f"Measurements in {Path(path).name}, fitted by harden profiles calibrate",
     }
@@ -153,7 +171,7 @@ def _within_the_data(data: Measurements, low: float, high: float) -> None:
         raise SettingsError("the range of the profile cannot be fitted", problems=problems)
 
 
-def _laws(data: Measurements, high: float) -> tuple[dict[str, Any], list[Panel]]:
+def _laws(data: Measurements, high: float) -> tuple[Table, list[Panel]]:
     if data.time_s is None or len(np.unique(data.time_s)) == 1:
         return _programming([(None, data)], high)
     times = np.unique(data.time_s)
@@ -164,7 +182,7 @@ def _laws(data: Measurements, high: float) -> tuple[dict[str, Any], list[Panel]]
     return {"time": {"valid_s": times.tolist()}, **laws}, panels
 
 
-def _programming(groups: list[tuple[float | None, Measurements]], high: float) -> tuple[dict[str, Any], list[Panel]]:
+def _programming(groups: list[tuple[float | None, Measurements]], high: float) -> tuple[Table, list[Panel]]:
     panels: list[Panel] = []
     for time, data in groups:
         error = data.measured - data.target
@@ -174,16 +192,19 @@ def _programming(groups: list[tuple[float | None, Measurements]], high: float) -
     order = max(len(panel.fit.sigma) for panel in panels)
     mean_order = max(len(panel.fit.mean) for panel in panels)
     times = [time for time, _ in groups]
-    program: list[dict[str, Any]] = []
-    if mean_order:
-        means = [_piece(time, panel.fit.mean, mean_order) for time, panel in zip(times, panels, strict=True)]
-        program.append({"law": "shift", "argument": "share", "mean": means, "fitted_full": high, "of": "target"})
+    means = [_piece(time, panel.fit.mean, mean_order) for time, panel in zip(times, panels, strict=True)]
     spreads = [_piece(time, panel.fit.sigma, order) for time, panel in zip(times, panels, strict=True)]
-    program.append({"law": "state", "sigma": spreads, "fitted_full": high})
-    return {"program": program}, panels
+    return {"program": _program(means if mean_order else [], spreads, high)}, panels
 
 
-def _piece(time: float | None, coefficients: tuple[float, ...], size: int) -> dict[str, Any]:
+def _program(means: list[Table], spreads: list[Table], high: float) -> list[Table]:
+    """The laws of the programming error: its mean, where there is one, and its spread."""
+    shift = {"law": "shift", "argument": "share", "mean": means, "fitted_full": high, "of": "target"}
+    state = {"law": "state", "sigma": spreads, "fitted_full": high}
+    return [shift, state] if means else [state]
+
+
+def _piece(time: float | None, coefficients: tuple[float, ...], size: int) -> Table:
     padded = [float(value) for value in coefficients] + [0.0] * (size - len(coefficients))
     return {"poly": padded} if time is None else {"at_s": time, "poly": padded}
 
@@ -202,7 +223,7 @@ def _followed(data: Measurements, time_s: np.ndarray, cell: np.ndarray) -> tuple
 
 def _drifting(
     target: np.ndarray, table: np.ndarray, times: np.ndarray, high: float, *, start_s: float
-) -> tuple[dict[str, Any], list[Panel]]:
+) -> tuple[Table, list[Panel]]:
     """Power-law drift of followed cells: ln g = ln g₀ − ν ln(t / t₀), one line per cell."""
     elapsed = np.log(times / start_s)
     centred = elapsed - elapsed.mean()
@@ -224,16 +245,14 @@ def _drifting(
     error_of_start = start * read * float(np.sqrt(1 / len(times) + elapsed.mean() ** 2 / (centred**2).sum()))
     errors = fit(share, start - target, known_error=error_of_start)
     program = Panel("programming error", "µS", target, start - target, errors, error_of_start)
-    laws: dict[str, Any] = {"time": {"from_s": 0.0, "to_s": float(times[-1] - start_s)}, "program": []}
-    if program.fit.mean:
-        mean = [_piece(None, program.fit.mean, len(program.fit.mean))]
-        laws["program"].append({"law": "shift", "argument": "share", "mean": mean, "fitted_full": high, "of": "target"})
-    sigma = [_piece(None, program.fit.sigma, len(program.fit.sigma))]
-    laws["program"].append({"law": "state", "sigma": sigma, "fitted_full": high})
-    mean, sigma = ([_piece(None, part, len(part))] for part in (drift.fit.mean, drift.fit.sigma))
-    laws["drift"] = [{"law": "power_drift", "mean": mean, "sigma": sigma, "start_s": start_s}]
-    laws["read"] = [{"law": "gaussian", "relative_to": "weight", "sigma": read}]
-    return laws, [program, drift]
+    parts = (program.fit.mean, program.fit.sigma, drift.fit.mean, drift.fit.sigma)
+    means, spreads, mean, sigma = ([_piece(None, part, len(part))] for part in parts)
+    return {
+        "time": {"from_s": 0.0, "to_s": float(times[-1] - start_s)},
+        "program": _program(means if program.fit.mean else [], spreads, high),
+        "drift": [{"law": "power_drift", "mean": mean, "sigma": sigma, "start_s": start_s}],
+        "read": [{"law": "gaussian", "relative_to": "weight", "sigma": read}],
+    }, [program, drift]
 
 
 def _without_gains(data: Measurements) -> tuple[Measurements, float | None]:
@@ -257,7 +276,7 @@ def _without_gains(data: Measurements) -> tuple[Measurements, float | None]:
     return replace(data, measured=data.measured / relative[which]), spread
 
 
-def _record(panel: Panel, high: float) -> dict[str, Any]:
+def _record(panel: Panel, high: float) -> PanelFit:
     share = panel.x / high
     return {
         "rows": len(panel.x),

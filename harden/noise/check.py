@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import re
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 
@@ -17,7 +17,7 @@ from harden.noise.periphery import KNOBS as PERIPHERY
 from harden.noise.profile import Profile
 from harden.noise.profile_text import find_definition
 from harden.origins import value_lines
-from harden.parsing import parse_toml
+from harden.parsing import Table, parse_toml
 from harden.streams import generator
 
 
@@ -55,10 +55,10 @@ def check(name: str | Path) -> list[str]:
     return _placed(problems, text) or _trial(Profile(label, definition, values))
 
 
-def _forgiving(table: dict[str, Any]) -> tuple[Definition | None, list[str]]:
+def _forgiving(table: Table) -> tuple[Definition | None, list[str]]:
     """The definition without the keys that are wrong, so that the laws can be looked at too; None if that fails."""
     problems: list[str] = []
-    rest = copy.deepcopy(table)
+    rest = copy.deepcopy(dict(table))
     while True:
         definition, wrong = try_definition(rest)
         fresh = [line for line in wrong if line not in problems]
@@ -70,17 +70,18 @@ def _forgiving(table: dict[str, Any]) -> tuple[Definition | None, list[str]]:
             return None, problems
 
 
-def _mended(table: dict[str, Any], field: str) -> bool:
+def _mended(table: dict[str, object], field: str) -> bool:
     """Take a wrong key out, or put something harmless in its place; False where that is no way out."""
     path = field.split(".")
     if path[0] in ("summary", "citation"):
         table[path[0]] = "?"
         return True
-    if path[0] == "knobs" and len(path) > 1 and path[1] in table["knobs"]:
-        knob = table["knobs"][path[1]]
+    knobs = cast("dict[str, object]", table.get("knobs"))
+    if path[0] == "knobs" and len(path) > 1 and path[1] in knobs:
+        knob = knobs[path[1]]
         extra = path[2] if isinstance(knob, dict) and path[2:] and "default" in knob else None
-        if extra in (None, "default") or cast("dict[str, Any]", knob).pop(extra, None) is None:
-            table["knobs"][path[1]] = {"default": 0.5, "about": "?"}
+        if extra in (None, "default") or cast("dict[str, object]", knob).pop(extra, None) is None:
+            knobs[path[1]] = {"default": 0.5, "about": "?"}
         return True
     return table.pop(path[0], None) is not None
 
@@ -122,12 +123,12 @@ def _trial(profile: Profile) -> list[str]:
 def _unused(definition: Definition) -> set[str]:
     used: set[str] = set()
 
-    def walk(value: Any) -> None:
+    def walk(value: object) -> None:
         if isinstance(value, dict):
-            for item in cast("dict[str, Any]", value).values():
+            for item in cast("Table", value).values():
                 walk(item)
         elif isinstance(value, (list, tuple)):
-            for item in cast("list[Any] | tuple[Any, ...]", value):
+            for item in cast("list[object] | tuple[object, ...]", value):
                 walk(item)
         elif isinstance(value, str) and value.startswith("$"):
             used.add(value[1:].partition(".")[0])

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from harden.errors import ProfileError, nearest
 from harden.noise import periphery as around
 from harden.noise.knobs import Knob, KnobValue
-from harden.parsing import parse_toml
+from harden.parsing import Table, parse_toml
 
 STAGES = ("program", "stuck", "drift", "read")
 
@@ -27,12 +27,14 @@ COMMON = {
     ),
     "tile_rows": Knob(default=256, min=1, about="inputs of a tile (reference = tile)"),
     "tile_columns": Knob(default=256, min=1, about="outputs of a tile (reference = tile)"),
-    "quantise": Knob(default=0, min=0, max=24, about="bits to which weights are rounded first of all; 0: not at all"),
-    "d2d": Knob(default=0.0, min=0, about="die to die: relative standard deviation of a gain that a chip shares"),
+    "quantise": Knob(
+        default=0, min=0, max=24, about="bits to which weights are rounded before any noise; 0: not at all"
+    ),
+    "d2d": Knob(default=0.0, min=0, about="die to die: relative standard deviation of a gain common to a whole chip"),
     "gradient": Knob(
         default="straight",
         choices=("straight", "own"),
-        about="of training: straight through, or with each weight's own factor where the noise follows its size",
+        about="gradient in training: straight, or with each weight's own factor where the noise follows its size",
     ),
     "stuck_at": Knob(
         default=0.0,
@@ -95,7 +97,7 @@ class Sampler(_Table):
     """A black-box sampler: ``function = "module:name"`` and its keyword arguments."""
 
     function: str = Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
-    arguments: dict[str, Any] = {}
+    arguments: Table = {}
     grows_with_range: bool = True
 
 
@@ -107,12 +109,12 @@ class Definition(_Table):
     notes: str = ""
     level: str | None = None
     knobs: dict[str, Knob] = {}
-    mapping: dict[str, Any] = {"kind": "direct"}
+    mapping: Table = {"kind": "direct"}
     time: Times = Times()
-    program: tuple[dict[str, Any], ...] = ()
-    stuck: tuple[dict[str, Any], ...] = ()
-    drift: tuple[dict[str, Any], ...] = ()
-    read: tuple[dict[str, Any], ...] = ()
+    program: tuple[Table, ...] = ()
+    stuck: tuple[Table, ...] = ()
+    drift: tuple[Table, ...] = ()
+    read: tuple[Table, ...] = ()
     compensation: Literal["none", "global"] | str = "none"
     sampler: Sampler | None = None
     periphery: dict[str, int | float] = {}
@@ -182,7 +184,7 @@ def read_definition(text: str, where: str) -> Definition:
     return definition
 
 
-def try_definition(table: Mapping[str, Any]) -> tuple[Definition | None, list[str]]:
+def try_definition(table: Table) -> tuple[Definition | None, list[str]]:
     """As `read_definition` of parsed TOML, but every problem is returned instead of raised."""
     try:
         definition = Definition.model_validate(table)
@@ -220,16 +222,16 @@ def _keys(kind: type[BaseModel] | None, path: Sequence[int | str]) -> list[str]:
     return list(kind.model_fields) if kind else []
 
 
-def substitute(value: Any, knobs: Mapping[str, Knob], values: Mapping[str, KnobValue]) -> Any:
+def substitute(value: object, knobs: Mapping[str, Knob], values: Mapping[str, KnobValue]) -> Any:
     """Replace every ``"$knob"`` and ``"$knob.part"`` by what it stands for.
 
     Raises:
         ValueError: No such knob, or no such part.
     """
     if isinstance(value, dict):
-        return {key: substitute(item, knobs, values) for key, item in cast("dict[str, Any]", value).items()}
+        return {key: substitute(item, knobs, values) for key, item in cast("Table", value).items()}
     if isinstance(value, (list, tuple)):
-        return [substitute(item, knobs, values) for item in cast("Sequence[Any]", value)]
+        return [substitute(item, knobs, values) for item in cast("Sequence[object]", value)]
     if not (isinstance(value, str) and value.startswith("$")):
         return value
     name, _, part = value[1:].partition(".")
@@ -240,4 +242,4 @@ def substitute(value: Any, knobs: Mapping[str, Knob], values: Mapping[str, KnobV
         return meaning
     if not isinstance(meaning, dict) or part not in meaning:
         raise ValueError(f"{value}: the value of knob '{name}' has no part '{part}'")
-    return cast("dict[str, Any]", meaning)[part]
+    return cast("Table", meaning)[part]

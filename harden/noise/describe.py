@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TypedDict
 
 import torch
 from torch import Tensor
@@ -20,6 +20,44 @@ _POINTS = 33
 _DRAWS = 4096
 _HEIGHT = 12
 _REFERENCE_WEIGHTS = 65_536
+
+
+class Parameter(TypedDict):
+    """A knob: its value here, its default, its limits in words, and what it does."""
+
+    name: str
+    value: object
+    default: bool | int | float | str
+    limits: str
+    about: str
+
+
+class ModelNoise(TypedDict):
+    """What a profile does to a model's weights: to all of them, over their tensors' max|w|, and to each tensor."""
+
+    relative_to_max: float
+    tensors: Mapping[str, Mapping[str, float]]
+
+
+class _OfModel(TypedDict, total=False):
+    model: ModelNoise  # with weights
+
+
+class Description(_OfModel):
+    """A profile in numbers and words; see :func:`describe`."""
+
+    name: str
+    summary: str
+    citation: str
+    notes: str
+    digest: str
+    parameters: list[Parameter]
+    valid: str
+    at_s: float
+    unit: str
+    reference: object
+    curve: list[dict[str, float]]
+    equivalent_noise: float
 
 
 def listing() -> list[dict[str, str]]:
@@ -72,7 +110,7 @@ def describe(
     weights: Mapping[str, AnalogWeightLike] | Mapping[str, Tensor] | None = None,
     *,
     at_s: float | None = None,
-) -> dict[str, Any]:
+) -> Description:
     """Everything that ``harden profiles show`` prints.
 
     Args:
@@ -88,7 +126,7 @@ def describe(
     """
     time = profile.check_time(at_s)
     sample = {"w": torch.empty(256, _REFERENCE_WEIGHTS // 256).normal_(generator=generator(0, "show"))}
-    document: dict[str, Any] = {
+    document: Description = {
         "name": profile.name,
         "summary": profile.summary,
         "citation": profile.citation,
@@ -108,7 +146,7 @@ def describe(
     return document
 
 
-def text(document: Mapping[str, Any]) -> str:
+def text(document: Description) -> str:
     """The record of `describe` as plain text, with a plot of σ against the conductance."""
     unit = "|w| / max|w|" if document["unit"] == "weight" else document["unit"]
     lines = [f"{document['name']}: {document['summary']}", f"source: {document['citation']}"]
@@ -157,7 +195,7 @@ def plot(points: list[dict[str, float]], unit: str) -> str:
     return "\n".join([f"σ ({unit})", *body, axis, scale])
 
 
-def _knob(profile: Profile, name: str) -> dict[str, Any]:
+def _knob(profile: Profile, name: str) -> Parameter:
     knob = profile.definition.all_knobs()[name]
     value = profile.knobs[name]
     if knob.names:

@@ -8,6 +8,7 @@ criterion.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypedDict
 
 import numpy as np
 from scipy import optimize, special, stats
@@ -77,7 +78,18 @@ def _score(candidate: Fit) -> float:
     return candidate.score
 
 
-def goodness(result: Fit, x: np.ndarray, y: np.ndarray, *, known_error: np.ndarray | float = 0.0) -> dict[str, float]:
+class Goodness(TypedDict):
+    """How well a fit describes the data; see :func:`goodness`."""
+
+    ks: float
+    ks_p: float
+    within_1: float
+    within_2: float
+    r2_sigma: float
+    outliers: float
+
+
+def goodness(result: Fit, x: np.ndarray, y: np.ndarray, *, known_error: np.ndarray | float = 0.0) -> Goodness:
     """How well a fit describes the data.
 
     Returns:

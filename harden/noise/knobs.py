@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
+from harden.parsing import Table
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -99,7 +101,7 @@ class Knob(BaseModel):
     min: float | None = None
     max: float | None = None
     choices: tuple[str, ...] = ()
-    values: dict[str, Any] | None = None
+    values: Table | None = None
     about: str = ""
     fixed: bool = False
 
@@ -108,7 +110,7 @@ class Knob(BaseModel):
     def _lists_are_tuples(cls, data: Any) -> Any:
         if not isinstance(data, dict):
             return data
-        table = cast("dict[str, Any]", data)
+        table = cast("Table", data)
         choices = table.get("choices")
         return {**table, "choices": tuple(cast("list[Any]", choices))} if isinstance(choices, list) else table
 
@@ -158,7 +160,7 @@ class Knob(BaseModel):
         high = math.inf if self.max is None else self.max
         return min(max(value, low), high)
 
-    def meaning(self, value: KnobValue) -> Any:
+    def meaning(self, value: KnobValue) -> object:
         """What ``$knob`` stands for in a stage."""
         return self.values[str(value)] if self.values is not None else value
 

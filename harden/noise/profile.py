@@ -74,13 +74,13 @@ class Profile:
         definition = read_definition(text, where=str(name))
         values, problems = resolve(definition.all_knobs(), knobs)
         if problems:
-            raise SettingsError(f"profile '{name}' cannot be set like this", problems=problems)
+            raise SettingsError(f"profile '{name}' does not accept these parameters", problems=problems)
         profile = cls(label, definition, values)
         if knobs:
             _, problems = try_assemble(definition, profile._middle())
             _ = cls(label, definition, resolve(definition.all_knobs(), {})[0])._assembled  # else the file is at fault
             if problems:
-                raise SettingsError(f"profile '{name}' cannot be set like this", problems=problems)
+                raise SettingsError(f"profile '{name}' does not accept these parameters", problems=problems)
         profile._assembled.check()
         return profile
 
@@ -191,7 +191,7 @@ class Profile:
             )
         values, problems = resolve(self.definition.all_knobs(), {**self.knobs, level: sigma})
         if problems:
-            raise SettingsError(f"profile '{self.name}' cannot be set like this", problems=problems)
+            raise SettingsError(f"profile '{self.name}' does not accept these parameters", problems=problems)
         return replace(self, knobs=values, severity=1.0)
 
     def on_device(self, kind: str | None) -> Profile:
@@ -302,7 +302,7 @@ class Profile:
 
     def _of_chip(self, seed: int, path: tuple[str | int, ...]) -> Assembled:
         """The circuit of one chip: knobs that are distributions are drawn for it."""
-        drawn: dict[str, Any] = {
+        drawn = {
             key: self.definition.all_knobs()[key].clamp(value.draw(numpy_generator(seed, *path, "parameter", key)))
             for key, value in self.knobs.items()
             if isinstance(value, Distribution)
@@ -330,6 +330,6 @@ class _Noisy(torch.autograd.Function):
 def _checked(severity: float) -> float:
     if not (math.isfinite(severity) and severity >= 0):
         raise SettingsError(
-            f"a severity of {severity} makes no sense", fix="1 is the device, 0 is no noise; it must be >= 0."
+            f"a severity of {severity} is not possible", fix="1 is the device, 0 is no noise; it must be >= 0."
         )
     return float(severity)

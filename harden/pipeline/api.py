@@ -40,9 +40,9 @@ class Fitted:
     """
 
     model: Model
-    history: list[dict[str, Any]]
+    history: list[Mapping[str, float]]
     selected_step: int
-    levers: dict[str, Any]
+    levers: Mapping[str, Any]
     seconds: float
 
 

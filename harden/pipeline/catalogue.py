@@ -27,7 +27,7 @@ def profiles() -> list[dict[str, str]]:
     return noise_text.listing()
 
 
-def profile(text: str, model: str | None = None, at_s: float | None = None) -> dict[str, Any]:
+def profile(text: str, model: str | None = None, at_s: float | None = None) -> noise_text.Description:
     """One profile, with any values given in its name, and what it would do to a model.
 
     Args:

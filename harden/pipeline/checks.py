@@ -220,10 +220,11 @@ def require(settings: Settings, *names: str) -> None:
     hint = ". Without data: harden fit MODEL --method rescale" if trains else ""
     text = f"{flags} {'is' if len(absent) == 1 else 'are'} missing"
     if len(lines) == 1:
-        raise SettingsError(text, fix=f"Give it, or put this line into {FILE} in this folder: {lines[0]}")
-    raise SettingsError(
-        text, fix=f"Give the flags, or put these lines into {FILE} in this folder{hint}", problems=lines
-    )
+        raise SettingsError(
+            text, fix=f"Give it, or put this line into {FILE} in this folder: {' '.join(lines[0].split())}"
+        )
+    given = "it" if len(absent) == 1 else "them"
+    raise SettingsError(text, fix=f"Give {given}, or put these lines into {FILE} in this folder{hint}", problems=lines)
 
 
 def _model(source: str) -> None:

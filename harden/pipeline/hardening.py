@@ -128,7 +128,7 @@ def _trained(prepared: Prepared, folder: Path, notify: Notify) -> tuple[Hardened
     run = partial(search, trainer=prepared.trainer, engine=prepared.engine) if searches else prepared.trainer
     with tracked(prepared.settings, folder) as track:
 
-        def keep(record: dict[str, Any]) -> None:
+        def keep(record: Mapping[str, float]) -> None:
             append_line(log, record)
             track(record)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from harden.errors import ModelError, SettingsError, UnsupportedError
 from harden.graph.file import Model
-from harden.graph.inspection import unsupported, weights_table
+from harden.graph.inspection import WeightRow, unsupported, weights_table
 from harden.graph.tensors import TensorSpec
 from harden.pipeline.models import open_model
 from harden.runtime.examples import find_inputs
@@ -43,7 +43,7 @@ def inspect(
     shapes = _shapes(model, inputs)
     missing = unsupported(model)
     obstacles = [f"operator {row['op']} ({row['count']} nodes) is not supported" for row in missing]
-    table: list[dict[str, Any]] = []
+    table: list[WeightRow] = []
     checked = None
     if not missing:
         try:

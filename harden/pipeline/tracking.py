@@ -5,15 +5,12 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from harden.errors import MissingExtraError
 from harden.settings import FitSettings
-
-Track = Callable[[dict[str, Any]], None]
-"""Takes a step's record: ``step`` and numbers by name."""
+from harden.training.listener import OnStep
 
 
 def check_tracking(name: str) -> None:
@@ -27,7 +24,7 @@ def check_tracking(name: str) -> None:
 
 
 @contextlib.contextmanager
-def tracked(settings: FitSettings, folder: Path) -> Iterator[Track]:
+def tracked(settings: FitSettings, folder: Path) -> Iterator[OnStep]:
     """Send each step's record to the dashboard that ``--track`` names; it decides no number.
 
     TensorBoard's files are in ``folder/tensorboard`` (``tensorboard --logdir FOLDER``), trackio's in its own place, as
@@ -38,9 +35,9 @@ def tracked(settings: FitSettings, folder: Path) -> Iterator[Track]:
 
         with SummaryWriter(str(folder / "tensorboard")) as writer:
 
-            def track(record: dict[str, Any]) -> None:
+            def track(record: Mapping[str, float]) -> None:
                 for name, value in _numbers(record):
-                    writer.add_scalar(name, value, record["step"])
+                    writer.add_scalar(name, value, int(record["step"]))
 
             yield track
     elif settings.track == "trackio":
@@ -51,7 +48,7 @@ def tracked(settings: FitSettings, folder: Path) -> Iterator[Track]:
             config = settings.model_dump(mode="json", exclude_none=True)
             trackio.init(project="harden", name=folder.name, config=config, resume="allow")
         try:
-            yield lambda record: trackio.log(dict(_numbers(record)), step=record["step"])
+            yield lambda record: trackio.log(dict(_numbers(record)), step=int(record["step"]))
         finally:
             with contextlib.redirect_stdout(sys.stderr):
                 trackio.finish()
@@ -59,5 +56,5 @@ def tracked(settings: FitSettings, folder: Path) -> Iterator[Track]:
         yield lambda _: None
 
 
-def _numbers(record: dict[str, Any]) -> list[tuple[str, float]]:
-    return [(key, float(v)) for key, v in record.items() if key != "step" and isinstance(v, (int, float))]
+def _numbers(record: Mapping[str, float]) -> list[tuple[str, float]]:
+    return [(key, float(v)) for key, v in record.items() if key != "step"]

@@ -127,10 +127,12 @@ def _requirements(reading: Reading) -> list[str]:
     seconds, steps = reading.training.seconds, reading.training.steps
     if known(seconds):
         few = known(steps) and 0 < steps < FEWEST_STEPS and not kept_nothing(reading)
-        seldom = (
-            f", {plural(int(steps or 0), 'step')}; fewer than {FEWEST_STEPS} seldom suffice (--epochs)" if few else ""
+        rarely = (
+            f", {plural(int(steps or 0), 'step')}; fewer than {FEWEST_STEPS} are rarely enough: raise --epochs"
+            if few
+            else ""
         )
-        lines.append(f"trained in {duration(round(seconds))}{seldom}")
+        lines.append(f"trained in {duration(round(seconds))}{rarely}")
     return lines
 
 

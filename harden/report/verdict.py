@@ -65,7 +65,7 @@ def _change(reading: Reading, before: Trials, after: Trials) -> str:
     difference = paired_difference(np.asarray(before.values), np.asarray(after.values)) if same and pairs else None
     method = reading.method or "hardening"
     mean = f"the mean {reading.measure} of {plural(after.chips, 'chip')}"
-    low, high = difference["ci95"] if difference else (1.0, 1.0)
+    low, high = (difference["ci95"] if difference else None) or (1.0, 1.0)
     if kept_nothing(reading):
         text = f"{method} found {NOTHING_BETTER}, and so leaves {mean} at {percent(new)}"
     elif difference and low <= 0 <= high:
@@ -79,7 +79,7 @@ def _change(reading: Reading, before: Trials, after: Trials) -> str:
     noise_free = ""
     levels = before.without_noise(reading.measure), after.without_noise(reading.measure)
     if all(map(known, levels)):
-        noise_free = f"; without noise it has {percent(levels[1])}, before {percent(levels[0])}"
+        noise_free = f"; {reading.measure} without noise: {percent(levels[1])} (before: {percent(levels[0])})"
     worst = ""
     if known(before.spread.min) and known(after.spread.min):
         worst = f", the worst chip from {percent(before.spread.min)} to {percent(after.spread.min)}"
@@ -91,7 +91,7 @@ def _constant(reading: Reading, trials: Trials) -> str:
     level = reading.constant
     if level is None or trials.mean > level + _HARDLY_MORE:
         return ""
-    return f"; always answering with the commonest class has {percent(level)}"
+    return f"; always answering with the most common class gives {percent(level)}"
 
 
 def _ranking(reading: Reading, condition: Condition) -> str:

@@ -19,7 +19,7 @@ class Run(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     objective: Literal["labels", "match"] = Field(
-        "labels", description="match: the clean network's own outputs are right, no labels needed"
+        "labels", description="match: the clean network's own outputs are the targets; no labels needed"
     )
     seed: int = Field(0, ge=0, description="root of every random stream")
 
@@ -30,11 +30,15 @@ class Settings(Run):
     _origins: dict[str, str] = PrivateAttr(default_factory=dict[str, str])
 
     model: str = Field(description="an ONNX file, or timm:NAME")
-    profile: Texts = Field((), description="noise profile, NAME or NAME:key=value,...; may be repeated")
+    profile: Texts = Field(
+        (), description="noise profile, NAME or NAME:key=value,..., see harden profiles list; may be repeated"
+    )
     weights: str | None = Field(None, description="checkpoint (safetensors) for timm:NAME")
     pretrained: bool = Field(False, description="let timm download the pretrained weights of timm:NAME")
     data: str = Field("", description="examples: a parquet file, a folder of images, or .npz")
-    at: Durations = Field((), description="times since programming, such as 1h,30d; default: the first valid one")
+    at: Durations = Field(
+        (), description="times since programming, such as 1h,30d; default: the first that the profile allows"
+    )
     chips: int = Field(100, ge=1, description="virtual chips per condition")
     threshold: Rate | None = Field(None, description="accuracy a chip must reach to count as good, such as 0.9 or 90%")
     require: Texts = Field(
@@ -51,7 +55,9 @@ class Settings(Run):
         "cpu", description="where ONNX Runtime runs chips, and where a network is trained"
     )
     draw: Literal["cpu", "device"] = Field(
-        "cpu", description="device: draw chips on --device, from another family of random streams that is its own"
+        "cpu",
+        description="device: draw the noise of the chips on --device, from random streams of its own: "
+        "not the same chips as with cpu",
     )
     engine: Engine = Field(
         "local", description="where the work is done: local, ray, or ray://HOST:PORT; see docs/scaling.md"

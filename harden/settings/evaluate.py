@@ -17,7 +17,9 @@ Analysis = Literal[
 class EvalSettings(Settings):
     """Settings of ``harden eval``."""
 
-    sweep: Texts = Field((), description="vary a knob of the profile or severity, key=start:stop:step; may be repeated")
+    sweep: Texts = Field(
+        (), description="vary a parameter of the profile, or severity, key=start:stop:step; may be repeated"
+    )
     copies: Texts = Field(
         (), description="evaluate as if each weight were the mean of N devices: N, or GLOB=N for some; may be repeated"
     )
@@ -28,7 +30,8 @@ class EvalSettings(Settings):
     metric: Texts = Field((), description="a metric of your own, package.module:function; may be repeated")
     replay: str | None = Field(None, description="run the recorded chip of this file again")
     column_baseline: bool = Field(
-        False, description="also evaluate 20 chips whose noise refers to each column's largest weight, not the tensor's"
+        False,
+        description="also evaluate 20 chips whose noise is relative to each column's largest weight, not the tensor's",
     )
     also: Annotated[tuple[Analysis, ...], BeforeValidator(repeated)] = Field(
         (),

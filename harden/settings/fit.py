@@ -14,8 +14,12 @@ from harden.values import Duration, Texts
 class FitSettings(RunOptions, Settings):
     """Settings of ``harden fit``: those of every command, the training's options, and these."""
 
-    val: str | None = Field(None, description="validation examples; default: a tenth of --data, at most 5,000")
-    test: str | None = Field(None, description="examples to validate on, never trained on or selected by")
+    val: str | None = Field(
+        None, description="examples on which weights are selected; default: a tenth of --data, at most 5,000"
+    )
+    test: str | None = Field(
+        None, description="examples that the report is measured on; never used for training or selection"
+    )
     budget: Duration | None = Field(
         None, gt=0, description="time for training and selection, such as 10min; units s, min, h, d"
     )

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from harden.errors import SettingsError
 from harden.origins import read_toml
+from harden.parsing import Table
 from harden.settings.common import WHERE, Settings
 from harden.settings.evaluate import CompareSettings, EvalSettings
 from harden.settings.fit import FitSettings
@@ -35,8 +36,7 @@ def resolve(kind: type[S], flags: Mapping[str, object], config: Path | None = No
     Raises:
         SettingsError: Any value is wrong or any key unknown; lists all problems with their origin.
     """
-    path = config if config is not None else Path(FILE)
-    from_file, lines = _read(path) if config is not None or path.is_file() else ({}, {})
+    from_file, lines = _read(config)
     problems = _unknown_keys(from_file, lines)
     given = {name: value for name, value in flags.items() if value is not None and value != () and value != {}}
     merged = {name: value for name, value in from_file.items() if name in kind.model_fields}
@@ -87,16 +87,18 @@ def to_toml(settings: Settings, resolved: Mapping[str, object] | None = None) ->
     return tomli_w.dumps(document)
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
-    """The values of a settings file by field, and where each stands."""
+def _read(config: Path | None) -> tuple[Table, dict[str, str]]:
+    """The values of a settings file by field, and where each stands; nothing where none is named and there is none."""
+    path = config or Path(FILE)
+    if config is None and not path.is_file():
+        return {}, {}
     values, lines = read_toml(path)
-    values.pop("resolved", None)
-    places = {name.replace("-", "_"): f"{path}, line {lines[name]}: {name}" for name in values}
-    values = {name.replace("-", "_"): value for name, value in values.items()}
-    return {name: _relative(path, name, value) for name, value in values.items()}, places
+    fields = {name: name.replace("-", "_") for name in values if name != "resolved"}
+    places = {field: f"{path}, line {lines[name]}: {name}" for name, field in fields.items()}
+    return {field: _relative(path, field, values[name]) for name, field in fields.items()}, places
 
 
-def _relative(file: Path, name: str, value: Any) -> Any:
+def _relative(file: Path, name: str, value: object) -> object:
     if name not in _PATHS and not (name == "model" and not str(value).startswith("timm:")):
         return value
     if not isinstance(value, str) or file.parent == Path() or ":" in value:
@@ -104,7 +106,7 @@ def _relative(file: Path, name: str, value: Any) -> Any:
     return str(file.parent / value)
 
 
-def _unknown_keys(values: Mapping[str, Any], places: Mapping[str, str]) -> list[str]:
+def _unknown_keys(values: Table, places: Mapping[str, str]) -> list[str]:
     fields = {name for kind in (FitSettings, EvalSettings, CompareSettings) for name in kind.model_fields}
     return [f"{places[name]}: unknown key{_near(name, fields)}" for name in values if name not in fields]
 

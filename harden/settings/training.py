@@ -14,7 +14,9 @@ class _Own(Run):
     """The options that belong to no lever."""
 
     method: str = Field("distill", description="robust-training method; see harden methods list")
-    options: dict[str, Any] = Field(default_factory=dict, description="option of the method; may be repeated")
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="option of the method, see harden methods show NAME; may be repeated"
+    )
     epochs: float | None = Field(
         None, gt=0, description="passes over the training examples; default: 1, or as many as show 12800 examples"
     )
@@ -26,7 +28,8 @@ class _Own(Run):
     gradient_clip: float = Field(5.0, gt=0, allow_inf_nan=True, description="largest 2-norm of the gradient")
     select: Literal["accuracy", "balanced_accuracy"] = Field(
         "accuracy",
-        description="measure by which validation chips choose weights; balanced_accuracy: mean recall of the classes",
+        description="measure on validation chips that decides which weights are kept; "
+        "balanced_accuracy: mean recall of the classes",
     )
     augment: Literal["auto", "on", "off"] = Field("auto", description="random crops and flips while training")
     amp: Literal["off", "bfloat16"] = Field(

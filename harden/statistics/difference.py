@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 from scipy import stats
@@ -10,7 +10,24 @@ from scipy import stats
 from harden.statistics import intervals
 
 
-def paired_difference(x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
+class MeanDifference(TypedDict):
+    """The mean difference of two samples, its 95% interval, and the two-sided p-value."""
+
+    paired: bool
+    mean: float
+    ci95: list[float] | None
+    p_value: float | None
+
+
+class PairedDifference(MeanDifference):
+    """With the chips on which the second sample is better or worse, and the correlation of the two."""
+
+    better: int
+    worse: int
+    correlation: float | None
+
+
+def paired_difference(x: np.ndarray, y: np.ndarray) -> PairedDifference:
     """y - x chip by chip: Student's interval of the mean difference, and the exact two-sided sign test.
 
     Args:
@@ -39,7 +56,7 @@ def paired_difference(x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
     }
 
 
-def unpaired_difference(x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
+def unpaired_difference(x: np.ndarray, y: np.ndarray) -> MeanDifference:
     """Mean of y minus mean of x as independent samples: Welch's interval and test.
 
     Source: Welch, Biometrika 34 (1947).

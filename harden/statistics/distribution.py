@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 from scipy import stats
@@ -13,7 +13,30 @@ _FEW = 20
 _LEVEL = 0.05  # cautious: refusing a Gaussian that would have been right costs little
 
 
-def normality(accuracies: np.ndarray, threshold: float | None = None) -> dict[str, Any]:
+class Below(TypedDict):
+    """The share of chips below a threshold: counted, its 95% interval, and a Gaussian's, None where refused."""
+
+    threshold: float
+    counted: float
+    ci95: list[float]
+    gaussian: float | None
+
+
+class _Below(TypedDict, total=False):
+    below: Below  # with a threshold
+
+
+class Normality(_Below):
+    """The shape of a distribution over chips."""
+
+    skew: float | None
+    kurtosis: float | None
+    gaussian: bool
+    reason: str | None
+    quantiles: list[list[float]]
+
+
+def normality(accuracies: np.ndarray, threshold: float | None = None) -> Normality:
     """Skew, kurtosis, the points of a normal quantile plot, and a Gaussian tail only where it is allowed.
 
     A Gaussian is refused where there are fewer than 20 chips, or where the skew or the kurtosis differs from a
@@ -37,7 +60,7 @@ def normality(accuracies: np.ndarray, threshold: float | None = None) -> dict[st
     skew = float(stats.skew(values, bias=False)) if varied else None
     kurtosis = float(stats.kurtosis(values, bias=False)) if varied and n > 3 else None
     reason = _refusal(values) if varied else "the chips do not vary"
-    document: dict[str, Any] = {
+    shape: Normality = {
         "skew": skew,
         "kurtosis": kurtosis,
         "gaussian": reason is None,
@@ -47,13 +70,13 @@ def normality(accuracies: np.ndarray, threshold: float | None = None) -> dict[st
         ],
     }
     if threshold is not None:
-        document["below"] = _below(values, threshold, reason is None)
-    return document
+        shape["below"] = _below(values, threshold, reason is None)
+    return shape
 
 
 def _refusal(values: np.ndarray) -> str | None:
     if len(values) < _FEW:
-        return f"{len(values)} chips are too few to tell the shape"
+        return f"{len(values)} chips are too few to judge the shape of the distribution"
     if stats.skewtest(values).pvalue < _LEVEL:
         return f"the skew of {stats.skew(values, bias=False):.2f} is not a Gaussian's"
     if stats.kurtosistest(values).pvalue < _LEVEL:
@@ -61,7 +84,7 @@ def _refusal(values: np.ndarray) -> str | None:
     return None
 
 
-def _below(values: np.ndarray, threshold: float, allowed: bool) -> dict[str, Any]:
+def _below(values: np.ndarray, threshold: float, allowed: bool) -> Below:
     failures = int((values < threshold).sum())
     gaussian = float(stats.norm.cdf(threshold, values.mean(), values.std(ddof=1))) if allowed else None
     return {

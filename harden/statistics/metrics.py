@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
 
-def confusion_scores(predicted: np.ndarray, labels: np.ndarray, classes: int) -> dict[str, Any]:
+class ConfusionScores(TypedDict):
+    """What a table of labels against predictions gives."""
+
+    balanced_accuracy: float
+    f1: float
+
+
+def confusion_scores(predicted: np.ndarray, labels: np.ndarray, classes: int) -> ConfusionScores:
     """Balanced accuracy and macro F1.
 
     Balanced accuracy is the mean recall over the classes that occur among the labels. F1 of a class is

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
 BINS = 15
 # Confidences are summed as integers of this unit, so that the order of the chips cannot matter; 2^43 images fit.
 _UNIT = 2.0**20
+
+
+class ReliabilityTable(TypedDict):
+    """For each bin, from the least confident: its share of all images, and of its images accuracy and confidence."""
+
+    share: list[float]
+    accuracy: list[float | None]
+    confidence: list[float | None]
 
 
 def bin_sums(confidence: np.ndarray, correct: np.ndarray, bins: int = BINS) -> np.ndarray:
@@ -27,15 +35,14 @@ def bin_sums(confidence: np.ndarray, correct: np.ndarray, bins: int = BINS) -> n
     return np.stack([np.bincount(index, weights=c, minlength=bins) for c in columns], axis=1).astype(np.int64)
 
 
-def reliability(sums: np.ndarray) -> dict[str, Any]:
+def reliability(sums: np.ndarray) -> ReliabilityTable:
     """The reliability diagram as numbers.
 
     Args:
         sums: [M, 3] from :func:`bin_sums`.
 
     Returns:
-        For each bin, from the least confident: ``share`` of all images, and of its images the ``accuracy`` and the mean
-        ``confidence`` (both None in an empty bin).
+        The shares, and of each bin's images the accuracy and the mean confidence; both None in an empty bin.
 
     Source: Guo et al., ICML 2017, equations 1 and 2.
 

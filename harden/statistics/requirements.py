@@ -138,7 +138,9 @@ def _check(r: Requirement) -> None:
     measures = [f"{p}_accuracy" for p in _ACCURACY] + ["p05_accuracy", "clean_accuracy", "yield(T)", *_PLAIN]
     is_rate = r.measure == "yield" or r.measure.endswith("accuracy")
     if not (r.quantile is not None or r.measure == "yield" or r.measure in measures):
-        problems.append(f"unknown measure '{r.measure}'. {nearest(r.measure, measures)}")
+        problems.append(
+            f"unknown measure '{r.measure}'. {nearest(r.measure, measures)} A percentile is written p05_accuracy"
+        )
     if r.quantile is not None and not 0 < r.quantile < 1:
         problems.append(f"the percentile in '{r.measure}' must lie between 0 and 100")
     if (r.measure == "yield") != (r.argument is not None):
@@ -153,7 +155,7 @@ def _check(r: Requirement) -> None:
         if not (r.measure in ("yield", "mean_accuracy", "median_accuracy") or r.quantile is not None):
             problems.append(f"no bound is known for '{r.measure}'; leave out the @, or ask for a yield or a percentile")
     if problems:
-        raise SettingsError(f"the requirement '{r.text}' makes no sense", where="--require", problems=problems)
+        raise SettingsError(f"the requirement '{r.text}' is not valid", where="--require", problems=problems)
 
 
 def _meant(value: float) -> str:

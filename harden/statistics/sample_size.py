@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TypedDict
 
 from scipy import stats
 
@@ -12,6 +12,21 @@ from harden.errors import SettingsError
 from harden.statistics.intervals import proportion_lower, tolerance_trials
 
 _CONTENTS = (0.90, 0.95, 0.99, 0.999)
+
+
+class _Claims(TypedDict):
+    can: list[str]
+    cannot: list[str]
+
+
+class SampleSize(_Claims):
+    """Chips by purpose, those planned, the minutes that they take, and what can and cannot be claimed with them."""
+
+    margin: float
+    confidence: float
+    chips: dict[str, int]
+    planned: int
+    minutes: float | None
 
 
 def required_chips(
@@ -23,7 +38,7 @@ def required_chips(
     chips: int | None = None,
     examples: int | None = None,
     images_per_second: float | None = None,
-) -> dict[str, Any]:
+) -> SampleSize:
     """Chips needed for the mean, for the yield and for tolerance bounds; minutes where a speed is known.
 
     Mean: the least n with t(n - 1) std / sqrt(n) <= margin. Yield: the least n whose Clopper-Pearson interval is
@@ -94,7 +109,7 @@ def _half_width(n: int, confidence: float) -> float:
     return 0.5 - proportion_lower(n // 2, n, 0.5 + confidence / 2)
 
 
-def _claims(chips: int, confidence: float) -> dict[str, list[str]]:
+def _claims(chips: int, confidence: float) -> _Claims:
     level = f"{confidence:.0%}"
     can: list[str] = []
     cannot: list[str] = []

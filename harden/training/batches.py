@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
@@ -17,6 +17,11 @@ from harden.streams import numpy_generator
 from harden.training.plan import TrainingPlan
 
 _SMALL = 64
+
+
+class _Augmentation(TypedDict):
+    pad: int
+    flip: bool
 
 
 class Batches:
@@ -104,7 +109,7 @@ def as_labels(labels: np.ndarray, device: str = "cpu") -> torch.Tensor:
     return torch.from_numpy(np.asarray(labels, np.int64)).to(device)
 
 
-def _augmentation(data: Dataset, switch: str) -> dict[str, Any] | None:
+def _augmentation(data: Dataset, switch: str) -> _Augmentation | None:
     raw = data.raw(np.arange(1))
     if switch == "off" or not data.images or raw.dtype != np.uint8:
         return None

@@ -7,7 +7,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -17,6 +16,7 @@ from torch import Tensor
 from harden.errors import InputError, RunFolderError
 from harden.parsing import parse_json
 from harden.store import write_atomic
+from harden.training.state import Progress
 
 _PROGRESS, _PLAN, _DIGEST = "progress", "harden.plan", "harden.sha256"
 
@@ -31,7 +31,7 @@ class Snapshot:
         best: The network's tensors of the best selection so far.
     """
 
-    progress: dict[str, Any]
+    progress: Progress
     tensors: dict[str, Tensor]
     best: Mapping[str, Tensor]
 

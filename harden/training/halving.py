@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from harden import methods
 from harden.engines import Engine
@@ -19,6 +19,15 @@ from harden.training.plan import LEAST_STEPS, TrainingPlan
 from harden.training.problem import Problem
 from harden.training.trained import Trained
 from harden.training.trainer import Trainer
+
+
+class Attempt(TypedDict):
+    """A short run of a candidate: its round from 0, its steps, and its score on validation chips."""
+
+    round: int
+    name: str
+    steps: int | None
+    score: float
 
 
 @dataclass(frozen=True)
@@ -141,13 +150,13 @@ def _steps(plan: TrainingPlan, passes: float) -> int:
     return max(LEAST_STEPS, round(passes / ((forward + 2 * backward) / 3)))
 
 
-def _why(tried: list[dict[str, Any]], winner: str) -> str:
+def _why(tried: list[Attempt], winner: str) -> str:
     last = max(row["round"] for row in tried)
     scores = ", ".join(f"{row['name']} {row['score']:.3f}" for row in tried if row["round"] == last)
     return f"best on validation chips in the last round ({scores}); {winner} it is"
 
 
-def _shown(plan: TrainingPlan) -> dict[str, Any]:
+def _shown(plan: TrainingPlan) -> dict[str, object]:
     return {
         "method": plan.method,
         "options": dict(plan.options),
@@ -161,13 +170,13 @@ def _beside(checkpoint: Path | None, name: str) -> Path | None:
     return None if checkpoint is None else checkpoint.with_name(name)
 
 
-def _read(checkpoint: Path | None, name: str, digest: str) -> list[dict[str, Any]]:
+def _read(checkpoint: Path | None, name: str, digest: str) -> list[Attempt]:
     file = _beside(checkpoint, f"{name}.json")
     record = None if file is None else read_record(file)
     return record["tried"] if record is not None and record["plan"] == digest else []
 
 
-def _write(checkpoint: Path | None, name: str, digest: str, tried: list[dict[str, Any]]) -> None:
+def _write(checkpoint: Path | None, name: str, digest: str, tried: list[Attempt]) -> None:
     file = _beside(checkpoint, f"{name}.json")
     if file is not None:
         write_atomic(file, json.dumps({"plan": digest, "tried": tried}, indent=1) + "\n")

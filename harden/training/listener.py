@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-OnStep = Callable[[dict[str, Any]], None]
+OnStep = Callable[[Mapping[str, float]], None]
 OnProgress = Callable[[int, int, float], None]
 
 
-def _no_step(record: dict[str, Any]) -> None:
+def _no_step(record: Mapping[str, float]) -> None:
     del record
 
 

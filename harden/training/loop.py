@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
 from harden import distributed, methods
 from harden.errors import SettingsError
+from harden.graph.analog import AnalogWeight
 from harden.levers import levers
 from harden.levers.base import Training
 from harden.memory import SMALLER, OutOfMemoryError, out_of_memory
@@ -165,7 +166,7 @@ class _Run:
     def _kept(self) -> Snapshot | None:
         return None if self.file is None else latest(self.file, self.plan.digest)
 
-    def _attempt(self) -> dict[str, Any] | None:
+    def _attempt(self) -> Mapping[str, float] | None:
         """A step; None where the loss exploded, or memory did not suffice, and the run went back."""
         try:
             with distributed.short_together():
@@ -178,7 +179,7 @@ class _Run:
         divide(self.snapshots, self.batches.size, distributed.size())
         return None
 
-    def _step(self) -> dict[str, Any] | None:
+    def _step(self) -> Mapping[str, float] | None:
         """One optimizer step; None where the loss exploded and the run went back."""
         step, plan, state = self.state.step, self.plan, self.state
         self.net.train()
@@ -269,10 +270,10 @@ class _Run:
     def _selections(self) -> set[int]:
         return {round(self.total * (i + 1) / self.plan.selections) for i in range(self.plan.selections)}
 
-    def _analog(self) -> dict[str, Any]:
+    def _analog(self) -> dict[str, AnalogWeight | Tensor]:
         return {**self.net.analog_weights(self.plan.digital), **self.objective.analog_weights()}
 
-    def _records(self) -> dict[str, Any]:
+    def _records(self) -> dict[str, object]:
         """What each lever did, and what else befell the run."""
         plan = self.plan
         return {

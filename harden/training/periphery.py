@@ -6,7 +6,6 @@ Ranges are calibrated once, on training examples and the weights as given, so th
 from __future__ import annotations
 
 from dataclasses import asdict, replace
-from typing import Any
 
 from harden.data.dataset import Dataset
 from harden.graph.module import GraphModule
@@ -64,7 +63,7 @@ class TrainingPeriphery:
         periphery = replace(periphery, output_noise=noise * periphery.output_noise)
         self._net.periphery = ChipPeriphery(periphery, self._ranges[number], self._seed, path)
 
-    def record(self) -> list[dict[str, Any]]:
+    def record(self) -> list[dict[str, object]]:
         """The knobs and ranges of each profile, for the report."""
         return [
             {

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def protect(
     judge: Judge, model: Model, budget: float, *, passes: int = 48, check: int = 5, check_chips: int = 20
-) -> tuple[tuple[str, ...], dict[str, Any]]:
+) -> tuple[tuple[str, ...], dict[str, object]]:
     """Choose the layers to keep digital.
 
     Layers are ranked by their share of the loss's variance under noise, from about 50 noisy backward passes, and taken

@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,14 @@ _DEATHS = 10  # of workers, that a run survives
 _PATIENCE_S = 7 * 24 * 3600  # the others wait while the first one selects
 _WAIT_S = 1.0
 _CHECKPOINT = "checkpoint.safetensors"
+
+
+@dataclass(frozen=True)
+class _Task:
+    mailbox: Any
+    box: list[Any]  # the problem's reference, in a box so that each worker fetches it itself, once
+    plan: TrainingPlan
+    versions: dict[str, str]
 
 
 class ClusterTrainer:
@@ -58,15 +66,9 @@ class ClusterTrainer:
         """Train, and select the weights that are best on validation chips."""
         began = time.perf_counter()
         mailbox = self._mailbox({} if checkpoint is None else kept(checkpoint))
-        config = {
-            "mailbox": mailbox,
-            # In a box, so that each worker fetches it itself, once.
-            "box": [self._sent_once(problem)],
-            "plan": plan,
-            "versions": versions(),
-        }
+        task = _Task(mailbox, [self._sent_once(problem)], plan, versions())
         run = _Run(self._ray, mailbox, listener, checkpoint)
-        trained = run.follow(lambda folder: self._trainer(config, folder))
+        trained = run.follow(lambda folder: self._trainer(task, folder))
         seconds = time.perf_counter() - began
         return replace(trained, model=problem.model.with_weights(trained.weights), seconds=seconds)
 
@@ -86,7 +88,7 @@ class ClusterTrainer:
         here = NodeAffinitySchedulingStrategy(self._ray.get_runtime_context().get_node_id(), soft=False)
         return self._ray.remote(Mailbox).options(num_cpus=0, scheduling_strategy=here).remote(files)
 
-    def _trainer(self, config: dict[str, Any], folder: str) -> Any:
+    def _trainer(self, task: _Task, folder: str) -> Any:
         # Read by Ray Train: workers stay in the folder they are in, so that relative paths hold.
         os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
         from ray import train as ray_train
@@ -94,7 +96,7 @@ class ClusterTrainer:
 
         return TorchTrainer(
             _work,
-            train_loop_config=config,
+            train_loop_config={"task": task},
             torch_config=TorchConfig(backend="cpu:gloo,cuda:nccl" if self._gpus else "gloo", timeout_s=_PATIENCE_S),
             scaling_config=ray_train.ScalingConfig(
                 num_workers=self._processes, use_gpu=self._gpus, placement_strategy="SPREAD"
@@ -162,20 +164,21 @@ def _fit(trainer: Any, broken: list[Exception]) -> None:
         broken.append(error)
 
 
-def _work(config: dict[str, Any]) -> None:
+def _work(config: dict[str, _Task]) -> None:
     """What each worker does; Ray Train has introduced them to each other."""
     import ray
 
-    mailbox = config["mailbox"]
+    task = config["task"]
+    mailbox = task.mailbox
     if ray.get(mailbox.failed.remote()):
         return  # in an earlier attempt, by what another attempt does not mend
     try:
-        check_versions(config["versions"])
-        problem: Problem = ray.get(config["box"][0])
+        check_versions(task.versions)
+        problem: Problem = ray.get(task.box[0])
         with _folder(mailbox) as file:
             reporter = _Reporter(mailbox, file)
             try:
-                trained = train(problem, config["plan"], Listener(reporter.step, reporter.progress), file)
+                trained = train(problem, task.plan, Listener(reporter.step, reporter.progress), file)
             finally:
                 reporter.checkpoint()
         reporter.tell("trained", replace(trained, model=None))
@@ -231,7 +234,7 @@ class _Reporter:
         if distributed.is_leader():
             ray.get(self._mailbox.post.remote(kind, content))
 
-    def step(self, record: dict[str, Any]) -> None:
+    def step(self, record: Mapping[str, float]) -> None:
         self.tell("step", record)
         self.checkpoint()
         if distributed.from_leader(self._stopped):

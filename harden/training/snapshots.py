@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from harden import pacing
 from harden.training.checkpoint import Snapshot, Tensors, write
@@ -42,7 +41,7 @@ class Snapshots:
         self._stored: Snapshot | None = None
         self._began_at = 0
 
-    def advance(self, record: dict[str, Any]) -> None:
+    def advance(self, record: Mapping[str, float]) -> None:
         """A step went well; so did the state that it started from."""
         self.state.step += 1
         self.state.history.append(record)

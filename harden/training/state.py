@@ -5,11 +5,26 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypedDict
 
 from torch import Tensor
 
 from harden.training.trained import Selection
+
+
+class Progress(TypedDict):
+    """A run's state but for the weights, as its checkpoint keeps it; see :class:`RunState`."""
+
+    step: int
+    rate_scale: float
+    rollbacks: list[dict[str, float]]
+    parts: int
+    divisions: list[dict[str, int]]
+    halvings: int
+    history: list[Mapping[str, float]]
+    validation: list[dict[str, float]]
+    best_step: int
+    best_score: float
 
 
 @dataclass
@@ -36,7 +51,7 @@ class RunState:
     parts: int = 1
     divisions: list[dict[str, int]] = field(default_factory=list)
     halvings: int = 0
-    history: list[dict[str, Any]] = field(default_factory=list)
+    history: list[Mapping[str, float]] = field(default_factory=list)
     validation: list[Selection] = field(default_factory=list)
     best_step: int = 0
     best_score: float = -math.inf
@@ -48,7 +63,7 @@ class RunState:
         if score >= self.best_score:
             self.best_score, self.best_step, self.best = score, self.step, weights()
 
-    def values(self) -> dict[str, Any]:
+    def values(self) -> Progress:
         """For JSON: everything but the weights."""
         return {
             "step": self.step,
@@ -63,7 +78,7 @@ class RunState:
             "best_score": self.best_score,
         }
 
-    def load(self, values: Mapping[str, Any], best: Mapping[str, Tensor]) -> None:
+    def load(self, values: Progress, best: Mapping[str, Tensor]) -> None:
         """Go back, or on, to these values and these best weights."""
         self.step, self.rate_scale = values["step"], values["rate_scale"]
         self.rollbacks, self.history = list(values["rollbacks"]), list(values["history"])

@@ -26,12 +26,12 @@ class Selection:
     score: float
     measure: str = "accuracy"
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> dict[str, float]:
         """For JSON: ``step``, and the score under the name of its measure."""
         return {"step": self.step, self.measure: self.score}
 
     @classmethod
-    def read(cls, document: Mapping[str, Any]) -> Selection:
+    def read(cls, document: Mapping[str, float]) -> Selection:
         """The selection that a document holds.
 
         Example:
@@ -39,7 +39,7 @@ class Selection:
             Selection(step=4, score=0.5, measure='concordance')
         """
         ((measure, score),) = ((name, value) for name, value in document.items() if name != "step")
-        return cls(document["step"], score, measure)
+        return cls(int(document["step"]), score, measure)
 
 
 @dataclass(frozen=True)
@@ -60,10 +60,10 @@ class Trained:
 
     model: Model
     weights: Mapping[str, Tensor]
-    history: list[dict[str, Any]]
+    history: list[Mapping[str, float]]
     validation: list[Selection]
     selected_step: int
-    levers: dict[str, Any]
+    levers: Mapping[str, Any]
     seconds: float
     plan: TrainingPlan
 

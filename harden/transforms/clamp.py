@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
@@ -26,9 +26,17 @@ _OPSET = 11  # from here on Clip takes its bounds as inputs
 _TYPES = (torch.float32, torch.float64, torch.float16)
 
 
+class Clamped(TypedDict):
+    """Percent of an activation's values that pass, how many activations have a clamp, and the widest bound."""
+
+    percentile: float
+    activations: int
+    largest: float
+
+
 def clamp_activations(
     model: Any, batches: Sequence[tuple[Tensor, ...]], percentile: float = 99.99
-) -> tuple[Any, dict[str, Any]]:
+) -> tuple[Any, Clamped]:
     """Put a ``Clip`` behind every ReLU-like activation of the main graph.
 
     Args:
@@ -37,8 +45,7 @@ def clamp_activations(
         percentile: Percent of an activation's values that pass, by nearest rank, on either side; 100 is the range.
 
     Returns:
-        The model, and a record: ``percentile``, ``activations`` (how many have a clamp), ``largest`` (the widest
-        bound).
+        The model, and what was clamped.
 
     Raises:
         UnsupportedError: The graph has no such activation, or its operator set is older than 11.
@@ -52,7 +59,7 @@ def clamp_activations(
     bounds = activation_bounds(model.module().eval(), batches, percentile)
     if not bounds:
         raise UnsupportedError("the graph has no ReLU-like activation to clamp", where=model.source)
-    record = {
+    record: Clamped = {
         "percentile": percentile,
         "activations": len(bounds),
         "largest": max(float(high) for _, high in bounds.values()),

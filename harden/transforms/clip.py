@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from torch import Tensor
@@ -44,6 +44,19 @@ def clippable(net: Any, digital: Sequence[str] = ()) -> dict[str, torch.nn.Param
     return {name: parameters[name] for name in sorted(names) if name in parameters}
 
 
+class _Found(TypedDict, total=False):
+    found: dict[str, int]  # tensors by bound, where each has its own
+
+
+class Clipped(_Found):
+    """Standard deviations (None where each tensor has its own), tensors, and the share of weights beyond the bound."""
+
+    k: float | None
+    anneal: float
+    tensors: int
+    beyond_at_start: float
+
+
 class Clip:
     """Clipping during training: constant, or annealed from each tensor's own range.
 
@@ -68,14 +81,14 @@ class Clip:
         self._start = {name: _peak(p) for name, p in self._parameters.items()}
         total = sum(p.numel() for p in self._parameters.values())
         beyond = sum(_beyond(p.detach(), self._limits[name]) for name, p in self._parameters.items())
-        self.record: dict[str, Any] = {
-            "k": k,
+        self.record: Clipped = {
+            "k": k if found is None else None,
             "anneal": anneal,
             "tensors": len(self._parameters),
             "beyond_at_start": beyond / max(total, 1),
         }
         if found is not None:
-            self.record |= {"k": None, "found": tensors_by_bound(limits)}
+            self.record["found"] = tensors_by_bound(limits)
 
     def apply(self, progress: float = 1.0) -> None:
         """Clip now.

@@ -14,12 +14,18 @@ import torch
 from torch import Tensor
 
 from harden.graph.insertion import Insertion, insert
-from harden.transforms.rescale import rescale
+from harden.transforms.rescale import Gain, rescale
 
 _TYPES = (torch.float32, torch.float64, torch.float16)
 
 
-def rescale_model(model: Any, inputs: tuple[Tensor, ...], digital: Sequence[str] = ()) -> tuple[Any, dict[str, Any]]:
+class GainOfNodes(Gain):
+    """With the number of new nodes."""
+
+    new_nodes: int
+
+
+def rescale_model(model: Any, inputs: tuple[Tensor, ...], digital: Sequence[str] = ()) -> tuple[Any, GainOfNodes]:
     """The rescaled model, with new nodes where they help.
 
     Args:
@@ -28,7 +34,7 @@ def rescale_model(model: Any, inputs: tuple[Tensor, ...], digital: Sequence[str]
         digital: Globs of tensors or nodes that are off the crossbars; they get no node.
 
     Returns:
-        The model, and the record of :func:`harden.transforms.rescale.rescale` with ``new_nodes``, how many there are.
+        The model, and what was won.
     """
     places = output_scales(model.module().eval(), inputs, digital)
     grown = insert(model, places)

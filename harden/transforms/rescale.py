@@ -21,7 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from torch import Tensor
@@ -37,15 +37,22 @@ _SIGMA = 0.1  # of the noise that is planned for, relative to the largest weight
 _LARGEST = math.log(1e4)
 
 
-def rescale_model(model: Any, inputs: tuple[Tensor, ...], digital: Sequence[str] = ()) -> tuple[Any, dict[str, Any]]:
+class Gain(TypedDict):
+    """Layers and channels that are scaled, and J before and after, in units of the noise's variance over max|w|²."""
+
+    layers: int
+    channels: int
+    noise_before: float
+    noise_after: float
+
+
+def rescale_model(model: Any, inputs: tuple[Tensor, ...], digital: Sequence[str] = ()) -> tuple[Any, Gain]:
     """:func:`rescale` for a model; gives the model and the record."""
     changed, record = rescale(model.module().eval(), inputs, digital)
     return model.with_weights(changed), record
 
 
-def rescale(
-    net: Any, inputs: tuple[Tensor, ...], digital: Sequence[str] = ()
-) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def rescale(net: Any, inputs: tuple[Tensor, ...], digital: Sequence[str] = ()) -> tuple[dict[str, Tensor], Gain]:
     """New values of the network's tensors, with the same function and less noise.
 
     Args:
@@ -54,8 +61,7 @@ def rescale(
         digital: Globs of tensors or nodes that are off the crossbars.
 
     Returns:
-        Changed tensors by name, and a record: ``layers``, ``channels``, ``noise_before`` and ``noise_after`` (J, in
-        units of the noise's variance over a tensor's largest weight squared).
+        Changed tensors by name, and what was won.
     """
     found = solve(net, inputs, digital)
     return found.of(net), found.record
@@ -75,7 +81,7 @@ class Rescaling:
     channels: Channels
     roots: Tensor
     scales: Tensor
-    record: dict[str, Any]
+    record: Gain
 
     def of(self, net: Any) -> dict[str, Tensor]:
         """The tensors of a network of this graph that change, rescaled."""
@@ -89,7 +95,7 @@ def solve(net: Any, inputs: tuple[Tensor, ...], digital: Sequence[str] = ()) -> 
     roots = channels.roots()
     scales = bounded(channels, roots, _solve(channels, roots), _values(net))
     still = torch.zeros_like(scales)
-    record = {
+    record: Gain = {
         "layers": len(channels.layers),
         "channels": int((scales != 0).sum()),
         "noise_before": float(_noise(channels.layers, roots, still)),

@@ -150,6 +150,7 @@ def test_the_docstring_has_an_equation_a_source_and_an_example_that_runs(name):
     text = inspect.getdoc(module.Method) or ""
     assert "Equation:" in text
     assert "Source:" in text
+    assert any(part.startswith("Use it") for part in text.split("\n\n")), "no paragraph begins with 'Use it'"
     assert ":math:" in text or ".. math::" in text
     examples = [e for t in doctest.DocTestFinder().find(module.Method, module=module) for e in t.examples]
     assert examples

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from harden.cli import profiles_command
 from harden.errors import DataError, SettingsError
 from harden.noise.calibrate import calibrate
 from harden.noise.check import check
 from harden.noise.fitting import fit, goodness
 from harden.noise.laws.base import Cells
 from harden.noise.profile import Profile
-from harden.pipeline.profiles import calibrate_text
 from harden.streams import numpy_generator
 
 CELLS = 10_000
@@ -36,7 +36,7 @@ def saved(calibration, folder):
 
 
 def shown(calibration):
-    return calibrate_text({"profile": "a.toml", "plot": "a.svg", "fit": calibration.fit})
+    return profiles_command._calibrate_text({"profile": "a.toml", "plot": "a.svg", "fit": calibration.fit})
 
 
 def targets(rng, count=CELLS, low=5.0, high=25.0):

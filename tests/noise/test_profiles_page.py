@@ -17,7 +17,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "profiles.md").read_text(encoding="
 
 @pytest.mark.parametrize("name", [*DEVICES, *LAWS, *COMMON, *PERIPHERY])
 def test_the_page_names_it(name):
-    assert f"`{name}`" in PAGE
+    assert f"`{name}`" in PAGE, f"docs/profiles.md has no row for {name}"
 
 
 def test_the_example_is_a_good_profile(tmp_path):

@@ -105,8 +105,9 @@ def test_a_section_declares_order_and_title(name):
 
 
 def test_orders_are_distinct():
-    orders = [SECTIONS.module(name).ORDER for name in SECTIONS.names()]
-    assert len(set(orders)) == len(orders)
+    orders = {name: SECTIONS.module(name).ORDER for name in SECTIONS.names()}
+    equal = {name: order for name, order in orders.items() if list(orders.values()).count(order) > 1}
+    assert not equal, f"these sections have the same ORDER: {equal}"
 
 
 def test_sections_apply_to_what_they_are_about(documents):
@@ -185,7 +186,7 @@ def test_networks_that_know_nothing_are_held_against_the_commonest_class(eval_do
     document = eval_document()
     assert "commonest" not in verdict(document)
     document["data"]["classes"]["commonest"] = 0.79  # a data set of unequal classes
-    assert "always answering with the commonest class has 79.0%" in verdict(document)
+    assert "always answering with the most common class gives 79.0%" in verdict(document)
     del document["data"]["classes"]  # no labels
     assert "commonest" not in verdict(document)
 
@@ -201,11 +202,11 @@ def test_test_examples_that_were_trained_on_are_told(fit_document):
 
 def test_few_steps_and_few_chips_are_told(fit_document):
     document = fit_document()
-    assert "seldom suffice" not in summary(document)
+    assert "are rarely enough" not in summary(document)
     document["training"]["steps"] = 16
-    assert "16 steps; fewer than 100 seldom suffice (--epochs)" in summary(document)
+    assert "16 steps; fewer than 100 are rarely enough: raise --epochs" in summary(document)
     few = tolerance.build(Reading(fit_document(5))).blocks
-    assert "needs 29 (--chips)" in str(few)
+    assert "needs 29. Raise `--chips`" in str(few)
 
 
 def test_no_clear_difference_is_no_change_from_a_to_b(fit_document):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from harden.data.samples import read_samples
 from harden.data.sources.base import CACHE, Examples, Request, unreadable
 from harden.errors import DataError
@@ -27,7 +25,6 @@ def read(source: str, request: Request) -> Examples:
     name, split, folder = (*source.split(":", 3)[1:], "", "", "")[:3]
     if not name or not split:
         raise DataError("name the data set and the split", where=source, fix="Such as timm:torch/cifar10:test")
-    options: dict[str, Any] = {"download": True} if name.startswith("torch/") else {}
     with unreadable("timm data set", source, "Check the name, the split, the folder and the connection"):
-        samples = create_dataset(name, folder or str(CACHE / "timm"), split=split, **options)
-        return read_samples(samples, source, request)
+        root, download = folder or str(CACHE / "timm"), name.startswith("torch/")
+        return read_samples(create_dataset(name, root, split=split, download=download), source, request)

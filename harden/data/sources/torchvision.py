@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from pathlib import Path
-from typing import Any
 
 from harden.data.samples import read_samples
 from harden.data.sources.base import CACHE, Examples, Request, unreadable
@@ -35,15 +34,15 @@ def read(source: str, request: Request) -> Examples:
     kind = members[names[name.lower()]]
     options = _options(source, set(inspect.signature(kind).parameters), split)
     if "root" in options:
-        options["root"] = folder or str(CACHE / "torchvision")
-        Path(options["root"]).mkdir(parents=True, exist_ok=True)
+        options["root"] = root = folder or str(CACHE / "torchvision")
+        Path(root).mkdir(parents=True, exist_ok=True)
     with unreadable("torchvision data set", source, "Check the split, the folder and the connection"):
         return read_samples(kind(**options), source, request)
 
 
-def _options(source: str, parameters: set[str], split: str) -> dict[str, Any]:
+def _options(source: str, parameters: set[str], split: str) -> dict[str, bool | str]:
     """The arguments that name the split; torchvision's classes disagree on how."""
-    options: dict[str, Any] = {name: True for name in ("root", "download") if name in parameters}
+    options: dict[str, bool | str] = {name: True for name in ("root", "download") if name in parameters}
     if "train" in parameters:
         if split not in ("train", "test"):
             raise DataError(f"no split '{split}'", where=source, fix="Give train or test: torchvision:NAME:test")

@@ -88,7 +88,7 @@ def _figure(networks: Sequence[Bins], condition: Condition) -> Figure:
         networks,
         least=LEAST,
         alt=f"Accuracy against confidence under {condition.label}, with the widest gap of each network: {gaps}.",
-        caption=f"Below the dotted diagonal a network is surer than it is right. All chips together; bins with less "
+        caption=f"Below the dotted diagonal a network is overconfident. All chips together; bins with less "
         f"than {rate(LEAST)} of the images are not drawn above.",
     )
 

@@ -45,8 +45,8 @@ def build(reading: Reading) -> Section:
         )
     if rows:
         caption = (
-            "Points: what validation chips gained when the lever was applied. The same chips made the "
-            "choice, so their figures flatter; an empty cell was not measured this way."
+            "Points: the gain on validation chips when the lever was applied. The same chips decided whether "
+            "to keep it, so these figures are optimistic; an empty cell was not measured."
         )
         gained = any(row[-1] for row in rows)
         table = Table(["lever", "state", "what it did", "points"], rows, "lllr", caption=caption)
@@ -136,7 +136,8 @@ def _steps(reading: Reading) -> list[Block]:
         rows.append([title, percent(new), points(new - old), _bounds(chips, more)])
     caption = (
         f"Noise: {condition.label}. Each row has what the rows above it have, and as many steps of training. "
-        "The difference to the row above is taken on the same chips."
+        "The difference to the row above is taken on the same chips. Levers are the training settings beside the "
+        "method, such as clipping."
     )
     return [Table(["with", f"mean {reading.measure}", "adds, points", "95% interval"], rows, "lrrr", caption=caption)]
 
@@ -152,7 +153,7 @@ def _unfinished(reading: Reading) -> list[Block]:
         return []
     text = (
         f"Fine-tuning alone raises the {reading.measure} without noise from {percent(old)} to {percent(new)}: the "
-        "network given was not finished on this data, and as a teacher it may hold the hardened one back. "
+        "network given was not fully trained on this data, and as a teacher it may limit the hardened one. "
         "`--method auto` decides between teacher and labels on validation examples."
     )
     return [Paragraph(text, tone="note")]
@@ -197,5 +198,5 @@ def _bars(reading: Reading, controls: list[tuple[str, float]]) -> Figure:
         "controls",
         items,
         alt=f"Mean {reading.measure} over chips: {text}.",
-        caption=f"Mean {reading.measure} over chips with and without the parts. Bars start at zero.",
+        caption=f"Mean {reading.measure} over chips, with parts of the hardening left out. Bars start at zero.",
     )

@@ -26,7 +26,7 @@ def build(reading: Reading) -> Section:
         blocks.append(Code(clean(reading.record.command)))
     if reading.fit and (check := reading.fit.check_command):
         blocks.append(
-            Paragraph("What measures the hardened file again; RUN is the folder of this report.", tone="note")
+            Paragraph("This command measures the hardened file again; RUN is the folder of this report.", tone="note")
         )
         blocks.append(Code(clean(check)))
     blocks.append(Facts(_facts(reading), code=True))

@@ -47,14 +47,15 @@ def build(reading: Reading) -> Section:
         x_label="noise strength (1 = the device)",
         y_label=f"mean {reading.measure}{chips}",
         alt=f"Mean {reading.measure} against noise strength: {ends}.",
-        caption=f"Every noise of {profile}, scaled together. {'Band: 5th to 95th percentile of the chips. ' * banded}"
+        caption=f"All noise of {profile}, scaled by one factor. "
+        f"{'Band: 5th to 95th percentile of the chips. ' * banded}"
         f"{_size(severity)}",
         levels=[Level("the device", x=1.0, colour="muted"), *constant],
         x_limits=(0.0, 1.04 * max(point.scale for point in points)),
     )
     text = Paragraph(
-        "At 0 there is no noise; at 1 it is what the profile says; beyond, it is what remains if the devices turn out "
-        "worse than the profile. A flat curve to the right of 1 is margin."
+        "0 is no noise; 1 is the noise of the profile; beyond 1 the devices are noisier than the profile says. "
+        "A curve that stays flat to the right of 1 shows a margin."
     )
     table = Table(
         ["strength", *roles],
@@ -75,7 +76,7 @@ class _Point:
 
 
 def _size(severity: SeverityRecord) -> str:
-    few = "A quick curve: fewer chips and examples than the results above."
+    few = "A quick measurement: fewer chips or examples than for the results above."
     return few if known(severity.examples) else ""
 
 

@@ -82,7 +82,7 @@ def _reading_aid(reading: Reading, condition: Condition) -> str:
         "All numbers were measured on the ONNX file in ONNX Runtime."
     )
     if reading.constant is not None:
-        text += f" Always answering with the commonest class would have {percent(reading.constant)}."
+        text += f" Always answering with the most common class would give {percent(reading.constant)}."
     if reading.measure == "fidelity":
         text += " Fidelity: cosine similarity of the outputs to those of the same file without noise."
     return text

@@ -53,7 +53,7 @@ def build(reading: Reading) -> Section:
         threshold=subject.threshold,
         alt=f"Normal probability plot of the chips ({who}{condition.label}): {_numbers(form)}.",
         caption=f"{who}{condition.label}. Dashed: the Gaussian of equal mean and standard deviation. "
-        "Dots below the line on the left: bad chips are worse than it says.",
+        "Dots below the line on the left: the worst chips are worse than a Gaussian predicts.",
     )
     if reading.kind == "compare":
         return Section(TITLE, [table, Columns([figure], [text])])
@@ -65,7 +65,7 @@ def _table(trials: list[Trials], measure: str) -> Block:
     chips = trials[-1].chips
     least = tolerance_trials(min(_NAMES.values()))
     if chips < least:
-        return Paragraph(f"{chips} chips are too few for any bound: the weakest needs {least} (--chips).")
+        return Paragraph(f"{chips} chips are too few for any bound: the weakest needs {least}. Raise `--chips`.")
     for name, coverage in _NAMES.items():
         rank = tolerance_rank(chips, coverage)
         basis = f"{ordinal(rank)} of {chips:,}" if rank else f"needs {tolerance_trials(coverage)} chips"

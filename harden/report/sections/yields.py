@@ -49,7 +49,7 @@ def build(reading: Reading) -> Section:
 
 def _models(trials: list[Trials], threshold: float | None) -> list[Block]:
     if threshold is None:
-        return [Paragraph("No accuracy was required. Ask for one with `--threshold`.", tone="note")]
+        return [Paragraph("No required accuracy was given. Set one with `--threshold`.", tone="note")]
     rows = []
     for t in trials:
         reached, count = _reach(t, threshold), len(t.values)
@@ -97,9 +97,11 @@ def _table(trials: list[Trials], threshold: float | None, measure: str) -> Table
         reached = [_reach(t, level) for t in trials]
         rows.append([percent(level), *map(str, reached), span(proportion_interval(reached[-1], len(last)))])
     heads = ["chips" if t.role == "network" else clean(t.role) for t in trials]
-    which = "" if len(trials) == 1 else f", {clean(trials[-1].role)}"
+    which = "" if len(trials) == 1 else f" ({clean(trials[-1].role)})"
     strong = (levels.index(threshold),) if threshold is not None else ()
-    caption = f"Chips, of {len(last):,}, with at least this {measure}; interval: of the yield{which}."
+    caption = (
+        f"Number of chips, of {len(last):,}, with at least this {measure}; the interval is that of the yield{which}."
+    )
     return Table(["at least", *heads, "95% interval"], rows, "r" * (len(heads) + 2), caption=caption, strong=strong)
 
 
@@ -107,12 +109,12 @@ def _meaning(trials: Trials, threshold: float | None) -> str:
     chips = len(trials.values)
     if threshold is None:
         return (
-            "No accuracy was required; the levels are the worst chip, the 5th and 25th percentile and the median. "
-            "Ask for one with `--threshold`."
+            "No required accuracy was given; the levels are the worst chip, the 5th and 25th percentile and the "
+            "median. Set one with `--threshold`."
         )
     failures = chips - _reach(trials, threshold)
     bound = percent(upper_bound(failures, chips))
     return (
         f"{plural(failures, 'chip')} of {chips:,} failed. With 95% confidence, at most {bound} of all chips of this "
-        "profile do (one-sided). Fewer chips than that may fail; these chips cannot tell."
+        "profile do (one-sided). The true share may be smaller; this many chips cannot show it."
     )
