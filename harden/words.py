@@ -136,6 +136,16 @@ def clean(text: object) -> str:
     return "".join("�" if unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t" else c for c in str(text))
 
 
+def file_name(path: object) -> str:
+    """The last part of a path, of either kind of slash.
+
+    Example:
+        >>> file_name("data/test.npz"), file_name("C:\\\\data\\\\images\\\\")
+        ('test.npz', 'images')
+    """
+    return clean(path).replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
+
+
 def shown(value: Any) -> str:
     """Any value of a document as one short line.
 

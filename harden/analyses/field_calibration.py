@@ -71,7 +71,7 @@ def per_chip(judge: Judge, model: Model, *, chips: int = 20, inputs: int = 512) 
     with replace(judge, data=data.subset(rest)).bench(model) as bench:
         for index in range(chips):
             chip = draw_chip(condition, bench.weights, seed=seed, index=index)
-            before.append(score(bench, chip, condition.profile, threads=judge.where.cores).values["accuracy"])
+            before.append(score(bench, chip, condition.profile, threads=judge.where.cores).accuracy)
             own = reestimate(net, batches, lambda _, chip=chip: chip)
             after.append(_accuracy(bench, model.with_weights(own), chip, judge.where))
     difference = paired_difference(np.array(before), np.array(after))
@@ -97,4 +97,4 @@ def _accuracy(bench: Bench, model: Model, chip: Mapping[str, torch.Tensor], wher
         session = copy.session(chip, threads=where.cores)
         for batch, count in bench.feed:
             tally.add([output[:count] for output in session.run(*batch)])
-    return tally.result().values["accuracy"]
+    return tally.result().accuracy

@@ -134,7 +134,7 @@ def mean_accuracy_until(judge: Judge, model: Model, until: str, *, images: int |
             "std_image": pilot["std_image"],
             "control": share,
             "variance_ratio": pilot["variance_ratio"],
-            "clean": bench.clean["accuracy"],
+            "clean": bench.clean.accuracy,
         }
 
 

@@ -35,7 +35,7 @@ def sensitivity(judge: Judge, model: Model, *, chips: int = 10, keys: Sequence[s
     with judge.bench(model) as bench:
         noisy = accuracies(judge, bench, chips, lambda chip: chip)
         rows = [layer_row(judge, bench, key, noisy) for key in (keys or tuple(bench.weights))]
-        return {"sensitivity": rows, "clean": bench.clean["accuracy"], "noisy": float(noisy.mean()), "chips": chips}
+        return {"sensitivity": rows, "clean": bench.clean.accuracy, "noisy": float(noisy.mean()), "chips": chips}
 
 
 def layer_row(judge: Judge, bench: Bench, key: str, noisy: np.ndarray) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def layer_row(judge: Judge, bench: Bench, key: str, noisy: np.ndarray) -> dict[s
     chips = len(noisy)
     alone = accuracies(judge, bench, chips, lambda chip: {key: chip[key]})
     spared = accuracies(judge, bench, chips, lambda chip: {k: v for k, v in chip.items() if k != key})
-    drop = paired_difference(alone, np.full(chips, bench.clean["accuracy"]))
+    drop = paired_difference(alone, np.full(chips, bench.clean.accuracy))
     gain = paired_difference(noisy, spared)
     return {
         "key": key,

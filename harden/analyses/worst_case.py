@@ -66,7 +66,7 @@ def worst_case(
         for width in widths:
             tried = [attack.row(width, restart) for restart in range(restarts)]
             rows.append(min(tried, key=lambda row: row["accuracy"]))
-        return {"clean": bench.clean["accuracy"], "worst_case": rows, "steps": steps, "restarts": restarts}
+        return {"clean": bench.clean.accuracy, "worst_case": rows, "steps": steps, "restarts": restarts}
 
 
 def _box(bench: Bench, condition: Condition, seed: int) -> dict[str, torch.Tensor]:
@@ -121,9 +121,9 @@ class _Attack:
             _check(bench, self.module, worst, scores.predicted)
         return {
             "width": float(width),
-            "accuracy": scores.values["accuracy"],
+            "accuracy": scores.accuracy,
             "loss": scores.values["loss"],
-            "random": start.values["accuracy"],
+            "random": start.accuracy,
         }
 
 

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from harden.evaluation.scores import ChipScores, ClassScorer, Reference
 from harden.evaluation.where import Where
 from harden.graph.analog import AnalogWeight
 from harden.noise.profile import Profile
+from harden.records.evaluation import Clean
 from harden.runtime.canary import Canary, check_noise
 from harden.runtime.copy import RuntimeCopy
 from harden.runtime.sessions import Session, choose_device
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 Weights = Mapping[str, torch.Tensor]
 
 _CHECKED_IMAGES = 4
-_CLEAN = ("accuracy", "loss", "confidence", "ece", "top5", "balanced_accuracy", "f1", "auroc", "metrics")
+_CLEAN = ("accuracy", "loss", "confidence", "ece", "top5", "balanced_accuracy", "f1", "auroc")
 
 
 @dataclass
@@ -48,9 +49,9 @@ class Bench:
     weights: dict[str, AnalogWeight]
     feed: Feed
     scorer: ClassScorer | FidelityScorer
-    clean: dict[str, Any]
+    clean: Clean
     canary: Canary
-    identity: dict[str, Any]
+    identity: Mapping[str, object]
     classes: int
     periphery: EvaluationPeriphery
 
@@ -115,21 +116,24 @@ def open_bench(
 
 def _score_clean(
     model: Model, data: Dataset, feed: Feed, session: Session, folder: Path, custom: dict[str, Metric]
-) -> tuple[ClassScorer | FidelityScorer, dict[str, Any], int]:
+) -> tuple[ClassScorer | FidelityScorer, Clean, int]:
     """A scorer that knows the clean network's answers, these answers' scores, and over how many classes they go."""
     first = session.run(*feed.head(feed.batch))
     if data.labels is None:
         distant = FidelityScorer(first, feed.batch, feed.examples, folder, str(model.source))
         for batch, count in feed:
             distant.remember([output[:count] for output in session.run(*batch)])
-        return distant, {"accuracy": None, "loss": None, "confidence": None, "ece": None}, 0
+        return distant, Clean(accuracy=None, loss=None, confidence=None, ece=None), 0
     reference = Reference(data.labels, kind_of_output(model, data, first[0]))
     tally = ClassScorer(reference, custom).tally()
     for batch, count in feed:
         tally.add([output[:count] for output in session.run(*batch)])
     scores = tally.result()
-    clean = {key: scores.values[key] for key in _CLEAN if key in scores.values}
-    clean["reliability"] = reliability(scores.bins)
+    clean = Clean.model_validate(
+        {key: scores.values[key] for key in _CLEAN if key in scores.values}
+        | ({"metrics": scores.metrics} if scores.metrics else {})
+        | {"reliability": reliability(scores.bins)}
+    )
     classes = max(data.classes, int(np.prod(first[0].shape[1:])))
     return ClassScorer(replace(reference, clean=scores.predicted), custom), clean, classes
 
@@ -181,10 +185,10 @@ def score_each(
     *,
     threads: int | None = None,
     seed: int = 0,
-) -> list[dict[str, Any]]:
+) -> list[Mapping[str, float | None]]:
     """Scores of many chips, side by side, in their order; each is drawn only when its turn has come."""
 
-    def scored(numbered: tuple[int, Callable[[], Weights]]) -> dict[str, Any]:
+    def scored(numbered: tuple[int, Callable[[], Weights]]) -> Mapping[str, float | None]:
         return score(bench, numbered[1](), profile, seed=seed, path=("chip", numbered[0])).values
 
     engine = LocalEngine(threads or available_cores())

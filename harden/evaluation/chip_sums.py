@@ -6,6 +6,7 @@ was interrupted.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,21 @@ from harden.errors import RunFolderError
 from harden.evaluation.scores import UNIT, ChipScores
 from harden.statistics.reliability import BINS
 from harden.store import write_atomic
+
+
+@dataclass(frozen=True)
+class ConditionSums:
+    """Sums over the chips of one condition.
+
+    Attributes:
+        hits: [N] how many chips got each image right.
+        mean_p: [M, C] probabilities averaged over chips.
+        bins: [15, 3] images of all chips by confidence.
+    """
+
+    hits: np.ndarray
+    mean_p: np.ndarray
+    bins: np.ndarray
 
 
 class Sums:
@@ -44,9 +60,9 @@ class Sums:
         self.bins[condition] += scores.bins
         self.done += 1
 
-    def mean_probabilities(self, condition: int, chips: int) -> np.ndarray:
-        """[M, C] float64."""
-        return self.mass[condition] / (UNIT * chips)
+    def of(self, condition: int, chips: int) -> ConditionSums:
+        """Those of one condition, whose chips all ran."""
+        return ConditionSums(self.hits[condition], self.mass[condition] / (UNIT * chips), self.bins[condition])
 
     def save(self, path: Path, identity: str, layout: str) -> None:
         """Write atomically, with what identifies the run."""

@@ -12,16 +12,14 @@ from harden.evaluation.run import Run
 from harden.evaluation.summary import summarise
 from harden.graph.analog import AnalogWeight
 from harden.graph.inspection import weights_table
-from harden.records import EvalRecord
+from harden.records import ConditionRecord, EvalRecord
 from harden.records.evaluation import (
     Canary,
     Classes,
-    Clean,
     DataRecord,
     ExactTensor,
     ModelRecord,
     Runtime,
-    TensorRecord,
 )
 from harden.statistics.requirements import Requirement
 
@@ -43,29 +41,14 @@ def record_of(
         runtime: How fast it went.
     """
     bench, plan = run.bench, run.plan
-    conditions = [
-        summarise(
-            condition,
-            run.log.of(index),
-            clean=bench.clean,
-            threshold=threshold,
-            requirements=demands,
-            hits=None if run.sums is None else run.sums.hits[index],
-            mean_p=None if run.sums is None else run.sums.mean_probabilities(index, plan.chips),
-            labels=data.labels,
-            bins=None if run.sums is None else run.sums.bins[index],
-            periphery=bench.periphery.record(periphery) if (periphery := condition.profile.periphery).on else None,
-        )
-        for index, condition in enumerate(plan.conditions)
-    ]
     rows = weights_table(model, plan.digital)
     return EvalRecord(
-        model=_model_part(model, bench.weights),
+        model=model_part(model, bench.weights),
         data=data_part(data, with_classes=True),
         seed=plan.seed,
-        clean=Clean.model_validate(bench.clean),
-        conditions=tuple(conditions),
-        perturbed=tuple(TensorRecord.model_validate(row) for row in run.perturbed()),
+        clean=bench.clean,
+        conditions=tuple(_condition(run, number, data, threshold, demands) for number in range(len(plan.conditions))),
+        perturbed=run.perturbed(),
         not_perturbed=tuple(
             ExactTensor(name=row["name"], reason=reason)
             for row in rows
@@ -74,6 +57,23 @@ def record_of(
         canary=Canary(tensors=bench.canary.tensors, inert=tuple(bench.canary.inert)),
         runtime=runtime,
     )
+
+
+def _condition(
+    run: Run, number: int, data: Dataset, threshold: float | None, demands: Sequence[Requirement]
+) -> ConditionRecord:
+    condition, bench = run.plan.conditions[number], run.bench
+    record = summarise(
+        condition,
+        run.log.of(number),
+        clean_accuracy=bench.clean.accuracy,
+        threshold=threshold,
+        requirements=demands,
+        sums=run.sums.of(number, run.plan.chips) if run.sums else None,
+        labels=data.labels,
+    )
+    periphery = condition.profile.periphery
+    return record.replaced(periphery=bench.periphery.record(periphery)) if periphery.on else record
 
 
 def data_part(data: Dataset, *, with_classes: bool = False) -> DataRecord:
@@ -85,17 +85,16 @@ def data_part(data: Dataset, *, with_classes: bool = False) -> DataRecord:
     return part.replaced(classes=Classes(count=data.classes, commonest=commonest, names=data.class_names or None))
 
 
-def model_part(model: Model) -> ModelRecord:
-    """Which network."""
-    return ModelRecord(path=str(model.source), sha256=model.sha256, opset=model.opset, batch_norm=model.batch_norm)
-
-
-def _model_part(model: Model, weights: Mapping[str, AnalogWeight]) -> ModelRecord:
+def model_part(model: Model, weights: Mapping[str, AnalogWeight] | None = None) -> ModelRecord:
+    """Which network; with its analog weights, also how large it is."""
+    size = {}
+    if weights is not None:
+        analog = sum(weight.tensor.numel() for weight in weights.values())
+        size = {"parameters": model.parameters, "analog_parameters": analog}
     return ModelRecord(
         path=str(model.source),
         sha256=model.sha256,
         opset=model.opset,
-        parameters=model.parameters,
-        analog_parameters=sum(w.tensor.numel() for w in weights.values()),
+        **size,
         batch_norm=model.batch_norm,
     )

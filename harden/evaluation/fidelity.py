@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -15,7 +15,8 @@ from harden.errors import ModelError
 class FidelityScores:
     """One chip against the clean network."""
 
-    values: dict[str, Any]
+    values: Mapping[str, float | None]
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 class FidelityScorer:
@@ -42,7 +43,7 @@ class FidelityScorer:
         self._clean = np.memmap(folder / "clean.f32", np.float32, "w+", shape=(examples, width))
         self._written = 0
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """For another process: with the outputs themselves, whose file is gone with this one's folder."""
         return {**self.__dict__, "_clean": np.array(self._clean)}
 

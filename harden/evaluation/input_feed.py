@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -49,7 +49,7 @@ class Feed:
         size = self.examples * sum(int(np.prod(s)) * d.itemsize for s, d in zip(shapes, self._dtypes, strict=True))
         self._kept = self._cast(data.feed(slice(0, self.examples))) if size <= _KEPT_BYTES else None
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """For another process: normalised inputs make the raw ones superfluous."""
         return {**self.__dict__, "_data": self._data if self._kept is None else None}
 

@@ -6,9 +6,9 @@ threads that the run's own chips run on, unless the code says otherwise (:meth:`
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -122,15 +122,13 @@ class Judge:
         """The same without the engine: for what runs where the command runs, however large the cluster is."""
         return replace(self, where=replace(self.where, engine=None))
 
-    @contextlib.contextmanager
-    def bench(self, model: Model) -> Iterator[Bench]:
+    def bench(self, model: Model) -> AbstractContextManager[Bench]:
         """A model on the bench, for analyses that score chips themselves.
 
         Raises:
             DataError: The data has no labels.
         """
-        with bench_of(model, self.data, self.where) as bench:
-            yield bench
+        return bench_of(model, self.data, self.where)
 
     def check(self) -> None:
         """Refuse data, numbers and demands that cannot be judged by.
@@ -151,8 +149,8 @@ class Judge:
 
 
 def _runtime(seconds: float, run: Run, size: BatchSize) -> Runtime:
-    memory = {"memory": _shrunk(run, size)} if size.halved or run.fewer else {}
-    return Runtime.model_validate({"seconds": seconds, **run.speed(), **memory})
+    runtime = run.runtime(seconds)
+    return runtime.replaced(memory=_shrunk(run, size)) if size.halved or run.fewer else runtime
 
 
 def _shrunk(run: Run, size: BatchSize) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from array import array
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -51,7 +50,7 @@ class TrialLog:
             self._compare(record, task, plan)
             self._keep(record)
 
-    def add(self, number: int, record: dict[str, Any]) -> None:
+    def add(self, number: int, record: Mapping[str, object]) -> None:
         """Append the plan's trial ``number`` unless an earlier process already did."""
         if number < self.count:
             return
@@ -65,18 +64,18 @@ class TrialLog:
         columns = {key: np.array(column[rows]) for key, column in self._columns.items()}
         return {key: column for key, column in columns.items() if not np.isnan(column).all()}
 
-    def _keep(self, record: Mapping[str, Any]) -> None:
-        flat = {f"metrics.{k}": v for k, v in (record.get("metrics") or {}).items()}
-        flat |= {k: v for k, v in record.items() if not isinstance(v, (str, dict))}
-        for key in flat:
+    def _keep(self, record: Mapping[str, object]) -> None:
+        numbers = {key: value for key, value in record.items() if isinstance(value, (int, float))}
+        if isinstance(metrics := record.get("metrics"), Mapping):
+            numbers |= {f"metrics.{key}": value for key, value in metrics.items()}
+        for key in numbers:
             if key not in self._columns:
                 self._columns[key] = array("d", [float("nan")] * self.count)
         for key, column in self._columns.items():
-            value = flat.get(key)
-            column.append(float("nan") if value is None else float(value))
+            column.append(float(numbers.get(key, float("nan"))))
         self.count += 1
 
-    def _compare(self, record: dict[str, Any], task: Task, plan: TrialPlan) -> None:
+    def _compare(self, record: Mapping[str, object], task: Task, plan: TrialPlan) -> None:
         expected = plan.identify(task)
         identity = {key: record.get(key) for key in expected}
         if identity != expected:

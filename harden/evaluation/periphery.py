@@ -45,11 +45,11 @@ class EvaluationPeriphery:
         self._copies: dict[Periphery, PeripheryCopy] = {}
         self._shapes: dict[Any, dict[str, tuple[int, ...]]] = {}
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """With the ranges that were found, without what is made from them."""
         return {**self.__dict__, "_lock": None, "_network": None, "_copies": {}}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state)
         self._lock = threading.RLock()
 
@@ -90,10 +90,10 @@ class EvaluationPeriphery:
                 self._seen[percentile] = ranges.calibrate(self._module(), self._weights, batches, percentile)
             return periphery.ranges(self._seen[percentile])
 
-    def record(self, periphery: Periphery) -> dict[str, Any]:
+    def record(self, periphery: Periphery) -> Mapping[str, object]:
         """What an evaluation tells of it: the knobs, and each layer's ranges."""
-        found = {key: {"input": list(i), "output": list(o)} for key, (i, o) in self.ranges(periphery).items()}
-        return {**asdict(periphery), "ranges": found}
+        layers = self.ranges(periphery).items()
+        return {**asdict(periphery), "ranges": {key: {"input": list(i), "output": list(o)} for key, (i, o) in layers}}
 
     def _copy_with(self, periphery: Periphery) -> PeripheryCopy:
         with self._lock:

@@ -4,13 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypedDict
 
 from harden.errors import SettingsError
 from harden.evaluation.copies import Copies
 from harden.noise.profile import Profile
+
+
+class Noise(TypedDict):
+    """The keys of every condition's record that say what the noise is."""
+
+    name: str
+    digest: str
+    parameters: Mapping[str, object]
+    at_s: float
+
+
+class Identity(Noise, total=False):
+    """Those, and the keys of some conditions."""
+
+    sweep: Mapping[str, float]
+    copies: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -40,9 +56,9 @@ class Condition:
         """Seconds since programming, resolved."""
         return self.profile.check_time(self.at_s)
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> Identity:
         """What identifies the condition in the document."""
-        described: dict[str, Any] = {
+        described: Identity = {
             "name": self.profile.name,
             "digest": self.profile.digest,
             "parameters": dict(self.profile.parameters),
@@ -89,7 +105,7 @@ class TrialPlan:
         for number in range(start, len(self)):
             yield Task(number // self.chips, number % self.chips)
 
-    def identify(self, task: Task) -> dict[str, Any]:
+    def identify(self, task: Task) -> Mapping[str, object]:
         """What tells a trial from all others, for its line in the log."""
         condition = self.conditions[task.condition]
         return {
@@ -102,7 +118,7 @@ class TrialPlan:
             **({"copies": dict(condition.copies)} if condition.copies else {}),
         }
 
-    def digest(self, **others: Any) -> str:
+    def digest(self, **others: object) -> str:
         """SHA-256 of all that decides a number; ``others`` are the model's, the data's and the metrics' identities."""
         content = {
             "conditions": [c.describe() for c in self.conditions],

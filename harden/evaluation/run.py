@@ -7,7 +7,6 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from harden import pacing
 from harden.engines import LocalEngine
@@ -22,6 +21,7 @@ from harden.evaluation.trials import Trial, TrialRunner, draw_chip
 from harden.evaluation.where import Where
 from harden.memory import out_of_memory
 from harden.noise.rms import rms_noise
+from harden.records.evaluation import Runtime, TensorRecord
 from harden.store import sync
 
 _SUMMED_NUMBERS = 2**22  # int64 probabilities kept for the metrics over chips
@@ -118,35 +118,35 @@ class Run:
         self._commit()
         self._measure_clean(fastest, len(self.plan) - start)
 
-    def speed(self) -> dict[str, Any]:
-        """Rates of the trials that this process ran; None where it ran none."""
+    def runtime(self, seconds: float) -> Runtime:
+        """How fast the trials went that this process ran; rates are None where it ran none."""
         layout = self._layout
-        clean = sum(self._clean_rates) / len(self._clean_rates) if self._clean_rates else None
-        return {
-            "images_per_second": self._images / self._seconds if self._images else None,
-            "clean_images_per_second": clean,
-            "workers": layout.workers if layout else None,
-            "threads_per_worker": layout.threads if layout else None,
-            "batch_size": self.bench.feed.batch,
-            "engine": (self._engine or LocalEngine).name,
-        }
+        return Runtime(
+            seconds=seconds,
+            images_per_second=self._images / self._seconds if self._images else None,
+            clean_images_per_second=sum(self._clean_rates) / len(self._clean_rates) if self._clean_rates else None,
+            workers=layout.workers if layout else None,
+            threads_per_worker=layout.threads if layout else None,
+            batch_size=self.bench.feed.batch,
+            engine=(self._engine or LocalEngine).name,
+        )
 
-    def perturbed(self) -> list[dict[str, Any]]:
+    def perturbed(self) -> tuple[TensorRecord, ...]:
         """The analog weights, and how strongly chip 0 of the first condition perturbs each."""
         weights, condition = self.bench.weights, self.plan.conditions[0]
         chip = draw_chip(condition, weights, seed=self.plan.seed, index=0)
         noise = rms_noise(condition.profile, weights, chip)
-        return [
-            {
-                "key": key,
-                "node": w.node,
-                "op": w.op,
-                "shape": list(w.tensor.shape),
-                "rms_noise_relative": _finite(noise[key]["relative_to_rms"]),
-                "rms_noise_relative_to_max": _finite(noise[key]["relative_to_max"]),
-            }
+        return tuple(
+            TensorRecord(
+                key=key,
+                node=w.node,
+                op=w.op,
+                shape=tuple(w.tensor.shape),
+                rms_noise_relative=_finite(noise[key]["relative_to_rms"]),
+                rms_noise_relative_to_max=_finite(noise[key]["relative_to_max"]),
+            )
             for key, w in weights.items()
-        ]
+        )
 
     def _take(self, number: int, trial: Trial) -> None:
         self.log.add(number, trial.record)

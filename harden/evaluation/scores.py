@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
@@ -101,14 +100,16 @@ class ClassTally:
         top = np.where(finite, p.max(axis=1), 0.0)
         chosen = slice(None) if self.reference.images is None else self.reference.images
         classes = p.shape[1]
-        values: dict[str, Any] = {
+        confusion = confusion_scores(predicted, labels, classes)
+        values: dict[str, float | None] = {
             "accuracy": float(correct.mean()),
             "correct": int(correct.sum()),
             "loss": float(-log_p[np.arange(len(labels)), labels].mean()),
             "confidence": float(top.mean()),
             "ece": calibration_error(top, correct),
             "entropy": float(-(p[chosen] * np.where(p[chosen] > 0, log_p[chosen], 0.0)).sum(axis=1).mean()),
-            **confusion_scores(predicted, labels, classes),
+            "balanced_accuracy": confusion["balanced_accuracy"],
+            "f1": confusion["f1"],
         }
         if clean is not None:
             values["agreement"] = float((predicted == clean[: len(predicted)]).mean())
@@ -119,10 +120,9 @@ class ClassTally:
             values["auroc"] = auroc(p, labels)
         if not finite.all():
             values["non_finite"] = int((~finite).sum())
-        if self.custom:
-            values["metrics"] = apply_metrics(self.custom, np.concatenate(self._outputs), labels)
+        metrics = apply_metrics(self.custom, np.concatenate(self._outputs), labels) if self.custom else {}
         mass = np.rint(p[chosen] * UNIT).astype(np.int64)
-        return ChipScores(values, correct, predicted, mass, bin_sums(top, correct))
+        return ChipScores(values, metrics, correct, predicted, mass, bin_sums(top, correct))
 
 
 @dataclass(frozen=True)
@@ -131,14 +131,21 @@ class ChipScores:
 
     Attributes:
         values: Numbers by metric, for the trial's line.
+        metrics: Those of the user's metrics, by name.
         correct: [N] bool.
         predicted: [N] class, -1 where the output was not finite.
         mass: [M, C] int64, probabilities in units of 2^-32, for the sums over chips.
         bins: [15, 3] int64, images by confidence, for the reliability diagram.
     """
 
-    values: dict[str, Any]
+    values: Mapping[str, float | None]
+    metrics: Mapping[str, float]
     correct: np.ndarray
     predicted: np.ndarray
     mass: np.ndarray
     bins: np.ndarray
+
+    @property
+    def accuracy(self) -> float:
+        """Share of right answers."""
+        return float(self.correct.mean())

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
+from harden.evaluation.chip_sums import ConditionSums
 from harden.evaluation.log import Columns
 from harden.evaluation.plan import Condition
-from harden.records import ConditionRecord
+from harden.records import AccuracySpread, ConditionRecord, Spread
+from harden.records.condition import Fidelity, Quantile, Verdict, Yield
 from harden.statistics import intervals
 from harden.statistics.distribution import normality
 from harden.statistics.metrics import expected_kl
 from harden.statistics.reliability import reliability
 from harden.statistics.requirements import Requirement, judge
 
-CONTENTS = (0.90, 0.95, 0.99)
+_BOUNDS = {"90/95": 0.90, "95/95": 0.95, "99/95": 0.99}  # content by name; the confidence is 95%
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95)
-_AVERAGED = ("loss", "confidence", "ece", "agreement", "top5", "balanced_accuracy", "f1", "auroc", "rms_noise_relative")
 _SPREAD = ("loss", "balanced_accuracy", "f1", "auroc", "top5")
 _CUSTOM = "metrics."
 _FIDELITY = ("nrmse", "sqnr_db", "cosine")
@@ -28,104 +28,95 @@ def summarise(
     condition: Condition,
     trials: Columns,
     *,
-    clean: Mapping[str, Any],
+    clean_accuracy: float | None,
     threshold: float | None,
     requirements: Sequence[Requirement],
-    hits: np.ndarray | None = None,
-    mean_p: np.ndarray | None = None,
+    sums: ConditionSums | None = None,
     labels: np.ndarray | None = None,
-    bins: np.ndarray | None = None,
-    periphery: Mapping[str, object] | None = None,
 ) -> ConditionRecord:
     """The record of one condition.
 
     Args:
         condition: The noise.
         trials: Its part of the log: one column per metric, one row per chip.
-        clean: The clean network's scores.
+        clean_accuracy: Of the network without noise; None for data without labels.
         threshold: Accuracy a good chip reaches; None takes that of a yield among the requirements.
         requirements: Demands to judge.
-        hits: [N] how many chips got each image right.
-        mean_p: [M, C] probabilities averaged over chips.
+        sums: Sums over the chips; None for data without labels.
         labels: [N], for the accuracy of each class.
-        bins: [15, 3] images of all chips by confidence.
-        periphery: Knobs and ranges of converters and output noise, where there are any.
     """
     chips = len(trials["chip"])
     accuracies = trials.get("accuracy")
     limit = threshold if threshold is not None else _asked(requirements)
-    entry: dict[str, Any] = {
+    record = ConditionRecord(
         **condition.describe(),
-        "chips": chips,
-        "accuracy": None,
-        "yield": None,
-        "tolerance": {f"{round(c * 100)}/95": None for c in CONTENTS},
-        **{key: _mean(trials, key) for key in _AVERAGED},
-        "ekl": None,
-        "fidelity": {k: _spread(trials, k) for k in _FIDELITY} if "nrmse" in trials else None,
-        "clean_accuracy": clean.get("accuracy"),
-        "accuracies": None,
-    }
+        chips=chips,
+        accuracy=None if accuracies is None else _accuracy(accuracies, trials["correct"], sums),
+        yield_=None if accuracies is None or limit is None else yield_at(accuracies, limit),
+        tolerance={
+            name: None if accuracies is None else intervals.tolerance_bound(accuracies, content)
+            for name, content in _BOUNDS.items()
+        },
+        loss=_mean(trials, "loss"),
+        confidence=_mean(trials, "confidence"),
+        ece=_mean(trials, "ece"),
+        agreement=_mean(trials, "agreement"),
+        top5=_mean(trials, "top5"),
+        balanced_accuracy=_mean(trials, "balanced_accuracy"),
+        f1=_mean(trials, "f1"),
+        auroc=_mean(trials, "auroc"),
+        rms_noise_relative=_mean(trials, "rms_noise_relative"),
+        ekl=expected_kl(sums.mean_p, float(trials["entropy"].mean())) if sums else None,
+        fidelity=Fidelity(**{key: _spread(trials, key) for key in _FIDELITY}) if "nrmse" in trials else None,
+        clean_accuracy=clean_accuracy,
+        accuracies=None if accuracies is None else tuple(accuracies.tolist()),
+    )
+    more: dict[str, object] = {}
     if accuracies is not None:
-        entry |= _over_chips(accuracies, trials["correct"], limit, hits)
-        entry["spreads"] = {k: _spread(trials, k) for k in _SPREAD if k in trials}
-    if mean_p is not None:
-        entry["ekl"] = expected_kl(mean_p, float(trials["entropy"].mean()))
-    if bins is not None:
-        entry["reliability"] = reliability(bins)
-    if hits is not None and labels is not None:
-        entry["class_accuracy"] = class_accuracy(hits, labels, chips)
-    custom = [key for key in trials if key.startswith(_CUSTOM)]
-    if custom:
-        entry["metrics"] = {key.removeprefix(_CUSTOM): intervals.describe(trials[key]) for key in custom}
+        shape = normality(accuracies, limit)
+        more["tolerance_ranks"] = {name: intervals.tolerance_rank(chips, c) for name, c in _BOUNDS.items()}
+        more["distribution"] = {key: value for key, value in shape.items() if key != "quantiles"}
+        more["worst_chip"] = int(np.argmin(accuracies))
+        more["spreads"] = {key: _spread(trials, key) for key in _SPREAD if key in trials}
+    if sums:
+        more["reliability"] = reliability(sums.bins)
+        if labels is not None:
+            more["class_accuracy"] = class_accuracy(sums.hits, labels, chips)
+    if custom := {key.removeprefix(_CUSTOM): _spread(trials, key) for key in trials if key.startswith(_CUSTOM)}:
+        more["metrics"] = custom
     if "non_finite" in trials:
-        entry["non_finite_chips"] = int((trials["non_finite"] > 0).sum())
-    entry["requirements"] = [_verdict(r, entry) for r in requirements]
-    if periphery is not None:
-        entry["periphery"] = periphery
-    return ConditionRecord.model_validate(entry)
+        more["non_finite_chips"] = int((trials["non_finite"] > 0).sum())
+    numbers = record.to_json()
+    return record.replaced(**more, requirements=tuple(_verdict(demand, numbers) for demand in requirements))
 
 
-def _over_chips(
-    accuracies: np.ndarray, correct: np.ndarray, limit: float | None, hits: np.ndarray | None
-) -> dict[str, Any]:
-    both = intervals.mean_interval_images(correct, hits) if hits is not None else None
-    return {
-        "accuracy": {
+def _accuracy(accuracies: np.ndarray, correct: np.ndarray, sums: ConditionSums | None) -> AccuracySpread:
+    return AccuracySpread.model_validate(
+        {
             **intervals.describe(accuracies),
             "ci95": _rates(intervals.mean_interval(accuracies)),
-            "ci95_images": _rates(both),
+            "ci95_images": _rates(intervals.mean_interval_images(correct, sums.hits) if sums else None),
             "quantiles": [
-                {
-                    "q": q,
-                    "value": float(np.quantile(accuracies, q, method="linear")),
-                    "ci95": _listed(intervals.quantile_interval(accuracies, q)),
-                }
+                Quantile(
+                    q=q,
+                    value=float(np.quantile(accuracies, q, method="linear")),
+                    ci95=intervals.quantile_interval(accuracies, q),
+                )
                 for q in QUANTILES
             ],
-        },
-        "yield": None if limit is None else yield_at(accuracies, limit),
-        "tolerance": {f"{round(c * 100)}/95": intervals.tolerance_bound(accuracies, c) for c in CONTENTS},
-        "tolerance_ranks": {f"{round(c * 100)}/95": intervals.tolerance_rank(len(accuracies), c) for c in CONTENTS},
-        "distribution": {k: v for k, v in normality(accuracies, limit).items() if k != "quantiles"},
-        "worst_chip": int(np.argmin(accuracies)),
-        "accuracies": accuracies.tolist(),
-    }
+        }
+    )
 
 
-def yield_at(accuracies: np.ndarray, threshold: float) -> dict[str, Any]:
+def yield_at(accuracies: np.ndarray, threshold: float) -> Yield:
     """The share of chips at or above a threshold, with its two-sided Clopper-Pearson interval.
 
     Example:
-        >>> yield_at(np.array([0.8, 0.9, 0.95, 1.0]), 0.9)["value"]
+        >>> yield_at(np.array([0.8, 0.9, 0.95, 1.0]), 0.9).value
         0.75
     """
-    good = int((accuracies >= threshold).sum())
-    return {
-        "threshold": threshold,
-        "value": good / len(accuracies),
-        "ci95": _listed(intervals.proportion_interval(good, len(accuracies))),
-    }
+    good, chips = int((accuracies >= threshold).sum()), len(accuracies)
+    return Yield(threshold=threshold, value=good / chips, ci95=intervals.proportion_interval(good, chips))
 
 
 def class_accuracy(hits: np.ndarray, labels: np.ndarray, chips: int) -> list[float | None]:
@@ -148,24 +139,17 @@ def _mean(trials: Columns, key: str) -> float | None:
     return float(np.nanmean(trials[key])) if key in trials else None
 
 
-def _spread(trials: Columns, key: str) -> dict[str, float | None] | None:
+def _spread(trials: Columns, key: str) -> Spread | None:
     values = trials.get(key, np.empty(0))
     values = values[~np.isnan(values)]
-    return intervals.describe(values) if len(values) else None
+    return Spread.model_validate(intervals.describe(values)) if len(values) else None
 
 
-def _listed(interval: tuple[float | None, float | None] | None) -> list[float | None] | None:
-    """As JSON gives it back, so that a document equals its own file."""
-    return None if interval is None else list(interval)
-
-
-def _rates(interval: tuple[float | None, float | None] | None) -> list[float | None] | None:
+def _rates(interval: intervals.Interval | None) -> intervals.Interval | None:
     """An interval of a rate: what lies outside [0, 1] cannot be, and cutting it off loses no coverage."""
-    if interval is None:
-        return None
-    return [None if bound is None else min(max(bound, 0.0), 1.0) for bound in interval]
+    return interval and (min(max(interval[0], 0.0), 1.0), min(max(interval[1], 0.0), 1.0))
 
 
-def _verdict(requirement: Requirement, entry: Mapping[str, Any]) -> dict[str, Any]:
-    verdict = judge(requirement, entry)
-    return {"text": requirement.text, "found": verdict.found, "met": verdict.met}
+def _verdict(requirement: Requirement, numbers: Mapping[str, object]) -> Verdict:
+    verdict = judge(requirement, numbers)
+    return Verdict(text=requirement.text, found=verdict.found, met=verdict.met)

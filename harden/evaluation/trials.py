@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -23,8 +23,13 @@ class Scores(Protocol):
     """What a tally hands back."""
 
     @property
-    def values(self) -> dict[str, Any]:
+    def values(self) -> Mapping[str, float | None]:
         """Numbers by metric."""
+        ...
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """Those of the user's metrics."""
         ...
 
 
@@ -35,7 +40,7 @@ class Tally(Protocol):
         """Take the next images' outputs."""
         ...
 
-    def result(self) -> Any:
+    def result(self) -> Scores:
         """The chip's scores."""
         ...
 
@@ -63,8 +68,8 @@ class Trial:
     """
 
     task: Task
-    record: dict[str, Any]
-    scores: Any
+    record: Mapping[str, object]
+    scores: Scores
 
 
 class TrialRunner:
@@ -98,14 +103,14 @@ class TrialRunner:
         self._slots = threading.Semaphore(layout.workers)
         self.cancelled = threading.Event()
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """For a worker elsewhere; what this machine calibrated goes along, so that every worker has the same."""
         for condition in self._plan.conditions:
             if condition.profile.periphery.on:
                 self._periphery.ranges(condition.profile.periphery)
         return {key: value for key, value in self.__dict__.items() if key not in ("_slots", "cancelled")}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: dict[str, object]) -> None:
         """In a worker's process, which runs one trial at a time with one thread of torch."""
         self.__dict__.update(state)
         self._slots = threading.Semaphore(1)
@@ -131,6 +136,7 @@ class TrialRunner:
             **self._plan.identify(task),
             "accuracy": None,
             **scores.values,
+            **({"metrics": scores.metrics} if scores.metrics else {}),
             "rms_noise_relative": noise,
         }
         return Trial(task, record, scores)

@@ -28,6 +28,7 @@ from pydantic import (
     ValidationInfo,
     model_validator,
 )
+from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 from harden.errors import InputError
@@ -52,7 +53,7 @@ class Within:
         number = core_schema.int_schema(strict=True) if source is int else core_schema.float_schema(strict=True)
         return core_schema.no_info_wrap_validator_function(_unchanged, number)
 
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """``minimum`` and ``maximum``."""
         bounds = {"minimum": self.low, "maximum": self.high}
         return {**handler(schema), **{key: bound for key, bound in bounds.items() if bound is not None}}
@@ -65,7 +66,7 @@ class Described:
     keyword: str
     value: str | tuple[str, ...]
 
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """The type's own schema and the word."""
         return {**handler(schema), self.keyword: self.value if isinstance(self.value, str) else list(self.value)}
 
@@ -107,11 +108,13 @@ def is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _without_mean(value: object) -> object:
-    if not isinstance(value, Mapping):
-        return value
+def _mean_of(value: object) -> object:
     part = typing.cast("Mapping[str, object]", value)
-    return part if is_number(part.get("mean")) else None
+    return part.get("mean") if isinstance(value, Mapping) else getattr(value, "mean", 0.0)
+
+
+def _without_mean(value: object) -> object:
+    return value if is_number(_mean_of(value)) else None
 
 
 HasMean = BeforeValidator(_without_mean)  # a spread without a mean tells nothing, and is read as None
@@ -158,7 +161,7 @@ class Record(BaseModel):
         """A part of a document has no schema of its own."""
 
     @classmethod
-    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """What harden writes, exactly: the keys that are always there are required, and there are no others."""
         made = handler(schema)
         described = handler.resolve_ref_schema(made)
@@ -216,7 +219,7 @@ class Document(Record):
             raise ValueError(f"its schema is {schema!r}, not {cls.SCHEMA!r}")
 
     @classmethod
-    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """As of any record, with ``schema`` in front."""
         made = super().__get_pydantic_json_schema__(schema, handler)
         described = handler.resolve_ref_schema(made)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from pydantic.json_schema import JsonSchemaValue
+
 from harden.records.base import Document
 from harden.records.chip import ChipRecord, ReplayRecord
 from harden.records.comparison import CompareRecord
@@ -15,7 +17,7 @@ KINDS: dict[str, type[Document]] = {
 }
 
 
-def schema_of(kind: type[Document]) -> dict[str, Any]:
+def schema_of(kind: type[Document]) -> JsonSchemaValue:
     """The schema of a document, complete in itself.
 
     It says what this version writes, to the key: a later version of the same number may write more.
@@ -43,8 +45,8 @@ def _short(node: Any) -> Any:
         return [_short(item) for item in cast("list[Any]", node)]
     if not isinstance(node, dict):
         return node
-    part: dict[str, Any] = {key: _short(value) for key, value in cast("dict[str, Any]", node).items()}
-    choice: list[dict[str, Any]] = part.get("anyOf", [])
+    part: JsonSchemaValue = {key: _short(value) for key, value in cast("JsonSchemaValue", node).items()}
+    choice: list[JsonSchemaValue] = part.get("anyOf", [])
     if len(choice) == 2 and choice[1] == {"type": "null"} and "type" in choice[0] and "enum" not in choice[0]:
         rest = {key: value for key, value in part.items() if key != "anyOf"}
         return {**choice[0], "type": [choice[0]["type"], "null"], **rest}

@@ -8,20 +8,20 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Mapping
-from typing import Any
 
 from harden.errors import InputError
+from harden.records.base import RateInterval
 from harden.report.conditions import Trials
 from harden.report.document import Document, Reading
 from harden.report.sections import limits
-from harden.words import clean, known, percent
+from harden.words import clean, file_name, known, percent
 
+Json = dict[str, object]
 SPECIFICATION = "1.6"
 _TOOLS = ("torch", "onnx", "onnxruntime", "timm", "numpy", "scipy")
 
 
-def bom(document: Document | Reading) -> dict[str, Any]:
+def bom(document: Document | Reading) -> Json:
     """The bill of materials of a network.
 
     The serial number is derived from the document, and there is no timestamp: equal documents give equal bills. Paths
@@ -45,22 +45,17 @@ def bom(document: Document | Reading) -> dict[str, Any]:
         raise InputError(
             "a bill of materials describes one model", where="schema", fix="Give the report.json of one run"
         )
-    digest = hashlib.sha256(json.dumps(reading.document, sort_keys=True).encode()).digest()
+    digest = hashlib.sha256(json.dumps(reading.record.document, sort_keys=True).encode()).digest()
     versions = reading.environment.to_json() if reading.environment else {}
-    components = [_model(reading)]
-    if reading.data.source:
-        components.append(_data(reading))
+    components = [_model(reading), *([_data(reading)] if reading.data.source else [])]
     components += [
         {"type": "library", "bom-ref": f"pkg:pypi/{n}@{versions[n]}", "name": n, "version": str(versions[n])}
         | {"purl": f"pkg:pypi/{n}@{versions[n]}"}
         for n in _TOOLS
         if versions.get(n)
     ]
-    tool = {
-        "type": "application",
-        "name": "harden",
-        **({"version": str(versions["harden"])} if "harden" in versions else {}),
-    }
+    version = {"version": str(versions["harden"])} if "harden" in versions else {}
+    tool = {"type": "application", "name": "harden", **version}
     return {
         "$schema": f"http://cyclonedx.org/schema/bom-{SPECIFICATION}.schema.json",
         "bomFormat": "CycloneDX",
@@ -72,17 +67,18 @@ def bom(document: Document | Reading) -> dict[str, Any]:
     }
 
 
-def _model(reading: Reading) -> dict[str, Any]:
+def _model(reading: Reading) -> Json:
     last = (reading.last.model if reading.last else reading.model) or reading.model
-    component: dict[str, Any] = {"type": "machine-learning-model", "bom-ref": "model", "name": reading.model_name}
+    component: Json = {"type": "machine-learning-model", "bom-ref": "model", "name": reading.model_name}
     component |= _hashes(last.sha256)
     before = reading.fit.before.model if reading.fit and reading.fit.before else None
     if before:
         ancestor = {"type": "machine-learning-model", "name": reading.model_name, **_hashes(before.sha256)}
         component["pedigree"] = {"ancestors": [ancestor], "notes": f"Weights tuned by harden, method {reading.method}."}
-    card: dict[str, Any] = {"modelParameters": {"task": "classification"} if reading.measure == "accuracy" else {}}
+    parameters: Json = {"task": "classification"} if reading.measure == "accuracy" else {}
     if reading.data.source:
-        card["modelParameters"]["datasets"] = [{"ref": "test-data"}]
+        parameters["datasets"] = [{"ref": "test-data"}]
+    card: Json = {"modelParameters": parameters}
     metrics = [m for c in reading.conditions for m in _metrics(reading, c.label, c.subject)]
     if metrics:
         card["quantitativeAnalysis"] = {"performanceMetrics": metrics}
@@ -98,17 +94,18 @@ def _model(reading: Reading) -> dict[str, Any]:
     return component
 
 
-def _data(reading: Reading) -> dict[str, Any]:
-    name = clean(reading.data.source).replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
-    data = {"type": "data", "bom-ref": "test-data", "name": name, **_hashes(reading.data.sha256)}
-    count = reading.data.examples
-    return data | ({"data": [{"type": "dataset", "name": f"{name}, {count} examples"}]} if known(count) else {})
+def _data(reading: Reading) -> Json:
+    name = file_name(reading.data.source)
+    data: Json = {"type": "data", "bom-ref": "test-data", "name": name, **_hashes(reading.data.sha256)}
+    if reading.data.examples is not None:
+        data["data"] = [{"type": "dataset", "name": f"{name}, {reading.data.examples} examples"}]
+    return data
 
 
-def _metrics(reading: Reading, label: str, trials: Trials) -> list[dict[str, Any]]:
+def _metrics(reading: Reading, label: str, trials: Trials) -> list[Json]:
     bounds = trials.ci95_images or trials.ci95
     where = f"{label}, {trials.chips} chips"
-    rows: list[tuple[str, Any, Any]] = [
+    rows: list[tuple[str, float | None, RateInterval | None]] = [
         (f"mean {reading.measure} over chips", trials.mean, bounds),
         (f"5th percentile of {reading.measure} over chips", trials.spread.p05, None),
         (f"worst {reading.measure} of a chip", trials.spread.min, None),
@@ -116,17 +113,17 @@ def _metrics(reading: Reading, label: str, trials: Trials) -> list[dict[str, Any
     if trials.reached:
         name = f"yield at {reading.measure} {percent(trials.threshold)}"
         rows.append((name, trials.reached.value, trials.reached.ci95))
-    metrics = []
+    metrics: list[Json] = []
     for name, value, interval in rows:
         if not known(value):
             continue
-        metric: dict[str, Any] = {"type": name, "value": f"{value:.6g}", "slice": where}
-        if interval and all(map(known, interval)):
-            low, high = interval
+        metric: Json = {"type": name, "value": f"{value:.6g}", "slice": where}
+        low, high = interval or (None, None)
+        if known(low) and known(high):
             metric["confidenceInterval"] = {"lowerBound": f"{low:.6g}", "upperBound": f"{high:.6g}"}
         metrics.append(metric)
     return metrics
 
 
-def _hashes(sha256: Any) -> Mapping[str, Any]:
-    return {"hashes": [{"alg": "SHA-256", "content": str(sha256)}]} if sha256 else {}
+def _hashes(sha256: str) -> Json:
+    return {"hashes": [{"alg": "SHA-256", "content": sha256}]} if sha256 else {}

@@ -6,15 +6,14 @@ Names of files only, never their folders: a card is meant to be published.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from harden.report.blocks import Bullets, Table
 from harden.report.conditions import Trials
 from harden.report.document import Document, Reading
 from harden.report.sections import limits, summary
 from harden.report.verdict import verdict
-from harden.words import clean, known
+from harden.words import clean, file_name, known
 
 
 def markdown(document: Document | Reading) -> str:
@@ -37,9 +36,9 @@ def markdown(document: Document | Reading) -> str:
         _text(verdict(reading)),
         "",
     ]
-    if summary.applies(reading):
+    if results := summary.build(reading).blocks:
         parts += ["## Results", ""]
-        for block in summary.build(reading).blocks:
+        for block in results:
             parts += _table(block) if isinstance(block, Table) else [_text(getattr(block, "text", ""))]
             parts.append("")
     parts += ["## Use", "", *_use(reading), ""]
@@ -51,8 +50,8 @@ def markdown(document: Document | Reading) -> str:
     return "\n".join(parts)
 
 
-def _header(reading: Reading) -> dict[str, Any]:
-    header: dict[str, Any] = {"library_name": "onnx"}
+def _header(reading: Reading) -> Mapping[str, object]:
+    header: dict[str, object] = {"library_name": "onnx"}
     if reading.measure == "accuracy" and _images(reading):
         header["pipeline_tag"] = "image-classification"
     header["tags"] = ["onnx", "harden", "compute-in-memory", "noise-robustness"]
@@ -63,8 +62,8 @@ def _header(reading: Reading) -> dict[str, Any]:
     return header
 
 
-def _results(reading: Reading, label: str, trials: Trials) -> list[dict[str, Any]]:
-    source = _base(reading.data.source or "unknown")
+def _results(reading: Reading, label: str, trials: Trials) -> list[Mapping[str, object]]:
+    source = file_name(reading.data.source or "unknown")
     spread = trials.spread
     values = [
         (f"{reading.measure} without noise", trials.without_noise(reading.measure)),
@@ -84,7 +83,7 @@ def _images(reading: Reading) -> bool:
 
 
 def _use(reading: Reading) -> list[str]:
-    file = "model.onnx" if reading.kind == "fit" else _base(reading.model_name)
+    file = "model.onnx" if reading.kind == "fit" else file_name(reading.model_name)
     return [
         "The graph, its inputs and its outputs are those of the original file; only numbers changed.",
         "",
@@ -115,7 +114,7 @@ def _table(table: Table) -> list[str]:
     return [f"| {' | '.join(cell if row is marks else _text(cell) for cell in row)} |" for row in rows]
 
 
-def _yaml(value: Mapping[str, Any] | list[Any], indent: int = 0) -> list[str]:
+def _yaml(value: Mapping[str, object] | Sequence[object], indent: int = 0) -> list[str]:
     """YAML in block style; scalars as JSON, which YAML includes."""
     pad = "  " * indent
     lines: list[str] = []
@@ -141,10 +140,6 @@ def _text(text: object) -> str:
     for mark in "`*_[]<>|#":
         escaped = escaped.replace(mark, f"\\{mark}")
     return escaped
-
-
-def _base(path: object) -> str:
-    return clean(path).replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
 
 
 def _stem(name: str) -> str:

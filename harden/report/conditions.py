@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from harden.records import AccuracySpread, ConditionRecord, Spread
 from harden.records.base import RateInterval
 from harden.records.condition import Yield
 from harden.records.evaluation import Clean
-from harden.words import clean, duration, known, number, shown
+from harden.words import MISSING, clean, duration, known, number, shown
 
 _NOTHING = Spread.read({})
 
@@ -122,14 +123,24 @@ class Condition:
         return self.described.replace(name, f"{name} noise", 1) if self.name else self.described
 
 
+Row: TypeAlias = tuple[str, Callable[[Trials], float | None], Callable[[float | None], str]]
+"""A row of a table: its title, the number in each network's cell, and how it is written."""
+
+
+def table_rows(trials: Sequence[Trials], rows: Sequence[Row]) -> list[list[str]]:
+    """The rows as text, a cell for each network; those without any number are left out."""
+    table = [[title, *(write(get(t)) for t in trials)] for title, get, write in rows]
+    return [row for row in table if any(cell != MISSING for cell in row[1:])]
+
+
 def condition_labels(entries: Sequence[ConditionRecord]) -> list[str]:
     """What tells the entries apart: the profile's name, the parameters that differ, the time.
 
     Example:
         >>> condition_labels([ConditionRecord.read({"name": "pcm", "at_s": time}) for time in (0, 3600)])
         ['pcm at 0 s', 'pcm at 1 h']
-        >>> knobs = [{"sigma": sigma, "to": "max"} for sigma in (0.1, 0.2)]
-        >>> condition_labels([ConditionRecord.read({"name": "gaussian", "parameters": one}) for one in knobs])
+        >>> laws = [{"name": "gaussian", "parameters": {"sigma": sigma, "to": "max"}} for sigma in (0.1, 0.2)]
+        >>> condition_labels([ConditionRecord.read(law) for law in laws])
         ['gaussian, sigma 0.1', 'gaussian, sigma 0.2']
     """
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from harden.records import EvalRecord, TrainingRecord
 from harden.records.evaluation import ModelRecord
@@ -35,41 +34,39 @@ def _model(model: ModelRecord) -> list[str]:
 
 
 def _training(training: TrainingRecord) -> list[str]:
-    if not known(training.steps):
+    if training.steps is None:
         return []
     took = duration(round(training.seconds or 0, 1))
-    kept = f"kept step {training.selected_step}"
-    lines = [f"training: {training.steps} steps on {training.examples} examples in {took}; {kept}"]
+    steps = f"{training.steps} steps on {training.examples} examples in {took}"
+    lines = [f"training: {steps}; kept step {training.selected_step}"]
     for row in training.validation:
         score = f"{row.measure.replace('_', ' ')} {percent(row.score)}"
         lines.append(f"  step {row.step}: {score} on {training.validation_examples} validation examples")
     return lines
 
 
-def _levers(levers: Mapping[str, Any]) -> list[str]:
-    return [
-        f"lever {name.replace('_', ' ')}: {clean(_plain(value))}" for name, value in levers.items() if value is not None
-    ]
+def _levers(levers: Mapping[str, object]) -> list[str]:
+    names = [name for name, value in levers.items() if value is not None]
+    return [f"lever {name.replace('_', ' ')}: {clean(_plain(levers[name]))}" for name in names]
 
 
-def _plain(value: Any) -> str:
-    if isinstance(value, dict):
-        few = {key: one for key, one in value.items() if not isinstance(one, (list, dict))}
-        return ", ".join(f"{key} {shown(one)}" for key, one in few.items()) or "on"
+def _plain(value: object) -> str:
+    if isinstance(value, Mapping):
+        parts = [f"{key} {shown(part)}" for key, part in value.items() if not isinstance(part, (list, Mapping))]
+        return ", ".join(parts) or "on"
     return f"{len(value)} entries" if isinstance(value, list) else shown(value)
 
 
 def _chips(title: str, evaluation: EvalRecord) -> list[str]:
     runtime, canary = evaluation.runtime, evaluation.canary
     facts: list[str] = []
-    if runtime and known(runtime.seconds):
-        facts.append(duration(round(runtime.seconds, 1)))
-    if runtime and known(runtime.images_per_second):
-        facts.append(f"{number(runtime.images_per_second, 4)} images per second")
-    if runtime and known(runtime.workers):
-        facts.append(f"{runtime.workers} workers")
-    if runtime and runtime.engine:
-        facts.append(runtime.engine)
+    if runtime:
+        facts = [
+            duration(round(runtime.seconds, 1)) if known(runtime.seconds) else "",
+            f"{number(runtime.images_per_second, 4)} images per second" if known(runtime.images_per_second) else "",
+            f"{runtime.workers} workers" if runtime.workers is not None else "",
+            runtime.engine,
+        ]
     if canary:
         facts.append(f"noise seen in {canary.tensors} tensors ({len(canary.inert)} inert)")
-    return [f"{title}: {', '.join(facts)}"] if facts else []
+    return [f"{title}: {', '.join(filter(None, facts))}"] if any(facts) else []

@@ -13,7 +13,7 @@ from typing import Any
 
 from harden.records import CompareRecord, EvalRecord, FitRecord, ReportRecord, TrainingRecord, read
 from harden.records.condition import Verdict
-from harden.records.evaluation import Clean, DataRecord, Environment, LayerRow, ModelRecord
+from harden.records.evaluation import DataRecord, Environment, LayerRow, ModelRecord
 from harden.report.conditions import Condition, Trials, condition_labels
 from harden.words import clean, known
 
@@ -52,11 +52,6 @@ class Reading:
         self.fit = self.record if isinstance(self.record, FitRecord) else None
         self.comparison = self.record if isinstance(self.record, CompareRecord) else None
         self.evaluations: tuple[tuple[str, EvalRecord], ...] = tuple(_evaluations(self.record))
-
-    @property
-    def document(self) -> dict[str, Any]:
-        """The record as JSON."""
-        return self.record.document
 
     @property
     def kind(self) -> str:
@@ -129,12 +124,7 @@ class Reading:
     def constant(self) -> float | None:
         """The accuracy of always answering with the commonest class; None where chips have no accuracy."""
         share = self.data.classes.commonest if self.data.classes else None
-        return float(share) if known(share) and self.measure == "accuracy" else None
-
-    @property
-    def clean(self) -> dict[str, Clean]:
-        """The scores of each network without noise, by role."""
-        return {role: evaluation.clean for role, evaluation in self.evaluations}
+        return share if self.measure == "accuracy" else None
 
     @cached_property
     def conditions(self) -> tuple[Condition, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 from harden import store
 from harden.records import FitRecord, ReportRecord, read
@@ -52,7 +51,7 @@ def read_record(folder: Path) -> ReportRecord | None:
     return None if document is None else read(document, str(folder / RECORD))
 
 
-def rewrite(folder: Path, *, with_bom: bool = False) -> dict[str, Any]:
+def rewrite(folder: Path, *, with_bom: bool = False) -> dict[str, object]:
     """Make the report of a finished run again, of any version; its record stays as it is.
 
     Args:

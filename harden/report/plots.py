@@ -12,7 +12,6 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import matplotlib.style
 from markupsafe import Markup, escape
@@ -39,7 +38,7 @@ SERIES = ("after", "before", "limit", "series-3", "series-4", "series-5")
 TEXT = 12
 SMALL = 11
 
-_STYLE: dict[str, Any] = {
+_STYLE = {
     "svg.hashsalt": "harden",
     "svg.fonttype": "none",
     "text.parse_math": False,

@@ -50,9 +50,10 @@ def markdown(document: Document | Reading) -> str:
 
 
 def sections(document: Document | Reading) -> list[Section]:
-    """All sections that apply, in order, named after their files."""
+    """All sections that have something to say, in order, named after their files."""
     reading = Reading(document)
-    return [replace(module.build(reading), name=name) for name, module in _modules() if module.applies(reading)]
+    built = ((name, module.build(reading)) for name, module in _modules())
+    return [replace(section, name=name) for name, section in built if section.blocks]
 
 
 @cache

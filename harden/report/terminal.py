@@ -46,30 +46,27 @@ def summary(document: Document | Reading) -> str:
 def _advice(reading: Reading) -> list[str]:
     """What to try where training gained nothing."""
     steps = reading.training.steps
-    few = known(steps) and steps < FEWEST_STEPS
-    more = f"Its {plural(int(steps or 0), 'step')} were few: try more --epochs, " if few else "Try more --epochs, "
-    return [f"{more}weaker noise in training (--train-sigma-scale 0.5), or --method auto."]
+    few = f"Its {plural(steps, 'step')} were few: try" if steps is not None and steps < FEWEST_STEPS else "Try"
+    return [f"{few} more --epochs, weaker noise in training (--train-sigma-scale 0.5), or --method auto."]
 
 
 def _unequal(reading: Reading) -> list[str]:
     """Accuracy hides what becomes of a rare class."""
     share, classes = reading.constant, reading.data.classes.count if reading.data.classes else None
     select = reading.record.settings.get("select")
-    if share is None or not known(classes) or select != "accuracy" or share * classes < _UNEQUAL:
+    if share is None or classes is None or select != "accuracy" or share * classes < _UNEQUAL:
         return []
     return [f"One class has {percent(share)} of the examples: --select balanced_accuracy counts all classes alike."]
 
 
 def _title(reading: Reading, noise: str) -> str:
-    what = (
-        ", ".join(p for p in (reading.model_name, reading.method) if p) if reading.kind != "compare" else "comparison"
-    )
+    parts = ["comparison"] if reading.kind == "compare" else filter(None, (reading.model_name, reading.method))
     chips = plural(reading.conditions[0].subject.chips, "chip")
     examples = reading.data.examples
-    images = f" x {examples:,} examples" if known(examples) else ""
+    images = f" x {examples:,} examples" if examples is not None else ""
     if reading.fit and reading.fit.reported_on == "validation":
         images += " of the validation split (no --test)"
-    return f"{what}, noise {noise}: {chips}{images}"
+    return f"{', '.join(parts)}, noise {noise}: {chips}{images}"
 
 
 def _table(reading: Reading, trials: Sequence[Trials]) -> list[str]:
@@ -100,10 +97,10 @@ def _table(reading: Reading, trials: Sequence[Trials]) -> list[str]:
 
 
 def _conditions(reading: Reading) -> list[str]:
-    rows = []
-    for condition in reading.conditions[:MOST]:
-        means = [trials.mean if (trials := condition.of(role)) else None for role in reading.roles]
-        rows.append([condition.label, *map(percent, means)])
+    rows = [
+        [condition.label, *(percent((trials := condition.of(role)) and trials.mean) for role in reading.roles)]
+        for condition in reading.conditions[:MOST]
+    ]
     heads = ["mean"] if reading.kind == "eval" else [f"mean, {clean(role)}" for role in reading.roles]
     left = len(reading.conditions) - MOST
     more = [f"  ... and {left} more conditions"] if left > 0 else []
@@ -126,13 +123,10 @@ def _requirements(reading: Reading) -> list[str]:
             lines.append(f"require {clean(text)}: met under all conditions")
     seconds, steps = reading.training.seconds, reading.training.steps
     if known(seconds):
-        few = known(steps) and 0 < steps < FEWEST_STEPS and not kept_nothing(reading)
-        rarely = (
-            f", {plural(int(steps or 0), 'step')}; fewer than {FEWEST_STEPS} are rarely enough: raise --epochs"
-            if few
-            else ""
-        )
-        lines.append(f"trained in {duration(round(seconds))}{rarely}")
+        line = f"trained in {duration(round(seconds))}"
+        if steps and steps < FEWEST_STEPS and not kept_nothing(reading):
+            line += f", {plural(steps, 'step')}; fewer than {FEWEST_STEPS} are rarely enough: raise --epochs"
+        lines.append(line)
     return lines
 
 
@@ -152,12 +146,6 @@ def _differences(reading: Reading) -> list[str]:
 
 def _grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Columns aligned: names left, numbers right."""
-    table = [head, *rows] if head else list(rows)
-    widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
-    return [
-        (
-            "  "
-            + "  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True)))
-        ).rstrip()
-        for row in table
-    ]
+    table = [head, *rows] if head else rows
+    first, *widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return ["  ".join(["", row[0].ljust(first), *map(str.rjust, row[1:], widths)]).rstrip() for row in table]

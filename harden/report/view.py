@@ -14,10 +14,10 @@ from harden.errors import InputError
 from harden.records import ReportRecord
 from harden.report import render
 from harden.report.document import Reading
+from harden.report.files import RECORD
 from harden.runfolder import no_finished_run
 from harden.store import read_record, write_atomic
 
-_RECORD = "report.json"
 _HEIGHT_PX = 700
 
 
@@ -51,10 +51,10 @@ class Report:
         Raises:
             InputError: The folder holds no finished run.
         """
-        found = read_record(Path(run) / _RECORD)
-        if found is None:
-            raise no_finished_run(Path(run), _RECORD)
-        return cls(found)
+        document = read_record(Path(run) / RECORD)
+        if document is None:
+            raise no_finished_run(Path(run), RECORD)
+        return cls(document)
 
     @property
     def verdict(self) -> str:

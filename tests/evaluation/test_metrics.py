@@ -152,7 +152,7 @@ def test_sums_do_not_depend_on_the_order_of_chips():
         backward.add(0, other)
 
     assert np.array_equal(forward.mass, backward.mass)
-    assert forward.mean_probabilities(0, 7).sum(axis=1) == pytest.approx(np.ones(50))
+    assert forward.of(0, 7).mean_p.sum(axis=1) == pytest.approx(np.ones(50))
 
 
 @given(st.integers(1, 5000), st.integers(1, 1000), st.integers(1, 20), st.integers(1, 10**6))

@@ -46,6 +46,6 @@ def test_the_limits_know_of_the_seeds(document):
 
 
 def test_one_run_has_no_such_section(document):
-    assert seeds.applies(Reading(document))
-    assert not seeds.applies(Reading({**document, "seeds": document["seeds"][:1]}))
-    assert not seeds.applies(Reading({**document, "seeds": None}))
+    assert seeds.build(Reading(document)).blocks
+    assert not seeds.build(Reading({**document, "seeds": document["seeds"][:1]})).blocks
+    assert not seeds.build(Reading({**document, "seeds": None})).blocks

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harden.report.blocks import Columns, Table
-from harden.report.charts.curves import Line, curves
+from harden.report.charts.curves import Line, Scale, curves
 from harden.report.conditions import Condition
 from harden.report.document import Reading
 from harden.report.plots import colour, cut_note, rate_limits
@@ -16,8 +16,7 @@ def along(
     name: str,
     reading: Reading,
     conditions: Sequence[Condition],
-    places: Sequence[float],
-    texts: Sequence[str],
+    places: Sequence[tuple[float, str]],
     *,
     ticks: bool,
     x_label: str,
@@ -29,9 +28,8 @@ def along(
         name: Name of the figure.
         reading: The document.
         conditions: In the order of the axis.
-        places: Where each condition stands on the axis.
-        texts: What each place is called.
-        ticks: Whether the axis is labelled with ``texts`` rather than with numbers.
+        places: Where each condition stands on the axis, and what the place is called.
+        ticks: Whether the axis is labelled with these names rather than with numbers.
         x_label: Title of the axis.
         caption: How to read it.
     """
@@ -41,18 +39,18 @@ def along(
     figure = curves(
         name,
         lines,
-        x_label=x_label,
-        y_label=f"{reading.measure} over chips{cut_note(low)}",
-        y_limits=(low, high),
-        alt=f"{reading.measure.capitalize()} against {x_label}, {texts[0]} to {texts[-1]}: {ends}.",
+        x=Scale(x_label, ticks=places if ticks else ()),
+        y=Scale(f"{reading.measure} over chips{cut_note(low)}", rate=True, limits=(low, high)),
+        alt=f"{reading.measure.capitalize()} against {x_label}, {places[0][1]} to {places[-1][1]}: {ends}.",
         caption=caption,
-        x_ticks=list(zip(places, texts, strict=True)) if ticks else (),
     )
-    return Columns([figure], [_table(reading, conditions, texts, x_label)])
+    return Columns([figure], [_table(reading, conditions, [text for _, text in places], x_label)])
 
 
-def _line(role: str, position: int, conditions: Sequence[Condition], places: Sequence[float]) -> Line | None:
-    spreads = [(x, trials.spread) for x, c in zip(places, conditions, strict=True) if (trials := c.of(role))]
+def _line(
+    role: str, position: int, conditions: Sequence[Condition], places: Sequence[tuple[float, str]]
+) -> Line | None:
+    spreads = [(x, trials.spread) for (x, _), c in zip(places, conditions, strict=True) if (trials := c.of(role))]
     if not spreads:
         return None
     banded = all(known(s.p05) and known(s.p95) for _, s in spreads)

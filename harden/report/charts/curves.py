@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -44,34 +44,36 @@ class Level:
     high: bool = False
 
 
+@dataclass(frozen=True)
+class Scale:
+    """One axis: its title, whether it is a rate, its range (None fits it), and ticks that are not numbers."""
+
+    label: str
+    rate: bool = False
+    limits: tuple[float, float] | None = None
+    ticks: Sequence[tuple[float, str]] = ()
+
+
 def curves(
     name: str,
     lines: Sequence[Line],
     *,
-    x_label: str,
-    y_label: str,
+    x: Scale,
+    y: Scale,
     alt: str,
     caption: str,
     levels: Sequence[Level] = (),
-    x_limits: tuple[float, float] | None = None,
-    y_limits: tuple[float, float] | None = (0.0, 1.0),
-    x_rate: bool = False,
-    x_ticks: Sequence[tuple[float, str]] = (),
 ) -> Figure:
     """Draw curves under a legend.
 
     Args:
         name: Name of the figure.
         lines: The curves.
-        x_label: Title of the horizontal axis.
-        y_label: Title of the vertical axis.
+        x: The horizontal axis.
+        y: The vertical axis; a plain number starts at zero.
         alt: Alternative text.
         caption: How to read it.
         levels: Reference lines.
-        x_limits: Range of the horizontal axis; None fits it.
-        y_limits: Range of the vertical axis of rates; None means a plain number from zero.
-        x_rate: Whether the horizontal axis is a rate.
-        x_ticks: Positions and texts of the horizontal ticks, where they are not numbers.
     """
     with drawing():
         plot = Plot(WIDTH, HEIGHT)
@@ -80,18 +82,29 @@ def curves(
         axis.grid(axis="y")
         for line in lines:
             draw_line(axis, line)
-        if x_limits:
-            axis.set_xlim(*x_limits)
-        _scales(axis, lines, y_limits, x_rate, x_ticks)
+        if x.limits:
+            axis.set_xlim(*x.limits)
+        _scales(axis, lines, x, y)
         for level in levels:
             _level(axis, level)
-        axis.set_xlabel(x_label)
-        plot.canvas.text(4 / WIDTH, 1 - 4 / HEIGHT, y_label, va="top", fontsize=SMALL, color=COLOURS["muted"])
+        axis.set_xlabel(x.label)
+        plot.canvas.text(4 / WIDTH, 1 - 4 / HEIGHT, y.label, va="top", fontsize=SMALL, color=COLOURS["muted"])
         return Figure(name, plot.svg(name, alt), alt, caption, width=WIDTH)
 
 
-def _tone(line: Line) -> dict[str, Any]:
-    tone: dict[str, Any] = {"color": COLOURS[line.colour], "alpha": 0.35 if line.faint else 1.0}
+class _Tone(TypedDict, total=False):
+    """What matplotlib calls it."""
+
+    color: str
+    alpha: float
+    linewidth: float
+    marker: str
+    markerfacecolor: str
+    linestyle: tuple[int, tuple[float, float]]
+
+
+def _tone(line: Line) -> _Tone:
+    tone: _Tone = {"color": COLOURS[line.colour], "alpha": 0.35 if line.faint else 1.0}
     tone["linewidth"] = 1.0 if line.faint else 2.0
     # Before is drawn hollow and dashed, so that the two differ without colour as well.
     hollow = line.colour == "before"
@@ -110,23 +123,17 @@ def draw_line(axis: Axes, line: Line) -> None:
     axis.plot(line.x, line.y, drawstyle="steps-post" if line.steps else "default", **_tone(line))
 
 
-def _scales(
-    axis: Axes,
-    lines: Sequence[Line],
-    y_limits: tuple[float, float] | None,
-    x_rate: bool,
-    x_ticks: Sequence[tuple[float, str]],
-) -> None:
-    if y_limits:
-        percent_axis(axis, "y", *y_limits)
+def _scales(axis: Axes, lines: Sequence[Line], x: Scale, y: Scale) -> None:
+    if y.rate:
+        percent_axis(axis, "y", *(y.limits or (0.0, 1.0)))
     else:
         top = max((float(np.max(line.y)) for line in lines if len(line.y)), default=1.0)
         axis.set_ylim(0, 1.08 * top or 1.0)
         axis.yaxis.set_major_locator(MaxNLocator(5))
-    if x_rate:
+    if x.rate:
         percent_axis(axis, "x", *axis.get_xlim())
-    elif x_ticks:
-        names = dict(x_ticks)
+    elif x.ticks:
+        names = dict(x.ticks)
         axis.xaxis.set_major_locator(FixedLocator(list(names)))
         axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: names.get(value, "")))
     else:
@@ -136,8 +143,8 @@ def _scales(
 
 def _level(axis: Axes, level: Level) -> None:
     dashes = (1.5, 2) if level.colour == "limit" else (5, 3)
-    style: dict[str, Any] = {"color": COLOURS[level.colour], "linewidth": 1.4, "linestyle": (0, dashes)}
-    text: dict[str, Any] = {"textcoords": "offset points", "fontsize": SMALL}
+    style = {"color": COLOURS[level.colour], "linewidth": 1.4, "linestyle": (0, dashes)}
+    text = {"textcoords": "offset points", "fontsize": SMALL}
     if level.y is not None:
         axis.axhline(level.y, **style)
         axis.annotate(level.label, (0, level.y), xycoords=("axes fraction", "data"), xytext=(4, 3), **text)
@@ -145,8 +152,7 @@ def _level(axis: Axes, level: Level) -> None:
         left, right = axis.get_xlim()
         end = level.x > left + 0.6 * (right - left)
         axis.axvline(level.x, **style)
-        place: dict[str, Any] = {"xytext": (-4 if end else 4, -10 if level.high else 10)}
-        place["ha"] = "right" if end else "left"
+        place = {"xytext": (-4 if end else 4, -10 if level.high else 10), "ha": "right" if end else "left"}
         axis.annotate(level.label, (level.x, float(level.high)), xycoords=("data", "axes fraction"), **place, **text)
 
 

@@ -46,8 +46,8 @@ def distribution(
     """
     everything = [v for row in rows for v in row.values]
     everything += [v for v in (threshold, *(row.clean for row in rows)) if v is not None]
-    low, high = rate_limits(everything)
-    drawings = [_draw(name, rows, measure, threshold, alt, low, high, width) for width in (WIDE, NARROW)]
+    limits = rate_limits(everything)
+    drawings = [_draw(name, rows, measure, threshold, alt, limits, width) for width in (WIDE, NARROW)]
     return Figure(name, drawings[0], alt, caption, narrow=drawings[1], width=WIDE)
 
 
@@ -57,11 +57,10 @@ def _draw(
     measure: str,
     threshold: float | None,
     alt: str,
-    low: float,
-    high: float,
+    limits: tuple[float, float],
     width: int,
 ) -> Markup:
-    narrow = width == NARROW
+    narrow, (low, high) = width == NARROW, limits
     edges = np.linspace(low, high, 1 + _bins(rows, high - low, narrow))
     counts = [np.histogram(row.values, edges)[0] for row in rows]
     top = max(1.0, float(np.max(counts)))

@@ -24,6 +24,11 @@ class Bins:
     accuracy: Sequence[float | None]
     confidence: Sequence[float | None]
 
+    def points(self, least: float) -> list[tuple[float, float]]:
+        """Confidence and accuracy of each bin that holds at least this share of the images."""
+        bins = zip(self.share, self.confidence, self.accuracy, strict=True)
+        return [(c, a) for share, c, a in bins if share >= least and c is not None and a is not None]
+
 
 def diagram(name: str, networks: Sequence[Bins], *, least: float, alt: str, caption: str) -> Figure:
     """Draw the networks over the diagonal of perfect calibration.
@@ -35,7 +40,7 @@ def diagram(name: str, networks: Sequence[Bins], *, least: float, alt: str, capt
         alt: Alternative text.
         caption: How to read it.
     """
-    lines = [_line(one, least) for one in networks]
+    lines = [Line(n.label, n.colour, [x for x, _ in p], [y for _, y in p]) for n in networks for p in [n.points(least)]]
     with drawing():
         plot = Plot(WIDTH, HEIGHT, rows=2, ratios=[3.2, 1.0])
         plot.margins(left=46, right=16, top=28 + legend(plot, lines), bottom=48, gap=0.42)
@@ -45,12 +50,12 @@ def diagram(name: str, networks: Sequence[Bins], *, least: float, alt: str, capt
         upper.plot([0.0, 1.0], [0.0, 1.0], color=COLOURS["muted"], linewidth=1.2, linestyle=(0, (2, 2)))
         for line in lines:
             draw_line(upper, line)
-        for one in networks:
-            edges = np.linspace(0.0, 1.0, 1 + len(one.share))
-            lower.stairs(one.share, edges, color=COLOURS[one.colour], linewidth=1.6)
-            lower.stairs(one.share, edges, color=COLOURS[one.colour], alpha=0.16, fill=True)
+        for network in networks:
+            edges = np.linspace(0.0, 1.0, 1 + len(network.share))
+            lower.stairs(network.share, edges, color=COLOURS[network.colour], linewidth=1.6)
+            lower.stairs(network.share, edges, color=COLOURS[network.colour], alpha=0.16, fill=True)
         percent_axis(upper, "y", 0.0, 1.0)
-        percent_axis(lower, "y", 0.0, 1.08 * max(max(one.share) for one in networks), ticks=2)
+        percent_axis(lower, "y", 0.0, 1.08 * max(max(network.share) for network in networks), ticks=2)
         percent_axis(lower, "x", 0.0, 1.0)
         lower.set_xlabel("confidence: the largest probability")
         words = {"va": "top", "fontsize": SMALL, "color": COLOURS["muted"]}
@@ -65,12 +70,3 @@ def diagram(name: str, networks: Sequence[Bins], *, least: float, alt: str, capt
             color=COLOURS["muted"],
         )
         return Figure(name, plot.svg(name, alt), alt, caption, width=WIDTH)
-
-
-def _line(one: Bins, least: float) -> Line:
-    points = [
-        (c, a)
-        for share, a, c in zip(one.share, one.accuracy, one.confidence, strict=True)
-        if share >= least and a is not None and c is not None
-    ]
-    return Line(one.label, one.colour, [c for c, _ in points], [a for _, a in points])

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import json
 from importlib import resources
-from typing import Any
 
 from harden.errors import UnknownNameError
 from harden.records.schema import KINDS
 
+Json = dict[str, object]
 EARLIER = ("harden.eval/1", "harden.fit/1", "harden.compare/1")
 NAMES = (*KINDS, *EARLIER)
 
 
-def load(name: str) -> dict[str, Any]:
+def load(name: str) -> Json:
     """The schema of a document, complete in itself.
 
     Args:
@@ -50,5 +50,5 @@ def file_of(name: str) -> str:
     return name.removeprefix("harden.").replace("/", "-") + ".json"
 
 
-def _read(name: str) -> dict[str, Any]:
+def _read(name: str) -> Json:
     return json.loads((resources.files(__name__) / file_of(name)).read_text(encoding="utf-8"))

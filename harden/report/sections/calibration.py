@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from harden.records.condition import Reliability
-from harden.report.blocks import Block, Bullets, Columns, Details, Figure, Section, Table
+from harden.report.blocks import Bullets, Columns, Details, Figure, Section, Table
 from harden.report.charts.reliability import Bins, diagram
-from harden.report.conditions import Condition, Trials
+from harden.report.conditions import Condition, Row, table_rows
 from harden.report.document import Reading
 from harden.report.plots import colour
 from harden.words import MISSING, clean, known, percent, rate
@@ -18,11 +17,11 @@ TITLE = "Confidence and agreement"
 LEAST = 0.005  # share of the images below which a bin's accuracy is mostly luck
 
 
-def _nats(value: Any) -> str:
+def _nats(value: float | None) -> str:
     return f"{value:.3f}" if known(value) else MISSING
 
 
-_ROWS: tuple[tuple[str, Callable[[Trials], float | None], Callable[[Any], str]], ...] = (
+_ROWS: tuple[Row, ...] = (
     ("Mean confidence without noise", lambda t: t.clean.confidence, percent),
     ("Mean confidence over chips", lambda t: t.entry.confidence, percent),
     ("Expected calibration error without noise", lambda t: t.clean.ece, percent),
@@ -32,22 +31,15 @@ _ROWS: tuple[tuple[str, Callable[[Trials], float | None], Callable[[Any], str]],
 )
 
 
-def applies(reading: Reading) -> bool:
-    """Where at least one of these is known."""
-    condition = reading.hardest
-    return bool(condition and any(known(get(t)) for t in condition.trials for _, get, _ in _ROWS))
-
-
 def build(reading: Reading) -> Section:
     """A table, the reliability diagram where the bins are known, and how to read both."""
     condition = reading.hardest
-    trials = condition.trials if condition else ()
-    rows = [[title, *(write(get(t)) for t in trials)] for title, get, write in _ROWS]
-    rows = [row for row in rows if any(cell != MISSING for cell in row[1:])]
+    rows = table_rows(condition.trials if condition else (), _ROWS)
+    if not condition or not rows:
+        return Section(TITLE, [])
+    trials = condition.trials
     heads = [""] if reading.kind == "eval" else [clean(t.role) for t in trials]
-    table = Table(
-        ["", *heads], rows, "l" + "r" * len(trials), caption=f"Noise: {condition.label}." if condition else ""
-    )
+    table = Table(["", *heads], rows, "l" + "r" * len(trials), caption=f"Noise: {condition.label}.")
     words = Bullets(
         [
             "Confidence: the largest of the probabilities that the network gives to the classes.",
@@ -56,12 +48,11 @@ def build(reading: Reading) -> Section:
             "KL divergence: how far a chip's probabilities are from the average chip's. 0: all chips agree.",
         ]
     )
-    networks = _networks(reading, condition) if condition else []
-    if not condition or not networks:
+    networks = _networks(reading, condition)
+    if not networks:
         return Section(TITLE, [table, words])
-    blocks: list[Block] = [Columns([_figure(networks, condition)], [table]), words]
-    blocks.append(Details("The diagram's numbers", [_numbers(networks)]))
-    return Section(TITLE, blocks)
+    numbers = Details("The diagram's numbers", [_numbers(networks)])
+    return Section(TITLE, [Columns([_figure(networks, condition)], [table]), words, numbers])
 
 
 def _networks(reading: Reading, condition: Condition) -> list[Bins]:
@@ -82,7 +73,7 @@ def _bins(label: str, tone: str, part: Reliability | None) -> Bins | None:
 
 
 def _figure(networks: Sequence[Bins], condition: Condition) -> Figure:
-    gaps = "; ".join(f"{one.label} {_widest(one)}" for one in networks)
+    gaps = "; ".join(f"{network.label} {_widest(network)}" for network in networks)
     return diagram(
         "reliability",
         networks,
@@ -93,27 +84,22 @@ def _figure(networks: Sequence[Bins], condition: Condition) -> Figure:
     )
 
 
-def _widest(one: Bins) -> str:
-    pairs = [
-        (c, a)
-        for s, a, c in zip(one.share, one.accuracy, one.confidence, strict=True)
-        if s >= LEAST and known(a) and known(c)
-    ]
-    c, a = max(pairs, key=lambda p: abs(p[0] - p[1]), default=(None, None))
+def _widest(network: Bins) -> str:
+    c, a = max(network.points(LEAST), key=lambda p: abs(p[0] - p[1]), default=(None, None))
     return f"{percent(a)} right at {percent(c)} confidence"
 
 
 def _numbers(networks: Sequence[Bins]) -> Table:
     several = len(networks) > 1
     head = ["confidence"]
-    for one in networks:
-        name = f", {one.label}" if several else ""
+    for network in networks:
+        name = f", {network.label}" if several else ""
         head += [f"images{name}", f"confidence{name}", f"accuracy{name}"]
     bins = len(networks[0].share)
     rows = []
     for i in range(bins):
         row = [f"{percent(i / bins)} to {percent((i + 1) / bins)}"]
-        for one in networks:
-            row += [percent(one.share[i], 2), percent(one.confidence[i]), percent(one.accuracy[i])]
+        for network in networks:
+            row += [percent(network.share[i], 2), percent(network.confidence[i]), percent(network.accuracy[i])]
         rows.append(row)
     return Table(head, rows, "l" + "r" * (len(head) - 1))

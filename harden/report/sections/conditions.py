@@ -14,17 +14,12 @@ TITLE = "All conditions"
 MOST = 24
 
 
-def applies(reading: Reading) -> bool:
-    """With several conditions that are not one curve over time or a parameter; always when models are compared."""
-    if reading.kind == "compare":
-        return bool(reading.conditions)
-    groups = timed(reading.conditions)
-    one_curve = len(groups) == 1 and len(groups[0]) == len(reading.conditions)
-    return len(reading.conditions) > 1 and not one_curve and swept(reading.conditions) is None
-
-
 def build(reading: Reading) -> Section:
-    """A plot of ranges, and the table."""
+    """A plot of ranges, and the table; left out where the conditions are one, or one curve over time or a parameter."""
+    groups = timed(reading.conditions)
+    curve = [len(group) for group in groups] == [len(reading.conditions)] or swept(reading.conditions) is not None
+    if not reading.conditions or (reading.kind != "compare" and (len(reading.conditions) == 1 or curve)):
+        return Section(TITLE, [])
     blocks: list[Block] = []
     items = [
         Range(

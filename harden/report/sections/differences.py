@@ -10,11 +10,6 @@ ORDER = 32
 TITLE = "On the same chips"
 
 
-def applies(reading: Reading) -> bool:
-    """Where differences between models were computed."""
-    return bool(reading.comparison and reading.comparison.differences)
-
-
 def build(reading: Reading) -> Section:
     """A table of differences with their intervals."""
     labels = [c.label for c in reading.conditions]
@@ -29,7 +24,7 @@ def build(reading: Reading) -> Section:
                 labels[row.condition] if row.condition is not None and row.condition < len(labels) else "",
                 points(row.mean),
                 f"{points(low)} to {points(high)}",
-                f"{row.better} : {row.worse}" if known(row.better) and known(row.worse) else "",
+                f"{row.better} : {row.worse}" if row.better is not None and row.worse is not None else "",
                 f"{number(row.p_value, 2)} ({'sign test' if row.paired else 'Welch'})",
                 "yes" if sure else "no",
             ]
@@ -40,4 +35,4 @@ def build(reading: Reading) -> Section:
         "Chips are unpaired where the models' tensors differ in name or shape: the same seed then gives other draws.",
         tone="note",
     )
-    return Section(TITLE, [table, *([note] if unpaired else [])])
+    return Section(TITLE, [table, *([note] if unpaired else [])] if rows else [])

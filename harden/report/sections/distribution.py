@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from harden.report.blocks import Block, Details, Section, Table
+from harden.report.blocks import Details, Section, Table
 from harden.report.charts.distribution import Row, distribution
 from harden.report.conditions import Condition, Trials
 from harden.report.document import Reading
 from harden.report.plots import colour
-from harden.words import clean, known, percent, plural
+from harden.words import clean, percent, plural
 
 ORDER = 20
 TITLE = "Every chip"
@@ -15,14 +15,11 @@ MOST = 500
 LISTED = 8
 
 
-def applies(reading: Reading) -> bool:
-    """Where the document keeps the measure of each chip."""
-    return bool(_conditions(reading))
-
-
 def build(reading: Reading) -> Section:
-    """Draw the hardest condition, and list the chips of all."""
-    conditions = _conditions(reading)
+    """Draw the hardest condition, and list the chips of all, where the record keeps them."""
+    conditions = [c for c in reading.conditions if c.subject.values]
+    if not conditions:
+        return Section(TITLE, [])
     condition = min(conditions, key=lambda c: c.subject.mean)
     trials = [t for t in condition.trials if t.values]
     rows = [_row(t, i, reading) for i, t in enumerate(trials)]
@@ -37,14 +34,9 @@ def build(reading: Reading) -> Section:
         alt=f"Histogram of the {reading.measure} of each chip under {condition.label}: {text}.",
         caption=f"Noise: {condition.described}. Bars count chips; below them, each dot is one chip{some}.",
     )
-    blocks: list[Block] = [figure]
     listed = conditions if len(conditions) <= LISTED else [condition]
-    blocks += [Details(f"The {reading.measure} of every chip ({c.label})", [_table(c)]) for c in listed]
-    return Section(TITLE, blocks)
-
-
-def _conditions(reading: Reading) -> list[Condition]:
-    return [c for c in reading.conditions if c.subject.values]
+    lists = [Details(f"The {reading.measure} of every chip ({c.label})", [_table(c)]) for c in listed]
+    return Section(TITLE, [figure, *lists])
 
 
 def _row(trials: Trials, position: int, reading: Reading) -> Row:
@@ -53,7 +45,7 @@ def _row(trials: Trials, position: int, reading: Reading) -> Row:
     title = (
         f"{clean(name).capitalize() if trials.role in ('before', 'after') else clean(name)[:40]}: {_numbers(trials)}"
     )
-    return Row(title, colour(trials.role, position), trials.values, float(level) if known(level) else None)
+    return Row(title, colour(trials.role, position), trials.values, level)
 
 
 def _numbers(trials: Trials) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from harden.records.evaluation import FieldCalibration
 from harden.report.blocks import Paragraph, Section, Table
 from harden.report.document import Reading
 from harden.words import percent, plural, points
@@ -11,14 +10,9 @@ ORDER = 85
 TITLE = "If each chip were calibrated in the field"
 
 
-def applies(reading: Reading) -> bool:
-    """Where it was asked for."""
-    return _calibration(reading) is not None
-
-
 def build(reading: Reading) -> Section:
-    """Both rows, and what they rest on."""
-    calibration = _calibration(reading)
+    """Both rows, and what they rest on, where it was asked for."""
+    calibration = reading.last.per_chip if reading.last else None
     if calibration is None:
         return Section(TITLE, [])
     sides = (("as it is", calibration.as_it_is), ("with batch norms of its own", calibration.calibrated))
@@ -33,7 +27,3 @@ def build(reading: Reading) -> Section:
     )
     table = Table(["chip", "mean", "worst", "best"], rows, "lrrr")
     return Section(TITLE, [Paragraph(text), table])
-
-
-def _calibration(reading: Reading) -> FieldCalibration | None:
-    return reading.last.per_chip if reading.last else None

@@ -23,15 +23,12 @@ _CONTROLS = {"none_bare": "fine-tuning alone", "none": "levers, no noise"}
 _UNFINISHED = 0.02  # what fine-tuning alone adds, without noise, to a network that its training had not finished
 
 
-def applies(reading: Reading) -> bool:
-    """Where levers or controls are recorded."""
-    return bool(reading.levers or _controls(reading))
-
-
 def build(reading: Reading) -> Section:
     """The controls as bars, and what each lever did in words."""
     blocks: list[Block] = []
     controls = _controls(reading)
+    if not reading.levers and not controls:
+        return Section(TITLE, [])
     if controls:
         blocks.append(_bars(reading, controls))
         blocks += [*_steps(reading), *_unfinished(reading)]
@@ -52,14 +49,8 @@ def build(reading: Reading) -> Section:
         table = Table(["lever", "state", "what it did", "points"], rows, "lllr", caption=caption)
         plain = Table(["lever", "state", "what it did"], [row[:-1] for row in rows], "lll")
         blocks.append(table if gained else plain)
-    asked = [
-        f"`{flag}` to see {what}"
-        for flag, what, there in (
-            ("--controls", "what fine-tuning alone, the levers and the method add", bool(controls)),
-            ("--ablation", "what each lever contributes", bool(_ablation(reading))),
-        )
-        if not there
-    ]
+    asked = ["`--controls` to see what fine-tuning alone, the levers and the method add"] * (not controls)
+    asked += ["`--ablation` to see what each lever contributes"] * (not _ablation(reading))
     if asked:
         blocks.append(Paragraph(f"Run it with {', and with '.join(asked)}.", tone="note"))
     return Section(TITLE, blocks)
@@ -85,15 +76,8 @@ def _left_out(reading: Reading) -> list[Block]:
     rows = [["nothing", percent(whole.mean), "", "", percent(whole.without_noise(reading.measure))]]
     for name, training in sorted(trainings.items(), key=lambda item: _mean(item[1])):
         without, interval = _mean(training), _bounds(training.accuracies, whole.values)
-        rows.append(
-            [
-                f"{label(name)}{_given(training)}",
-                percent(without),
-                points(whole.mean - without),
-                interval,
-                percent(training.clean),
-            ]
-        )
+        numbers = [percent(without), points(whole.mean - without), interval, percent(training.clean)]
+        rows.append([f"{label(name)}{_given(training)}", *numbers])
     caption = (
         f"Noise: {condition.label}. Each row is another training of as many steps with the same seed, without this one "
         "lever, judged on the same chips. The interval is over chips; it does not hold the luck of a single training, "
@@ -168,7 +152,7 @@ def _bounds(old: Sequence[float | None] | None, new: Sequence[float | None] | No
     """The 95% interval over paired chips, where both were kept."""
     if not (old and new and len(old) == len(new) > 1):
         return ""
-    low, high = paired_difference(np.asarray(old), np.asarray(new))["ci95"]
+    low, high = paired_difference(np.asarray(old), np.asarray(new))["ci95"] or (None, None)
     return f"{points(low)} to {points(high)}"
 
 

@@ -6,29 +6,25 @@ from harden.report.blocks import Bullets, Section
 from harden.report.document import Reading
 from harden.report.measures import upper_bound
 from harden.statistics.intervals import tolerance_trials
-from harden.words import clean, known, number, percent, plural
+from harden.words import clean, file_name, number, percent, plural
 
 ORDER = 110
 TITLE = "What this does not prove"
 
 
-def applies(reading: Reading) -> bool:
-    """Always: no report goes without its limits."""
-    return bool(reading.kind)
-
-
 def build(reading: Reading) -> Section:
-    """Assumptions, sample sizes and gaps of this very run."""
+    """Assumptions, sample sizes and gaps of this very run: no report goes without them."""
     return Section(TITLE, [Bullets(statements(reading))])
 
 
 def statements(reading: Reading) -> list[str]:
     """The limits, one sentence or two each."""
-    profile = (
-        f"The chips are simulated. The noise is what the profile ({reading.profile}) says; whether it describes your "
-        "devices is your assumption, and nothing here tests it."
-    )
-    items = [profile]
+    items = [
+        (
+            f"The chips are simulated. The noise is what the profile ({reading.profile}) says; whether it describes "
+            "your devices is your assumption, and nothing here tests it."
+        )
+    ]
     references = sorted({str(c.parameters["reference"]) for c in reading.conditions if c.parameters.get("reference")})
     if references:
         items.append(
@@ -42,7 +38,7 @@ def statements(reading: Reading) -> list[str]:
         "(ADC, DAC), no voltage drop along wires, no noise on activations, no faults of the digital part, "
         "no temperature."
     )
-    if any(known(c.at_s) and c.at_s for c in reading.conditions):
+    if any(c.at_s for c in reading.conditions):
         items.append("Ageing is shown at the times that were asked for; between and beyond them nothing was tried.")
     elif reading.conditions:
         items.append("One point in time was tried; nothing is said about ageing.")
@@ -54,12 +50,13 @@ def _sample(reading: Reading) -> list[str]:
     data = reading.data
     if data.examples is None:
         return ["Without labelled data nothing is known about the accuracy."] if reading.kind == "fit" else []
-    source = clean(data.source or "the test data").replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
-    text = (
-        f"Accuracy was measured on {plural(data.examples, 'example')} of {source}, a sample. Data of another "
-        "distribution (other cameras, other users) can behave differently, with and without noise."
-    )
-    return [text]
+    source = file_name(data.source or "the test data")
+    return [
+        (
+            f"Accuracy was measured on {plural(data.examples, 'example')} of {source}, a sample. Data of another "
+            "distribution (other cameras, other users) can behave differently, with and without noise."
+        )
+    ]
 
 
 def _coverage(reading: Reading) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 
@@ -17,14 +16,11 @@ TITLE = "What was perturbed"
 SHOWN = 12
 
 
-def applies(reading: Reading) -> bool:
-    """Where the tensors are listed, or the realised noise is known."""
-    return bool(_perturbed(reading) or _exact(reading) or _overall(reading))
-
-
 def build(reading: Reading) -> Section:
     """Counts, the realised noise of the noisiest tensors, and the complete lists folded away."""
-    perturbed, exact = _perturbed(reading), _exact(reading)
+    perturbed, exact = (reading.last.perturbed, reading.last.not_perturbed) if reading.last else ((), ())
+    if not perturbed and not exact and not _overall(reading):
+        return Section(TITLE, [])
     blocks: list[Block] = [Facts(_facts(reading, perturbed, exact))]
     noisy = [tensor for tensor in perturbed if known(tensor.rms_noise_relative)]
     if len(noisy) > 1:
@@ -52,25 +48,15 @@ def build(reading: Reading) -> Section:
     return Section(TITLE, blocks)
 
 
-def _perturbed(reading: Reading) -> Sequence[TensorRecord]:
-    return reading.last.perturbed if reading.last else ()
-
-
-def _exact(reading: Reading) -> Sequence[ExactTensor]:
-    return reading.last.not_perturbed if reading.last else ()
-
-
 def _overall(reading: Reading) -> float | None:
-    condition = reading.hardest
-    value = condition.subject.entry.rms_noise_relative if condition else None
-    return float(value) if known(value) else None
+    return reading.hardest.subject.entry.rms_noise_relative if reading.hardest else None
 
 
 def _facts(reading: Reading, perturbed: Sequence[TensorRecord], exact: Sequence[ExactTensor]) -> list[tuple[str, str]]:
     model = (reading.last and reading.last.model) or reading.model
     facts: list[tuple[str, str]] = []
     analog, total = model.analog_parameters, model.parameters
-    if known(analog) and known(total) and total:
+    if analog is not None and total:
         facts.append(("weights on crossbars", f"{analog:,} of {total:,} parameters ({percent(analog / total)})"))
     if perturbed:
         facts.append(("perturbed", plural(len(perturbed), "use") + " of a tensor on a crossbar"))
@@ -80,7 +66,7 @@ def _facts(reading: Reading, perturbed: Sequence[TensorRecord], exact: Sequence[
             f"{reason} ({count:,})" for reason, count in sorted(reasons.items(), key=lambda i: (-i[1], i[0]))
         )
         facts.append(("not perturbed", f"{plural(len(exact), 'tensor')}: {listed}"))
-    if (overall := _overall(reading)) is not None:
+    if known(overall := _overall(reading)):
         facts.append(("realised noise", f"{percent(overall)} of the weights' own root mean square, over all tensors"))
     canary = reading.last.canary if reading.last else None
     if canary:
@@ -101,8 +87,7 @@ def _bars(noisy: Sequence[TensorRecord]) -> Figure:
         if len(ranked) > SHOWN
         else ""
     )
-    largest = max(item.value for item in items)
-    note = " Above 100% the noise is larger than the weights." if math.isfinite(largest) and largest > 1 else ""
+    note = " Above 100% the noise is larger than the weights." if items[0].value > 1 else ""
     return bars(
         "noise",
         items,

@@ -12,11 +12,7 @@ from harden.words import clean, duration, known, label, number, shown
 ORDER = 200
 TITLE = "The record"
 _NAMED = 20
-
-
-def applies(reading: Reading) -> bool:
-    """Always."""
-    return bool(reading.kind)
+_VERSIONS = ("harden", "python", "torch", "onnx", "onnxruntime")
 
 
 def build(reading: Reading) -> Section:
@@ -36,11 +32,9 @@ def build(reading: Reading) -> Section:
         "Files": reading.fit.artifacts if reading.fit else {},
     }
     for title, part in parts.items():
-        rows = _flat(part)
-        if rows:
+        if rows := _flat(part):
             blocks.append(Details(title, [Table(["", ""], rows, "ll")]))
-    profiles = _profiles(reading)
-    if profiles:
+    if profiles := _profiles(reading):
         blocks.append(Details("Noise profiles, resolved", [Table(["profile", "parameter", "value"], profiles, "lll")]))
     return Section(TITLE, blocks)
 
@@ -77,8 +71,9 @@ def _facts(reading: Reading) -> list[tuple[str, str]]:
     facts += [(f"profile {clean(n)}, digest", clean(d)) for n, d in digests if d]
     if reading.seed is not None:
         facts.append(("seed", shown(reading.seed)))
-    if versions := _versions(reading):
-        facts.append(("versions", ", ".join(f"{name} {shown(version)}" for name, version in versions)))
+    versions = reading.environment.to_json() if reading.environment else {}
+    if listed := [f"{name} {shown(versions[name])}" for name in _VERSIONS if versions.get(name)]:
+        facts.append(("versions", ", ".join(listed)))
     runtime = reading.last.runtime if reading.last else None
     if runtime:
         if known(runtime.seconds):
@@ -111,11 +106,6 @@ def _training_data(reading: Reading) -> list[tuple[str, str]]:
     return facts
 
 
-def _versions(reading: Reading) -> list[tuple[str, str]]:
-    versions = reading.environment.to_json() if reading.environment else {}
-    return [(k, versions[k]) for k in ("harden", "python", "torch", "onnx", "onnxruntime") if versions.get(k)]
-
-
 def _flat(part: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]]:
     rows: list[tuple[str, str]] = []
     for key, value in part.items():
@@ -128,8 +118,5 @@ def _flat(part: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]]
 
 
 def _profiles(reading: Reading) -> list[tuple[str, str, str]]:
-    rows = []
-    for condition in reading.conditions:
-        for key, value in condition.parameters.items():
-            rows.append((condition.label, label(key), shown(value)))
-    return list(dict.fromkeys(rows))
+    parameters = ((c.label, key, value) for c in reading.conditions for key, value in c.parameters.items())
+    return list(dict.fromkeys((name, label(key), shown(value)) for name, key, value in parameters))

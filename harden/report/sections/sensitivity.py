@@ -18,14 +18,11 @@ SHOWN = 15
 _POOR = 0.5
 
 
-def applies(reading: Reading) -> bool:
-    """Where the run ranked its layers."""
-    return bool(_rows(reading))
-
-
 def build(reading: Reading) -> Section:
     """Bars of the most sensitive layers, all of them in the table."""
-    rows = _rows(reading)
+    rows = [row for row in reading.layers if known(row.share) or known(row.drop)]
+    if not rows:
+        return Section(TITLE, [])
     shares = any(known(row.share) for row in rows)
     write = percent if shares else points
     sizes = [(row, value if known(value := row.share if shares else row.drop) else None) for row in rows]
@@ -40,16 +37,9 @@ def build(reading: Reading) -> Section:
         blocks.append(bars("sensitivity", items, alt=f"{what} by layer: {first}.", caption=f"{what}, by layer.{more}"))
     r2 = reading.record.sensitivity_r2 if not isinstance(reading.record, CompareRecord) else None
     if known(r2):
-        blocks.append(
-            Paragraph(
-                f"The linear model behind the shares explains {percent(r2, 0)} of the variance (R² {number(r2, 2)})"
-                + (
-                    ": take the order as a hint, and measure the layers in question with `harden eval --also ranking`."
-                    if r2 < _POOR
-                    else "."
-                )
-            )
-        )
+        hint = ": take the order as a hint, and measure the layers in question with `harden eval --also ranking`"
+        explained = f"explains {percent(r2, 0)} of the variance (R² {number(r2, 2)}){hint * (r2 < _POOR)}."
+        blocks.append(Paragraph(f"The linear model behind the shares {explained}"))
     blocks.append(Details("All layers", [_table(reading, ranked)]))
     return Section(TITLE, blocks)
 
@@ -76,7 +66,3 @@ def _table(reading: Reading, ranked: Sequence[LayerRow]) -> Table:
 def _bounded(value: float | None, bounds: Interval | None) -> str:
     low, high = bounds or (None, None)
     return points(value) + (f" ({points(low)} to {points(high)})" if known(low) and known(high) else "")
-
-
-def _rows(reading: Reading) -> list[LayerRow]:
-    return [row for row in reading.layers if known(row.share) or known(row.drop)]

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from harden.records.fit import SeverityRecord
 from harden.report.blocks import Columns, Paragraph, Section, Table
-from harden.report.charts.curves import Level, Line, curves
+from harden.report.charts.curves import Level, Line, Scale, curves
 from harden.report.document import Reading
 from harden.words import clean, known, number, percent, plural
 
@@ -18,16 +18,11 @@ ORDER = 35
 TITLE = "Weaker and stronger noise"
 
 
-def applies(reading: Reading) -> bool:
-    """Where the run tried several strengths."""
-    return len(_points(reading)) > 1
-
-
 def build(reading: Reading) -> Section:
-    """A curve a network, and its table."""
-    severity = _severity(reading)
-    points = _points(reading)
-    if severity is None:
+    """A curve a network, and its table, where the run tried several strengths."""
+    severity = reading.fit.severity if reading.fit else None
+    points = _points(severity) if severity else []
+    if severity is None or len(points) < 2:
         return Section(TITLE, [])
     roles = [role for role in ("before", "after") if any(role in point.means for point in points)]
     lines = [_line(role, [point for point in points if role in point.means]) for role in roles]
@@ -38,20 +33,19 @@ def build(reading: Reading) -> Section:
         for line in lines
     )
     chips = f" over {plural(severity.chips, 'chip')}" if severity.chips is not None else " over chips"
-    examples = f", {severity.examples:,} examples" if known(severity.examples) else ""
+    examples = f", {severity.examples:,} examples" if severity.examples is not None else ""
     constant = [] if reading.constant is None else [Level("always one class", y=reading.constant, colour="muted")]
     profile = clean(severity.profile) or reading.profile
     figure = curves(
         "severity",
         lines,
-        x_label="noise strength (1 = the device)",
-        y_label=f"mean {reading.measure}{chips}",
+        x=Scale("noise strength (1 = the device)", limits=(0.0, 1.04 * max(point.scale for point in points))),
+        y=Scale(f"mean {reading.measure}{chips}", rate=True),
         alt=f"Mean {reading.measure} against noise strength: {ends}.",
         caption=f"All noise of {profile}, scaled by one factor. "
         f"{'Band: 5th to 95th percentile of the chips. ' * banded}"
-        f"{_size(severity)}",
+        f"{'A quick measurement: fewer chips or examples than for the results above.' * bool(examples)}",
         levels=[Level("the device", x=1.0, colour="muted"), *constant],
-        x_limits=(0.0, 1.04 * max(point.scale for point in points)),
     )
     text = Paragraph(
         "0 is no noise; 1 is the noise of the profile; beyond 1 the devices are noisier than the profile says. "
@@ -75,11 +69,6 @@ class _Point:
     bands: Mapping[str, tuple[float, float]]
 
 
-def _size(severity: SeverityRecord) -> str:
-    few = "A quick measurement: fewer chips or examples than for the results above."
-    return few if known(severity.examples) else ""
-
-
 def _line(role: str, points: Sequence[_Point]) -> Line:
     whole = all(role in point.bands for point in points)
     low, high = ([point.bands[role][side] for point in points] if whole else None for side in (0, 1))
@@ -91,15 +80,8 @@ def _cell(point: _Point, role: str) -> str:
     return percent(point.means.get(role)) + lower
 
 
-def _severity(reading: Reading) -> SeverityRecord | None:
-    return reading.fit.severity if reading.fit else None
-
-
-def _points(reading: Reading) -> list[_Point]:
+def _points(severity: SeverityRecord) -> list[_Point]:
     """The strengths at which a network was tried."""
-    severity = _severity(reading)
-    if severity is None:
-        return []
     means = {"before": severity.before, "after": severity.after}
     bands = {"before": severity.before_band, "after": severity.after_band}
     points = []

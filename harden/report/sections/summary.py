@@ -16,18 +16,12 @@ TITLE = "In short"
 _Row = tuple[str, Callable[[Trials], float | str | None]]
 
 
-def applies(reading: Reading) -> bool:
-    """Wherever chips were tried."""
-    return reading.hardest is not None
-
-
 def build(reading: Reading) -> Section:
-    """A table of the hardest condition, how to read it, and the requirements."""
+    """A table of the hardest condition, how to read it, and the requirements; left out where no chip was tried."""
     condition = reading.hardest
-    blocks: list[Block] = []
-    if condition:
-        blocks.append(_table(reading, condition))
-        blocks.append(Paragraph(_reading_aid(reading, condition), tone="note"))
+    if condition is None:
+        return Section(TITLE, [])
+    blocks: list[Block] = [_table(reading, condition), Paragraph(_reading_aid(reading, condition), tone="note")]
     if reading.requirements:
         blocks.append(_requirements(reading.requirements))
     count = sum(t.entry.non_finite_chips or 0 for c in reading.conditions for t in c.trials)
@@ -73,7 +67,7 @@ def _change(cells: Sequence[float | str | None]) -> str:
 
 def _reading_aid(reading: Reading, condition: Condition) -> str:
     examples = reading.data.examples
-    images = f", each on the same {examples:,} examples" if known(examples) else ""
+    images = f", each on the same {examples:,} examples" if examples is not None else ""
     which = f"Noise: {condition.described}"
     if len(reading.conditions) > 1:
         which += f", the hardest of {len(reading.conditions)}"

@@ -12,26 +12,20 @@ ORDER = 45
 TITLE = "Along the sweep"
 
 
-def applies(reading: Reading) -> bool:
-    """Where the conditions differ in one numeric parameter of one profile."""
-    return swept(reading.conditions) is not None
-
-
 def build(reading: Reading) -> Section:
-    """A curve and a table over the parameter."""
-    key = swept(reading.conditions) or ""
-    places = sorted(
-        ((float(value), c) for c in reading.conditions if known(value := c.parameters[key])), key=lambda item: item[0]
-    )
-    values, conditions = [value for value, _ in places], [c for _, c in places]
+    """A curve and a table, where the conditions differ in one numeric parameter of one profile."""
+    key = swept(reading.conditions)
+    if key is None:
+        return Section(TITLE, [])
+    points = [(float(value), c) for c in reading.conditions if known(value := c.parameters[key])]
+    points.sort(key=lambda point: point[0])
     block = along(
         "sweep",
         reading,
-        conditions,
-        values,
-        [number(v) for v in values],
+        [c for _, c in points],
+        [(value, number(value)) for value, _ in points],
         ticks=False,
         x_label=label(key),
-        caption=f"{clean(conditions[0].name)}: mean over chips; band: 5th to 95th percentile of the chips.",
+        caption=f"{clean(points[0][1].name)}: mean over chips; band: 5th to 95th percentile of the chips.",
     )
     return Section(TITLE, [block])

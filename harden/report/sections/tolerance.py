@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,24 +24,15 @@ _SHOWN = 1e-4  # a smaller share would read as none at all
 _NAMES = {"90/95": 0.90, "95/95": 0.95, "99/95": 0.99}
 
 
-def applies(reading: Reading) -> bool:
-    """Where bounds are stated, or the chips that they would rest on are known."""
-    condition = reading.hardest
-    if condition is None:
-        return False
-    bounds = condition.subject.tolerance.values()
-    return any(map(known, bounds)) or len(condition.subject.values) >= CHIPS
-
-
 def build(reading: Reading) -> Section:
     """The bounds by name; the quantile plot of the network the report is about."""
     condition = reading.hardest
     if condition is None:
         return Section(TITLE, [])
-    table = _table(list(condition.trials), reading.measure)
+    table = _table(condition.trials, reading.measure)
     subject = condition.subject
     if len(subject.values) < CHIPS:
-        return Section(TITLE, [table])
+        return Section(TITLE, [table] if any(map(known, subject.tolerance.values())) else [])
     form = normality(np.asarray(subject.values), subject.threshold)
     text = Paragraph(_gaussian(form, subject), tone="plain" if form["gaussian"] else "warning")
     who = "" if subject.role == "network" else f"{clean(subject.role)}, "
@@ -60,7 +51,7 @@ def build(reading: Reading) -> Section:
     return Section(TITLE, [Columns([table, text], [figure])])
 
 
-def _table(trials: list[Trials], measure: str) -> Block:
+def _table(trials: Sequence[Trials], measure: str) -> Block:
     rows = []
     chips = trials[-1].chips
     least = tolerance_trials(min(_NAMES.values()))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from harden.report.blocks import Block, Columns, Details, Facts, Figure, Section, Table
-from harden.report.charts.curves import Level, Line, curves
+from harden.report.charts.curves import Level, Line, Scale, curves
 from harden.report.document import Reading
 from harden.words import duration, known, label, number, percent, shown
 
@@ -17,13 +17,10 @@ POINTS = 200
 _NAMES = {"examples": "training examples", "selected_step": "step that was kept"}
 
 
-def applies(reading: Reading) -> bool:
-    """Where something was trained."""
-    return bool(reading.fit and reading.fit.training)
-
-
 def build(reading: Reading) -> Section:
     """Loss and validation curves, and the facts of the training."""
+    if not reading.fit or not reading.fit.training:
+        return Section(TITLE, [])
     training = reading.training
     selected = training.selected_step
     levels = [Level(f"kept: step {number(selected)}", x=float(selected), colour="muted")] if known(selected) else []
@@ -74,14 +71,13 @@ def _loss(series: Sequence[tuple[float, float]], levels: list[Level]) -> Figure 
     return curves(
         "loss",
         lines,
-        x_label="step",
-        y_label="training loss",
+        x=Scale("step"),
+        y=Scale("training loss"),
         alt=f"Training loss from {number(smooth[0])} to {number(smooth[-1])} in {number(series[-1][0])} steps.",
         caption="Loss on the training batches (thin) and its moving average."
         + " It may jump where batch norms are frozen: from there they compute as on the chip."
         * any(level.high for level in levels),
         levels=levels,
-        y_limits=None,
     )
 
 
@@ -92,8 +88,8 @@ def _validation(series: Sequence[tuple[float, float]], levels: list[Level]) -> F
     return curves(
         "validation",
         [Line("", "after", x, y, markers=len(series) <= 40)],
-        x_label="step",
-        y_label="accuracy on validation data, under noise",
+        x=Scale("step"),
+        y=Scale("accuracy on validation data, under noise", rate=True),
         alt=f"Noisy validation accuracy from {percent(y[0])} to {percent(y[-1])}, at best {percent(max(y))}.",
         caption="Decides which step is kept. It is not the result: that is measured on other chips and other data.",
         levels=levels,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harden.report.blocks import Block, Columns, Paragraph, Section, Table
-from harden.report.charts.curves import Level, Line, curves
+from harden.report.charts.curves import Level, Line, Scale, curves
 from harden.report.conditions import Trials
 from harden.report.document import Reading
 from harden.report.measures import survival, upper_bound
@@ -15,16 +15,13 @@ ORDER = 50
 TITLE = "Yield"
 
 
-def applies(reading: Reading) -> bool:
-    """Where the measure of each chip is known."""
-    return bool(_trials(reading))
-
-
 def build(reading: Reading) -> Section:
-    """The yield curve of each network under the hardest condition, and a table."""
+    """The yield curve of each network under the hardest condition, and a table; where the record keeps each chip."""
     condition = reading.hardest
-    trials = _trials(reading)
-    threshold = condition.subject.threshold if condition else None
+    trials = [t for t in condition.trials if t.values] if condition else []
+    if condition is None or not trials:
+        return Section(TITLE, [])
+    threshold = condition.subject.threshold
     lines = [_line(t, i) for i, t in enumerate(trials)]
     levels = [Level(f"required {rate(threshold)}", x=threshold, colour="limit")] if threshold is not None else []
     at = f" At the required {rate(threshold)}: {_at(trials, threshold)}." if threshold is not None else ""
@@ -33,13 +30,11 @@ def build(reading: Reading) -> Section:
     figure = curves(
         "yield",
         lines,
-        x_label=f"{reading.measure} required of a chip{cut_note(low)}",
-        y_label="share of chips that reach it",
+        x=Scale(f"{reading.measure} required of a chip{cut_note(low)}", rate=True, limits=(low, high)),
+        y=Scale("share of chips that reach it", rate=True),
         alt=f"Share of chips that reach a required {reading.measure}, with 95% bounds.{at}",
-        caption=f"Noise: {condition.label if condition else ''}. Band: 95% Clopper-Pearson interval, point by point.",
+        caption=f"Noise: {condition.label}. Band: 95% Clopper-Pearson interval, point by point.",
         levels=levels,
-        x_limits=(low, high),
-        x_rate=True,
     )
     if reading.kind == "compare":
         return Section(TITLE, [Columns([figure], _models(trials, threshold))])
@@ -55,10 +50,6 @@ def _models(trials: list[Trials], threshold: float | None) -> list[Block]:
         reached, count = _reach(t, threshold), len(t.values)
         rows.append([clean(t.role), f"{reached} of {count}", span(proportion_interval(reached, count))])
     return [Table(["model", f"at least {rate(threshold)}", "95% interval"], rows, "lrr")]
-
-
-def _trials(reading: Reading) -> list[Trials]:
-    return [t for t in reading.hardest.trials if t.values] if reading.hardest else []
 
 
 def _line(trials: Trials, position: int) -> Line:
