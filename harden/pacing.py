@@ -15,7 +15,7 @@ class Pacing:
     """Intervals, and counts of what is measured beside the chips.
 
     The intervals decide no number: a run that is killed ends with the same bits whenever it stored something. The
-    counts of protection and severity do decide what these measure.
+    counts of protection, severity, ranking and controls do decide what these measure.
 
     Attributes:
         snapshot_steps: Steps between two snapshots of a training, at most.
@@ -31,6 +31,9 @@ class Pacing:
         protection_checks: How many of the first layers are checked by trials.
         protection_chips: Chips of that check.
         severity_scales: The severity curve's multiples of the profile's noise.
+        ranking_passes: Noisy backward passes of the report's ranking of layers.
+        ranking_chips: Chips by which that ranking's R² is estimated.
+        control_steps: Steps of a control, at most; None gives it as many as the run took.
     """
 
     snapshot_steps: int = 50
@@ -46,6 +49,9 @@ class Pacing:
     protection_checks: int = 5
     protection_chips: int = 20
     severity_scales: tuple[float, ...] = (0.0, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
+    ranking_passes: int = 48
+    ranking_chips: int = 20
+    control_steps: int | None = None
 
 
 _current = Pacing()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -15,6 +16,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 # How long an example takes tells of the machine, not of the code.
 hypothesis.settings.register_profile("harden", deadline=None)
 hypothesis.settings.load_profile("harden")
+
+
+def pytest_collection_finish():
+    """What was imported stays, so it need not be looked through for garbage again and again."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -86,8 +86,12 @@ class Fresh:
     """The same without forks: each process imports everything anew."""
 
     def run(self, folder: Path, *arguments: str, together: bool = False, pacing: object = None) -> Done:
-        """As :meth:`Zygote.run`, at the pace of users."""
-        return self._done(folder, ["-m", "harden", *arguments], together)
+        """As :meth:`Zygote.run`."""
+        if pacing is None:
+            return self._done(folder, ["-m", "harden", *arguments], together)
+        paced = f"pacing.use(pacing.Pacing(**{pacing!r}))"
+        code = f"import sys; from harden import cli, pacing; {paced}; cli.main(sys.argv[1:])"
+        return self._done(folder, ["-c", code, *arguments], together)
 
     def python(self, folder: Path, code: str) -> Done:
         """As :meth:`Zygote.python`."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from harden import pacing
 from harden.analyses.gradients import loss_and_gradients
 from harden.analyses.sensitivity import accuracies, layer_row
 from harden.evaluation.bench import Bench
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from harden.graph.file import Model
 
 _IMAGES = 128
-_REPORT_EXAMPLES, _REPORT_IMAGES, _REPORT_CHIPS = 500, 32, 20
+_REPORT_EXAMPLES, _REPORT_IMAGES = 500, 32
 
 
 def rank_layers(
@@ -71,9 +72,10 @@ def layer_ranking(judge: Judge, model: Model) -> LayerRanking:
         judge: The run's judge.
         model: The hardened model.
     """
-    few = judge.here().few(_REPORT_CHIPS, _REPORT_EXAMPLES, "layers")
+    passes, chips = pacing.current().ranking_passes, pacing.current().ranking_chips
+    few = judge.here().few(chips, _REPORT_EXAMPLES, "layers")
     with stage(judge.notify, "ranking layers"):
-        ranking = rank_layers(few, model, images=_REPORT_IMAGES, check=0, check_chips=_REPORT_CHIPS)
+        ranking = rank_layers(few, model, passes=passes, images=_REPORT_IMAGES, check=0, check_chips=chips)
     return LayerRanking(sensitivity=ranking.sensitivity, sensitivity_r2=ranking.sensitivity_r2)
 
 

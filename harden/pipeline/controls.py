@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from harden import pacing
 from harden.errors import SettingsError
 from harden.levers import in_use, levers, without
 from harden.pipeline.hardening import Hardened, training_plan
@@ -61,7 +62,9 @@ def run_controls(prepared: Prepared, folder: RunFolder, notify: Notify, hardened
     if prepared.problem is None or prepared.test is None:
         return None
     plan = hardened.plan or training_plan(prepared)
-    plan = plan.replace(method="none", options={}, steps=hardened.training.steps)
+    steps, most = hardened.training.steps, pacing.current().control_steps
+    steps = min(steps, most) if steps and most else steps
+    plan = plan.replace(method="none", options={}, steps=steps)
     bare = without(plan, [lever.name for lever in levers() if lever.trains and not lever.needs_noise])
     variants = [
         Variant("none", "noise-free fine-tuning, same levers", "control none", plan, "none"),

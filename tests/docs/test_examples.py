@@ -16,6 +16,9 @@ import pytest
 from harden.data.embedded import FILES, content
 
 ROOT = Path(__file__).parents[2]
+# What is in the report only, and of whose figures no page says anything: the curve over severities, the ranking of
+# layers, and the controls.
+BRIEF = {"severity_scales": (0.0, 1.0), "ranking_passes": 4, "ranking_chips": 3, "control_steps": 4}
 TUTORIALS = ("onnx.md", "timm.md", "device.md", "unlabelled.md", "method.md")
 
 
@@ -70,8 +73,7 @@ def test_the_matcher_can_fail():
 def run(harden, line, folder, promised):
     words = shlex.split(line)
     assert words[0] == "harden", line
-    # The curve over severities is in the report only, and no page says how many points it has.
-    done = harden(folder, *words[1:], together=True, pacing={"severity_scales": (0.0, 1.0)})
+    done = harden(folder, *words[1:], together=True, pacing=BRIEF)
     assert matches(promised, done.out), f"$ {line}\n{done.out}\n--- promised\n{promised}"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import pytest
 from forked import Fresh
 
@@ -17,6 +19,9 @@ epochs = 3
 chips = 6
 threads = 1
 """
+# Less of what a fit measures beside the chips: two points of the curve over severities, and a ranking of layers by few
+# passes and chips. No test here asks what these measure; that they are there, and equal in two runs, they still show.
+BRIEF = {"severity_scales": (0.0, 1.0), "ranking_passes": 8, "ranking_chips": 3}
 
 
 def prepare(folder):
@@ -36,12 +41,18 @@ def prepared(tmp_path):
 def finished(tmp_path_factory):
     """A folder whose run ``a`` is finished, and what its command printed. Tests only read it."""
     folder = prepare(tmp_path_factory.mktemp("finished"))
-    done = Fresh().run(folder, "fit", "digits_cnn.onnx", "--out", "a", "--json")
+    done = Fresh().run(folder, "fit", "digits_cnn.onnx", "--out", "a", "--json", pacing=BRIEF)
     assert done.code == 0, done.err
     return folder, done
 
 
+@pytest.fixture(scope="session")
+def command(processes):
+    """The command line, measuring less beside the chips."""
+    return functools.partial(processes.run, pacing=BRIEF)
+
+
 @pytest.fixture
-def short_severity(pace):
-    """Two points of the curve over severities, for fits in this process whose test asks nothing of it."""
-    pace(severity_scales=(0.0, 1.0))
+def brief(pace):
+    """The same for fits in this process."""
+    pace(**BRIEF)

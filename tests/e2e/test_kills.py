@@ -33,8 +33,9 @@ EVAL = [
 ]  # fmt: skip
 # Less to do, intervals that a run of seconds reaches, and a pilot that always finds room for the same steps.
 SHORT = {
-    "checkpoint_s": 0.1, "patience": 0.0, "commit_trials": 3, "commit_s": 0.1, "budget_steps": 30,
+    "checkpoint_s": 0.1, "patience": 0.0, "commit_trials": 3, "commit_s": 0.1, "budget_steps": 16,
     "protection_passes": 4, "protection_checks": 1, "protection_chips": 2, "severity_scales": (0.0, 1.0),
+    "ranking_passes": 4, "ranking_chips": 3,
 }  # fmt: skip
 # What a run has done, by the last of these files that is there.
 PHASES = {

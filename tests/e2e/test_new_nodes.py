@@ -12,7 +12,7 @@ from harden.errors import SettingsError
 from harden.pipeline.fit import fit
 from harden.settings import FitSettings, resolve
 
-pytestmark = pytest.mark.usefixtures("short_severity")
+pytestmark = pytest.mark.usefixtures("brief")
 
 
 @pytest.fixture

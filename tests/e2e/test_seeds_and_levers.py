@@ -13,7 +13,7 @@ from harden.report import schema
 from harden.report.files import rewrite
 from harden.settings import FitSettings
 
-pytestmark = pytest.mark.usefixtures("short_severity")
+pytestmark = pytest.mark.usefixtures("brief")
 
 TINY = {
     "profile": ("gaussian:sigma=0.2",),
