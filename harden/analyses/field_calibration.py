@@ -80,7 +80,7 @@ def per_chip(judge: Judge, model: Model, *, chips: int = 20, inputs: int = 512) 
         as_it_is=Spread.model_validate(describe(before)),
         calibrated=Spread.model_validate(describe(after)),
         gain=difference["mean"],
-        gain_ci95=difference["ci95"],
+        gain_ci95=None if difference["ci95"] is None else (difference["ci95"][0], difference["ci95"][1]),
     )
 
 

@@ -58,7 +58,7 @@ def landscape(judge: Judge, model: Model, *, alphas: Sequence[float] = ALPHAS, r
     accuracy = np.array([values["accuracy"] for values in scores]).reshape(repeats, len(a))
     return Landscape(
         alpha=a.tolist(),
-        loss=loss.tolist(),
-        accuracy=accuracy.tolist(),
+        loss=tuple(map(tuple, loss.tolist())),
+        accuracy=tuple(map(tuple, accuracy.tolist())),
         slope=float((np.abs(np.diff(loss, axis=1)) / np.diff(a)).mean()),
     )

@@ -45,8 +45,8 @@ class Calibrated(TypedDict):
 def methods() -> list[Summary]:
     """Every method in short."""
     return [
-        {key: record[key] for key in ("name", "kind", "summary", "cost", "source")}
-        for record in map(method_package.describe, METHODS)
+        {"name": m["name"], "kind": m["kind"], "summary": m["summary"], "cost": m["cost"], "source": m["source"]}
+        for m in map(method_package.describe, METHODS)
     ]
 
 

@@ -110,7 +110,7 @@ def write_conductances(model: Model, profile: Profile, path: Path, digital: tupl
     with replacing(path) as file:
         if path.suffix == ".npz":
             flat = {f"{key}/{name}": array for key, arrays in targets.items() for name, array in arrays.items()}
-            np.savez_compressed(file, about=np.array(json.dumps(about)), **flat)
+            np.savez_compressed(file, allow_pickle=False, about=np.array(json.dumps(about)), **flat)
         else:
             for lines in _lines(targets):
                 file.write(lines.encode())

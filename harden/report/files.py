@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TypedDict
 
 from harden import store
 from harden.records import FitRecord, ReportRecord, read
@@ -51,15 +52,20 @@ def read_record(folder: Path) -> ReportRecord | None:
     return None if document is None else read(document, str(folder / RECORD))
 
 
-def rewrite(folder: Path, *, with_bom: bool = False) -> dict[str, object]:
+class Rewritten(TypedDict):
+    """The verdict, and the files that were written, by form."""
+
+    schema: str
+    verdict: str
+    files: dict[str, str]
+
+
+def rewrite(folder: Path, *, with_bom: bool = False) -> Rewritten:
     """Make the report of a finished run again, of any version; its record stays as it is.
 
     Args:
         folder: The run folder.
         with_bom: Also write ``bom.json``, a CycloneDX bill of materials.
-
-    Returns:
-        A ``harden.report/1`` document: ``verdict``, and the ``files`` that were written, by form.
 
     Raises:
         InputError: The folder holds no finished run.

@@ -57,7 +57,10 @@ def protect(
         share=share,
         before=before,
         after=after,
-        **dict(ranking.given()),
+        sensitivity=ranking.sensitivity,
+        sensitivity_r2=ranking.sensitivity_r2,
+        passes=ranking.passes,
+        chips=ranking.chips,
     )
 
 
