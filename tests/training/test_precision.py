@@ -149,7 +149,7 @@ def test_devices_are_not_mixed_up_in_a_noisy_pass_on_a_gpu(name):
 
 @contextlib.contextmanager
 def cluster(monkeypatch, **resources):
-    """A cluster of two machines, as far as ``placing`` asks."""
+    """A cluster of two machines, as far as ``placement`` asks."""
     engine = RayEngine.__new__(RayEngine)
     nodes = [{"Alive": True, "Resources": {"CPU": resources["CPU"] / 2}}] * 2
     ray = SimpleNamespace(cluster_resources=lambda: resources, nodes=lambda: nodes)
@@ -160,7 +160,7 @@ def cluster(monkeypatch, **resources):
 
 def test_how_many_workers_of_a_cluster_train_and_on_what(monkeypatch):
     def found(device, workers=None, batch=128):
-        with placement.place("ray", workers, batch, device) as where:
+        with placement.placement("ray", workers, batch, device) as where:
             return where.processes, where.machines, where.device
 
     with cluster(monkeypatch, CPU=8):
