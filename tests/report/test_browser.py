@@ -184,7 +184,8 @@ def test_it_prints_on_a_few_sheets_of_a4(browser, page):
 def test_a_hostile_name_is_only_text(browser, tmp_path, fit_document):
     document = fit_document()
     evil = "<script>console.log(1)</script><img src=x onerror=console.log(2)>"
-    document["perturbed"][0]["node"] = document["sensitivity"][0]["key"] = document["perturbed"][0]["key"] = evil
+    weight = document["after"]["perturbed"][0]
+    weight["node"] = weight["key"] = document["sensitivity"][0]["key"] = evil
     document["before"]["profiles"][0]["name"] = document["after"]["profiles"][0]["name"] = evil
     document["model"]["path"] = document["command"][2] = evil
     path = tmp_path / "evil.html"
