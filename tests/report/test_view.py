@@ -27,7 +27,9 @@ def test_it_is_saved_by_ending_and_loaded_from_a_run(eval_document, tmp_path):
     assert report.save(tmp_path / "a.html").read_text(encoding="utf-8") == report.html
     assert report.save(tmp_path / "a.md").read_text(encoding="utf-8") == report.markdown
     report.save(tmp_path / "report.json")
-    assert harden.Report.load(tmp_path).document == json.loads(json.dumps(report.document))
+    # The document is of version 1; what is saved is of the present one.
+    assert harden.Report.load(tmp_path).document == json.loads(json.dumps(report.record.document))
+    assert harden.Report.load(tmp_path).record == report.record
     with pytest.raises(InputError, match=r"\.html"):
         report.save(tmp_path / "a.pdf")
     with pytest.raises(InputError, match="holds no run"):
