@@ -23,7 +23,7 @@ class Concordance:
     Example:
         >>> concordance = Concordance()
         >>> concordance.add(torch.tensor([[0.0], [2.0]]), torch.tensor([[0.0], [1.0]]))
-        >>> round(found.value(), 3)  # 2 * 0.5 / (1 + 0.25 + 0.25)
+        >>> round(concordance.value(), 3)  # 2 * 0.5 / (1 + 0.25 + 0.25)
         0.667
     """
 
