@@ -133,8 +133,14 @@ WithoutNulls = BeforeValidator(_without_nulls)  # entries of a mapping that are 
 class Record(BaseModel):
     """A part of a document."""
 
+    # Built when first read or written: the command line knows of records, and its help needs none.
     model_config = ConfigDict(
-        frozen=True, extra="allow", populate_by_name=True, protected_namespaces=(), ser_json_inf_nan="constants"
+        frozen=True,
+        extra="allow",
+        populate_by_name=True,
+        protected_namespaces=(),
+        ser_json_inf_nan="constants",
+        defer_build=True,
     )
 
     _keys: tuple[str, ...] = PrivateAttr(())

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping
-from typing import Annotated, ClassVar
-
-import numpy as np
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from harden.records.base import (
     Count,
@@ -26,6 +24,9 @@ from harden.records.base import (
     sometimes,
 )
 from harden.records.condition import ConditionRecord, Reliability, Spread
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _HEAD = ("noise", "time", "chips", "mean", "5th percentile", "worst")
 
@@ -238,6 +239,8 @@ class EvalRecord(Document):
 
     def accuracies(self, index: int = 0) -> np.ndarray:
         """[K] the accuracy of each chip under the condition with this index."""
+        import numpy as np  # not at the top: the command line's help reads this file, and needs no numbers
+
         return np.array(self.conditions[index].accuracies, dtype=np.float64)
 
     def __repr__(self) -> str:
