@@ -11,12 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harden.data.dataset import Dataset, check_data
+from harden.data.dataset import Dataset
 from harden.engines import Engine, opened
 from harden.evaluation.custom import Metric, load_metrics
 from harden.evaluation.judge import Judge
 from harden.evaluation.layout import Layout
-from harden.evaluation.plan import Condition, as_conditions, check_numbers
+from harden.evaluation.plan import Condition, as_conditions
 from harden.evaluation.where import Where
 from harden.noise.profile import Profile
 from harden.progress import silent
@@ -81,8 +81,6 @@ def evaluate(
         OutOfMemoryError: Memory does not suffice for one image at a time on one worker.
         MissingExtraError: The engine needs Ray, and it is not installed.
     """
-    check_data(data)
-    check_numbers(chips, threshold, batch_size, threads)
     judge = Judge(
         data=data,
         conditions=as_conditions(profile),
