@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from matplotlib.ticker import MaxNLocator
 
-from harden.report.plots import Axes, Box, Marker, Plot, Stroke
-from harden.report.scales import percent_ticks, ticks
+from harden.report.plots import Axes, Box, Marker, Plot, Stroke, percent_ticks, ticks
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from scipy import stats
 
 from harden.report.document import Reading
 from harden.report.measures import survival, upper_bound
+from harden.report.plots import rate_limits
 from harden.report.render import html, verdict
-from harden.report.scales import rate_limits
 from harden.report.terminal import summary
 from harden.words import percent, points
 

@@ -8,8 +8,7 @@ from harden.report.blocks import Columns, Table
 from harden.report.charts.curves import Line, Scale, curves
 from harden.report.conditions import Condition
 from harden.report.document import Reading
-from harden.report.plots import colour
-from harden.report.scales import cut_note, rate_limits
+from harden.report.plots import colour, cut_note, rate_limits
 from harden.words import clean, known, percent
 
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from harden.report.blocks import Figure
-from harden.report.plots import MARKERS, Axes, Box, Marker, Plot, Stroke
-from harden.report.scales import cut_note, percent_ticks, rate_limits
+from harden.report.plots import MARKERS, Axes, Box, Marker, Plot, Stroke, cut_note, percent_ticks, rate_limits
 from harden.words import clean
 
 WIDE, NARROW = 880, 360

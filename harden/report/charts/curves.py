@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harden.report.blocks import Figure
-from harden.report.plots import MARKERS, Axes, Box, Marker, Plot, Span, Stroke
-from harden.report.scales import Ticks, percent_ticks, ticks
+from harden.report.plots import MARKERS, Axes, Box, Marker, Plot, Span, Stroke, Ticks, percent_ticks, ticks
 from harden.words import clean, number
 
 WIDTH, HEIGHT = 440, 300

@@ -11,8 +11,18 @@ from markupsafe import Markup
 
 from harden.report.blocks import Figure
 from harden.report.measures import kept
-from harden.report.plots import TEXT, Axes, Box, Marker, Plot, Stroke
-from harden.report.scales import cut_note, percent_ticks, rate_limits, ticks
+from harden.report.plots import (
+    TEXT,
+    Axes,
+    Box,
+    Marker,
+    Plot,
+    Stroke,
+    cut_note,
+    percent_ticks,
+    rate_limits,
+    ticks,
+)
 from harden.words import percent, rate
 
 WIDE, NARROW = 880, 360

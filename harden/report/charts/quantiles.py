@@ -10,8 +10,7 @@ from scipy import stats
 from harden.report.blocks import Figure
 from harden.report.charts.curves import HEIGHT, WIDTH
 from harden.report.measures import kept
-from harden.report.plots import MARKERS, Axes, Box, Marker, Plot, Stroke
-from harden.report.scales import cut_note, percent_ticks, rate_limits
+from harden.report.plots import MARKERS, Axes, Box, Marker, Plot, Stroke, cut_note, percent_ticks, rate_limits
 from harden.words import rate
 
 _TICKS = (0.001, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999)

@@ -9,8 +9,7 @@ import numpy as np
 
 from harden.report.blocks import Figure
 from harden.report.charts.curves import WIDTH, Line, draw_line, legend
-from harden.report.plots import Axes, Box, Plot, Stroke
-from harden.report.scales import percent_ticks
+from harden.report.plots import Axes, Box, Plot, Stroke, percent_ticks
 
 HEIGHT = 360
 

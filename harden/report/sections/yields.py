@@ -7,8 +7,7 @@ from harden.report.charts.curves import Level, Line, Scale, curves
 from harden.report.conditions import Trials
 from harden.report.document import Reading
 from harden.report.measures import survival, upper_bound
-from harden.report.plots import colour
-from harden.report.scales import cut_note, rate_limits
+from harden.report.plots import colour, cut_note, rate_limits
 from harden.statistics.intervals import proportion_interval
 from harden.words import clean, percent, plural, rate, span
 
