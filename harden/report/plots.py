@@ -1,18 +1,22 @@
-"""Drawing surface for the report's plots: inline SVG, written as it is.
+"""Drawing surface for the report's plots: matplotlib in, inline SVG out.
 
-Colours are CSS variables with a fallback, so one drawing serves light, dark and paper. Text stays text, in the page's
-font, so it can be searched and read aloud. One unit of the drawing is one CSS pixel. Equal plots give equal bytes.
+Uses matplotlib's object interface only, so no state of pyplot is touched. The SVG carries no date, no random identifier
+and no colour of its own: colours are CSS variables with a fallback, so one drawing serves light, dark and paper. Text
+stays text, in the page's font, so it can be searched and read aloud. One unit of the drawing is one CSS pixel.
 """
 
 from __future__ import annotations
 
-import itertools
-import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+import io
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import matplotlib.style
 from markupsafe import Markup, escape
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
 
 from harden.words import rate
 
@@ -34,19 +38,29 @@ SERIES = ("after", "before", "limit", "series-3", "series-4", "series-5")
 TEXT = 12
 SMALL = 11
 
-Ticks: TypeAlias = "Sequence[tuple[float, str]]"
-Span: TypeAlias = "tuple[float, float]"
-Anchor: TypeAlias = Literal["start", "middle", "end"]
-
-_STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
-_TICK, _PAD, _ASCENT = 3.5, 3.5, 8.4  # of a tick, between it and its label, and of the label's letters
-# Corners of a marker of size 2 around 0.
-_CORNERS = {
-    "s": ((-1, -1), (1, -1), (1, 1), (-1, 1)),
-    "^": ((0, -1), (1, 1), (-1, 1)),
-    "v": ((0, 1), (-1, -1), (1, -1)),
-    "D": ((0, -math.sqrt(2)), (math.sqrt(2), 0), (0, math.sqrt(2)), (-math.sqrt(2), 0)),
-    "|": ((0, -1), (0, 1)),
+_STYLE = {
+    "svg.hashsalt": "harden",
+    "svg.fonttype": "none",
+    "text.parse_math": False,
+    "font.size": TEXT,
+    "axes.titlesize": TEXT,
+    "axes.labelsize": SMALL,
+    "xtick.labelsize": SMALL,
+    "ytick.labelsize": SMALL,
+    "axes.edgecolor": COLOURS["muted"],
+    "axes.labelcolor": COLOURS["muted"],
+    "xtick.color": COLOURS["muted"],
+    "ytick.color": COLOURS["muted"],
+    "text.color": COLOURS["ink"],
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.linewidth": 1.0,
+    "axes.unicode_minus": True,
+    "grid.color": COLOURS["grid"],
+    "grid.linewidth": 1.0,
+    "lines.linewidth": 2.0,
+    "lines.markersize": 5.0,
 }
 
 
@@ -55,244 +69,70 @@ def colour(role: str, position: int = 0) -> str:
     return role if role in ("before", "after") else SERIES[position % len(SERIES)]
 
 
-@dataclass(frozen=True)
-class Stroke:
-    """A line: its colour's name, its width in pixels, the lengths of dash and gap in widths, and its opacity."""
-
-    colour: str
-    width: float = 2.0
-    dashes: tuple[float, float] | None = None
-    opacity: float = 1.0
-
-    @property
-    def style(self) -> str:
-        """As CSS."""
-        dashes = [length * self.width for length in self.dashes or ()]
-        ends = f"butt; stroke-dasharray: {_pair(*dashes)}" if dashes else "square"
-        faint = f"; opacity: {_number(self.opacity)}" if self.opacity < 1 else ""
-        width = _number(self.width)
-        return f"fill: none; stroke: {_paint(self.colour)}; stroke-width: {width}; stroke-linecap: {ends}{faint}"
-
-
-@dataclass(frozen=True)
-class Marker:
-    """A dot: its colour's name, form, size in pixels, width of its edge, whether it is hollow, and its opacity."""
-
-    colour: str
-    form: str = "o"
-    size: float = 5.0
-    edge: float = 1.0
-    hollow: bool = False
-    opacity: float = 1.0
-
-    @property
-    def style(self) -> str:
-        """As CSS."""
-        paint = _paint(self.colour)
-        edge = f"stroke: {paint}; stroke-width: {_number(self.edge)}" if self.edge else "stroke: none"
-        share = _number(self.opacity)
-        faint = f"; fill-opacity: {share}; stroke-opacity: {share}" if self.opacity < 1 else ""
-        return f"fill: {'none' if self.hollow else paint}; {edge}{faint}"
-
-
 class Plot:
-    """One drawing.
+    """One drawing of a given size, with the habits that all plots of a report share.
 
     Args:
-        name: Makes identifiers unique within the page.
         width: Width in pixels.
         height: Height in pixels.
+        rows: Number of axes, one above the other, sharing the horizontal axis.
+        ratios: Relative heights of the axes.
     """
 
-    def __init__(self, name: str, width: int, height: int) -> None:
-        self.name, self.width, self.height = name, width, height
-        self._parts: list[str] = []
+    def __init__(self, width: int, height: int, rows: int = 1, ratios: list[float] | None = None) -> None:
+        self.width, self.height = width, height
+        self.canvas = Canvas(figsize=(width / 72, height / 72), dpi=72)
+        self.axes: list[Axes] = list(
+            self.canvas.subplots(rows, 1, sharex=True, squeeze=False, height_ratios=ratios or [1.0] * rows)[:, 0]
+        )
 
     @property
-    def parts(self) -> int:
-        """How many elements there are."""
-        return len(self._parts)
+    def axis(self) -> Axes:
+        """The first axes."""
+        return self.axes[0]
 
-    def add(self, part: str) -> None:
-        """Put an element on top of what is drawn."""
-        self._parts.append(part)
-
-    def text(
-        self, x: float, y: float, words: str, *, colour: str = "ink", size: int = SMALL, anchor: Anchor = "start"
-    ) -> None:
-        """Write a line whose baseline is at ``y``."""
-        style = f"font-size: {size}px; text-anchor: {anchor}; fill: {_paint(colour)}"
-        self.add(f'<text x="{_number(x)}" y="{_number(y)}" style="{style}">{escape(words)}</text>')
-
-    def heading(self, words: str) -> None:
-        """What the vertical axis shows, in the upper left corner."""
-        self.text(4, 4 + _ASCENT, words, colour="muted")
-
-    def svg(self, alt: str) -> Markup:
-        """The drawing as an ``<svg>`` element with this alternative text."""
-        head = (
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self.width} {self.height}" width="{self.width}" '
-            f'height="{self.height}" role="img" aria-label="{escape(alt)}">'
+    def margins(self, left: int, right: int, top: int, bottom: int, gap: float = 0.15) -> None:
+        """Room around the axes in pixels; fixed rather than fitted, so that no font can move it."""
+        self.canvas.subplots_adjust(
+            left=left / self.width,
+            right=1 - right / self.width,
+            top=1 - top / self.height,
+            bottom=bottom / self.height,
+            hspace=gap,
         )
-        return Markup("\n".join([head, *self._parts, "</svg>"]))
+
+    def svg(self, name: str, alt: str) -> Markup:
+        """The drawing as an ``<svg>`` element.
+
+        Args:
+            name: Makes identifiers unique within the page.
+            alt: Alternative text.
+        """
+        buffer = io.StringIO()
+        with warnings.catch_warnings():
+            # The browser draws the text in its own fonts; what matplotlib's font lacks does not matter.
+            warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
+            metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+            self.canvas.savefig(buffer, format="svg", transparent=True, metadata=metadata)
+        return _inline(buffer.getvalue(), name, alt, self.width, self.height)
 
 
-@dataclass(frozen=True)
-class Box:
-    """A rectangle of a drawing, in pixels from its upper left corner."""
-
-    left: float
-    top: float
-    right: float
-    bottom: float
-
-    @classmethod
-    def within(cls, plot: Plot, left: float, right: float, top: float, bottom: float) -> Box:
-        """What margins leave; fixed rather than fitted, so that no font can move it."""
-        return cls(left, top, plot.width - right, plot.height - bottom)
-
-    def rows(self, ratios: Sequence[float], gap: float) -> list[Box]:
-        """Boxes one above the other of these relative heights; the gap is in units of their mean height."""
-        mean = (self.bottom - self.top) / (len(ratios) + gap * (len(ratios) - 1))
-        heights = [mean * len(ratios) * ratio / sum(ratios) for ratio in ratios]
-        tops = [self.top + sum(heights[:i]) + i * gap * mean for i in range(len(ratios))]
-        return [Box(self.left, top, self.right, top + height) for top, height in zip(tops, heights, strict=True)]
+@contextmanager
+def drawing() -> Iterator[None]:
+    """The report's style, whatever the reader's own matplotlibrc says; restores it afterwards."""
+    with matplotlib.style.context(["default", _STYLE]):
+        yield
 
 
-@dataclass
-class Axes:
-    """A box of a plot with its two scales.
+def percent_axis(axis: Axes, which: str, low: float, high: float, *, ticks: int = 5) -> None:
+    """Label one axis of rates in percent, from ``low`` to ``high``."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-    What is drawn first lies below: ticks and grid, then areas, lines and dots, then :meth:`frame`.
-
-    Args:
-        plot: The drawing.
-        box: Where in it.
-        x: What is at the left and at the right end.
-        y: What is at the lower and at the upper end.
-    """
-
-    plot: Plot
-    box: Box
-    x: Span
-    y: Span
-    _clip: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        box = self.box
-        self._clip = f"{self.plot.name}-{self.plot.parts}"
-        inside = _rectangle(box.left, box.top, box.right, box.bottom)
-        self.plot.add(f'<clipPath id="{self._clip}"><path d="{inside}"/></clipPath>')
-
-    def across(self, value: float) -> float:
-        """Where a value is, in pixels from the left."""
-        return self.box.left + (value - self.x[0]) / (self.x[1] - self.x[0]) * (self.box.right - self.box.left)
-
-    def down(self, value: float) -> float:
-        """Where a value is, in pixels from the top."""
-        return self.box.bottom - (value - self.y[0]) / (self.y[1] - self.y[0]) * (self.box.bottom - self.box.top)
-
-    def x_ticks(self, ticks: Ticks, *, marks: bool = True, words: bool = True, grid: bool = False) -> None:
-        """Label the horizontal axis."""
-        bottom = self.box.bottom
-        if grid:
-            self._rules([(self.across(v), self.box.top, self.across(v), bottom) for v, _ in ticks], "grid", 1.0)
-        if marks:
-            self._rules([(self.across(v), bottom, self.across(v), bottom + _TICK) for v, _ in ticks], "muted", 0.8)
-        for value, label in ticks if words else ():
-            place = (self.across(value), bottom + _TICK + _PAD + _ASCENT)
-            self.plot.text(*place, label, colour="muted", anchor="middle")
-
-    def y_ticks(self, ticks: Ticks, *, marks: bool = True, grid: bool = True, colour: str = "muted") -> None:
-        """Label the vertical axis."""
-        left = self.box.left
-        if grid:
-            self._rules([(left, self.down(v), self.box.right, self.down(v)) for v, _ in ticks], "grid", 1.0)
-        if marks:
-            self._rules([(left - _TICK, self.down(v), left, self.down(v)) for v, _ in ticks], "muted", 0.8)
-        for value, label in ticks:
-            self.plot.text(left - _TICK - _PAD, self.down(value) + _ASCENT / 2, label, colour=colour, anchor="end")
-
-    def line(self, x: Iterable[float], y: Iterable[float], stroke: Stroke, *, steps: bool = False) -> None:
-        """Draw a curve; with ``steps``, a value holds until the next."""
-        self._path(_polyline(self._points(x, y, steps)), stroke.style)
-
-    def area(
-        self, x: Sequence[float], low: Iterable[float], high: Iterable[float], colour: str, *, steps: bool = False
-    ) -> None:
-        """Fill the band between two curves."""
-        edge = [*self._points(x, high, steps), *reversed(self._points(x, low, steps))]
-        self._path(_polyline(edge) + "z", f"fill: {_paint(colour)}; opacity: 0.16")
-
-    def bars(self, corners: Iterable[tuple[float, float, float, float]], colour: str, opacity: float) -> None:
-        """Fill rectangles from (x, y) to (x, y)."""
-        path = "".join(_rectangle(self.across(a), self.down(b), self.across(c), self.down(d)) for a, b, c, d in corners)
-        self._path(path, f"fill: {_paint(colour)}; opacity: {_number(opacity)}")
-
-    def dots(self, x: Iterable[float], y: Iterable[float], marker: Marker) -> None:
-        """Draw a marker at each point, over the edge where it is at the edge."""
-        paths = "".join(f'<path d="{_form(marker, *point)}"/>' for point in self._points(x, y))
-        self.plot.add(f'<g style="{marker.style}">{paths}</g>')
-
-    def level(self, stroke: Stroke, *, x: float | None = None, y: float | None = None) -> None:
-        """Draw a line through the whole box, at ``x`` or at ``y``."""
-        if x is not None:
-            self.line([x, x], self.y, stroke)
-        if y is not None:
-            self.line(self.x, [y, y], stroke)
-
-    def frame(self, *, left: bool = True) -> None:
-        """The line at the bottom, and the one at the left."""
-        box = self.box
-        self._rules([(box.left, box.bottom, box.right, box.bottom)], "muted", 1.0)
-        if left:
-            self._rules([(box.left, box.top, box.left, box.bottom)], "muted", 1.0)
-
-    def x_label(self, words: str) -> None:
-        """What the horizontal axis shows, below its labels."""
-        middle = (self.box.left + self.box.right) / 2
-        self.plot.text(middle, self.box.bottom + 30.4, words, colour="muted", anchor="middle")
-
-    def _path(self, path: str, style: str) -> None:
-        self.plot.add(f'<path d="{path}" clip-path="url(#{self._clip})" style="{style}"/>')
-
-    def _rules(self, ends: Iterable[tuple[float, float, float, float]], colour: str, width: float) -> None:
-        path = "".join(f"M{_pair(a, b)}L{_pair(c, d)}" for a, b, c, d in ends)
-        self.plot.add(f'<path d="{path}" style="{Stroke(colour, width).style}"/>')
-
-    def _points(self, x: Iterable[float], y: Iterable[float], steps: bool = False) -> list[tuple[float, float]]:
-        points = [(self.across(a), self.down(b)) for a, b in zip(x, y, strict=True) if math.isfinite(a + b)]
-        if not steps:
-            return points
-        corners = [((right[0], left[1]), right) for left, right in itertools.pairwise(points)]
-        return points[:1] + [point for pair in corners for point in pair]
-
-
-def ticks(low: float, high: float, most: int, *, integer: bool = False) -> list[float]:
-    """Round numbers between two ends: at most so many intervals, and at least two numbers where some step gives them.
-
-    Example:
-        >>> ticks(0.0, 1.0, 5), ticks(0.93, 0.97, 3, integer=False)
-        ([0.0, 0.2, 0.4, 0.6, 0.8, 1.0], [0.94, 0.96])
-    """
-    rough = (high - low) / most
-    power = 10.0 ** math.floor(math.log10(rough))
-    steps = [step * scale for scale in (0.1 * power, power) for step in _STEPS[:-1]] + [10 * power]
-    steps = [step for step in steps if not integer or step % 1 == 0] or [1.0]
-    first = next((i for i, step in enumerate(steps) if step >= rough * (1 - 1e-9)), len(steps) - 1)
-    between: list[float] = []
-    for step in reversed(steps[: first + 1]):
-        numbers = range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)
-        between = [round(number * step, 12) for number in numbers]
-        if len(between) >= 2:
-            break
-    return between
-
-
-def percent_ticks(low: float, high: float, most: int = 5) -> Ticks:
-    """Ticks of an axis of rates, in percent."""
+    target = axis.xaxis if which == "x" else axis.yaxis
+    (axis.set_xlim if which == "x" else axis.set_ylim)(low, high)
+    target.set_major_locator(MaxNLocator(ticks, steps=[1, 2, 2.5, 5, 10]))
     digits = 1 if high - low < 0.035 else 0
-    return [(value, f"{100 * value:.{digits}f}%") for value in ticks(low, high, most)]
+    target.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.{digits}f}%"))
 
 
 def rate_limits(values: list[float]) -> tuple[float, float]:
@@ -321,30 +161,25 @@ def cut_note(low: float) -> str:
     return f" (axis starts at {rate(low)})" if low > 0 else ""
 
 
-def _paint(colour: str) -> str:
-    return f"var(--{colour},{COLOURS[colour]})"
+def _inline(text: str, name: str, alt: str, width: int, height: int) -> Markup:
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r"<defs>\s*<style[^>]*>[^<]*</style>\s*</defs>", "", text)
+    text = re.sub(r"<svg[^>]*>", "", text, count=1)
+    used = set(re.findall(r"(?:url\(#|xlink:href=\"#)([\w.-]+)", text))
+    text = re.sub(r' id="([\w.-]+)"', lambda m: f' id="{name}-{m[1]}"' if m[1] in used else "", text)
+    text = re.sub(r'(url\(#|xlink:href="#)([\w.-]+)', lambda m: f"{m[1]}{name}-{m[2]}", text)
+    text = text.replace("xlink:href", "href")
+    text = re.sub(r"font(-family)?: ?(\d+px )?'DejaVu Sans'[^;\"]*;? ?", lambda m: _font(m[2]), text)
+    for variable, value in COLOURS.items():
+        text = text.replace(value, f"var(--{variable},{value})")
+    text = re.sub(r"\s*\n\s*", "\n", text).strip()
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
+        f'role="img" aria-label="{escape(alt)}">'
+    )
+    return Markup(head + "\n" + text)
 
 
-def _number(value: float) -> str:
-    text = f"{value:.2f}".rstrip("0").rstrip(".")
-    return "0" if text == "-0" else text
-
-
-def _pair(x: float, y: float) -> str:
-    return f"{_number(x)} {_number(y)}"
-
-
-def _polyline(points: Iterable[tuple[float, float]]) -> str:
-    return "M" + "L".join(_pair(x, y) for x, y in points)
-
-
-def _rectangle(left: float, top: float, right: float, bottom: float) -> str:
-    return f"M{_pair(left, top)}H{_number(right)}V{_number(bottom)}H{_number(left)}z"
-
-
-def _form(marker: Marker, x: float, y: float) -> str:
-    radius = marker.size / 2
-    if marker.form == "o":
-        arc = f"a{_pair(radius, radius)} 0 1 0"
-        return f"M{_pair(x - radius, y)}{arc} {_pair(2 * radius, 0)}{arc} {_pair(-2 * radius, 0)}z"
-    return _polyline((x + radius * a, y + radius * b) for a, b in _CORNERS[marker.form]) + "z"
+def _font(size: str | None) -> str:
+    return f"font-size: {size.strip()}; " if size else ""

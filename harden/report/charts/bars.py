@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from harden.report.blocks import Figure
-from harden.report.plots import MARKERS, Axes, Box, Marker, Plot, Stroke, cut_note, percent_ticks, rate_limits
+from harden.report.plots import COLOURS, MARKERS, SMALL, Plot, cut_note, drawing, percent_axis, rate_limits
 from harden.words import clean
 
 WIDE, NARROW = 880, 360
@@ -50,40 +50,59 @@ def ranges(name: str, items: Sequence[Range], *, measure: str, alt: str, caption
 
 def _bars(name: str, items: Sequence[Bar], alt: str, width: int) -> Markup:
     labels, left = _labels([item.label for item in items], width)
-    low, high = min(0.0, *(i.value for i in items)), max(0.0, *(i.value for i in items))
-    plot = Plot(name if width == WIDE else f"{name}-narrow", width, 22 * len(items) + 14)
-    axes = _rows(plot, labels, (low, high if high > low else low + 1.0), left=left, right=70, bottom=10)
-    for row, item in enumerate(items):
-        axes.bars([(min(item.value, 0.0), row - 0.31, max(item.value, 0.0), row + 0.31)], item.colour, 0.75)
-        plot.text(axes.across(max(item.value, 0.0)) + 5, axes.down(row) + 4, item.text)
-    axes.level(Stroke("muted", 1), x=0)
-    return plot.svg(alt)
+    with drawing():
+        height = 22 * len(items) + 14
+        plot = Plot(width, height)
+        plot.margins(left=left, right=70, top=4, bottom=10)
+        axis = plot.axis
+        rows = range(len(items))
+        axis.barh(
+            rows, [item.value for item in items], height=0.62, color=[COLOURS[i.colour] for i in items], alpha=0.75
+        )
+        axis.set_yticks(rows, labels)
+        axis.set_ylim(len(items) - 0.5, -0.5)
+        low, high = min(0.0, *(i.value for i in items)), max(0.0, *(i.value for i in items))
+        axis.set_xlim(low, high if high > low else low + 1.0)
+        axis.axvline(0, color=COLOURS["muted"], linewidth=1)
+        _bare(plot)
+        for row, item in enumerate(items):
+            place = {"xytext": (5, -4), "textcoords": "offset points", "fontsize": SMALL}
+            axis.annotate(item.text, (max(item.value, 0.0), row), **place)
+        return plot.svg(name if width == WIDE else f"{name}-narrow", alt)
 
 
 def _ranges(name: str, items: Sequence[Range], measure: str, alt: str, width: int) -> Markup:
     labels, left = _labels([item.label for item in items], width)
-    low, high = rate_limits([v for i in items for v in (i.mean, i.low, i.high, i.worst) if v is not None])
-    plot = Plot(name if width == WIDE else f"{name}-narrow", width, 22 * len(items) + 52)
-    axes = _rows(plot, labels, (low, high), left=left, right=20, bottom=44)
-    axes.x_ticks(percent_ticks(low, high, 5 if width == NARROW else 10), grid=True)
-    for row, item in enumerate(items):
-        if item.low is not None and item.high is not None:
-            axes.line([item.low, item.high], [row, row], Stroke(item.colour, 5, opacity=0.3))
-        form, hollow = MARKERS[item.colour], item.colour == "before"
-        axes.dots([item.mean], [row], Marker(item.colour, form, 6, hollow=hollow))
-        if item.worst is not None:
-            axes.dots([item.worst], [row], Marker(item.colour, "|", 9, edge=1.6))
-    axes.x_label(f"{measure} of a chip{cut_note(low)}")
-    return plot.svg(alt)
+    with drawing():
+        height = 22 * len(items) + 52
+        plot = Plot(width, height)
+        plot.margins(left=left, right=20, top=4, bottom=44)
+        axis = plot.axis
+        for row, item in enumerate(items):
+            colour = COLOURS[item.colour]
+            if item.low is not None and item.high is not None:
+                axis.plot([item.low, item.high], [row, row], color=colour, linewidth=5, alpha=0.3)
+            hollow = item.colour == "before"
+            face = "none" if hollow else colour
+            marker = MARKERS[item.colour]
+            axis.plot([item.mean], [row], marker=marker, markersize=6, color=colour, markerfacecolor=face)
+            if item.worst is not None:
+                axis.plot([item.worst], [row], marker="|", markersize=9, markeredgewidth=1.6, color=colour)
+        axis.set_yticks(range(len(items)), labels)
+        axis.set_ylim(len(items) - 0.5, -0.5)
+        low, high = rate_limits([v for i in items for v in (i.mean, i.low, i.high, i.worst) if v is not None])
+        percent_axis(axis, "x", low, high, ticks=5 if width == NARROW else 10)
+        axis.set_xlabel(f"{measure} of a chip{cut_note(low)}")
+        axis.grid(axis="x")
+        _bare(plot, bottom=True)
+        return plot.svg(name if width == WIDE else f"{name}-narrow", alt)
 
 
-def _rows(plot: Plot, labels: Sequence[str], x: tuple[float, float], *, left: int, right: int, bottom: int) -> Axes:
-    """Axes with one labelled row for each item, from top to bottom, and nothing around them."""
-    box = Box.within(plot, left=left, right=right, top=4, bottom=bottom)
-    axes = Axes(plot, box, x=x, y=(len(labels) - 0.5, -0.5))
-    for row, label in enumerate(labels):
-        plot.text(left - 9.5, axes.down(row) + 4.2, label, anchor="end")
-    return axes
+def _bare(plot: Plot, *, bottom: bool = False) -> None:
+    axis = plot.axis
+    axis.spines[["left", "bottom"]].set_visible(False)
+    axis.tick_params(axis="y", left=False, labelcolor=COLOURS["ink"], pad=6)
+    axis.tick_params(axis="x", bottom=bottom, labelbottom=bottom)
 
 
 def _labels(labels: Sequence[str], width: int) -> tuple[list[str], int]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypedDict
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
 from harden.report.blocks import Figure
-from harden.report.plots import MARKERS, Axes, Box, Marker, Plot, Span, Stroke, Ticks, percent_ticks, ticks
+from harden.report.plots import COLOURS, MARKERS, SMALL, Plot, drawing, percent_axis
 from harden.words import clean, number
 
 WIDTH, HEIGHT = 440, 300
@@ -70,79 +75,85 @@ def curves(
         caption: How to read it.
         levels: Reference lines.
     """
-    plot = Plot(name, WIDTH, HEIGHT)
-    box = Box.within(plot, left=46, right=16, top=28 + legend(plot, lines), bottom=48)
-    across, up = _x_span(lines, levels, x), _y_span(lines, y)
-    axes = Axes(plot, box, across, up)
-    axes.y_ticks(percent_ticks(*up) if y.rate else _plain_ticks(*up, 5))
-    if x.rate:
-        axes.x_ticks(percent_ticks(*across))
-    else:
-        axes.x_ticks(x.ticks or _plain_ticks(*across, 6))
-    for line in lines:
-        draw_line(axes, line)
-    axes.frame()
-    for level in levels:
-        _level(axes, level)
-    axes.x_label(x.label)
-    plot.heading(y.label)
-    return Figure(name, plot.svg(alt), alt, caption, width=WIDTH)
+    with drawing():
+        plot = Plot(WIDTH, HEIGHT)
+        plot.margins(left=46, right=16, top=28 + legend(plot, lines), bottom=48)
+        axis = plot.axis
+        axis.grid(axis="y")
+        for line in lines:
+            draw_line(axis, line)
+        if x.limits:
+            axis.set_xlim(*x.limits)
+        _scales(axis, lines, x, y)
+        for level in levels:
+            _level(axis, level)
+        axis.set_xlabel(x.label)
+        plot.canvas.text(4 / WIDTH, 1 - 4 / HEIGHT, y.label, va="top", fontsize=SMALL, color=COLOURS["muted"])
+        return Figure(name, plot.svg(name, alt), alt, caption, width=WIDTH)
 
 
-def _stroke(line: Line) -> Stroke:
+class _Tone(TypedDict, total=False):
+    """What matplotlib calls it."""
+
+    color: str
+    alpha: float
+    linewidth: float
+    marker: str
+    markerfacecolor: str
+    linestyle: tuple[int, tuple[float, float]]
+
+
+def _tone(line: Line) -> _Tone:
+    tone: _Tone = {"color": COLOURS[line.colour], "alpha": 0.35 if line.faint else 1.0}
+    tone["linewidth"] = 1.0 if line.faint else 2.0
     # Before is drawn hollow and dashed, so that the two differ without colour as well.
-    dashes = (6, 1.5) if line.colour == "before" and not line.faint else None
-    return Stroke(line.colour, 1.0 if line.faint else 2.0, dashes, 0.35 if line.faint else 1.0)
-
-
-def _marker(line: Line) -> Marker:
     hollow = line.colour == "before"
-    return Marker(line.colour, MARKERS[line.colour], hollow=hollow, opacity=0.35 if line.faint else 1.0)
+    if line.markers:
+        tone |= {"marker": MARKERS[line.colour], "markerfacecolor": "none" if hollow else COLOURS[line.colour]}
+    if hollow and not line.faint:
+        tone["linestyle"] = (0, (6, 1.5))
+    return tone
 
 
-def draw_line(axes: Axes, line: Line) -> None:
+def draw_line(axis: Axes, line: Line) -> None:
     """Draw one curve, and its band where it has one."""
     if line.low is not None and line.high is not None:
-        axes.area(line.x, line.low, line.high, line.colour, steps=line.steps)
-    axes.line(line.x, line.y, _stroke(line), steps=line.steps)
-    if line.markers:
-        axes.dots(line.x, line.y, _marker(line))
+        step = "post" if line.steps else None
+        axis.fill_between(line.x, line.low, line.high, step=step, color=COLOURS[line.colour], alpha=0.16, linewidth=0)
+    axis.plot(line.x, line.y, drawstyle="steps-post" if line.steps else "default", **_tone(line))
 
 
-def _x_span(lines: Sequence[Line], levels: Sequence[Level], scale: Scale) -> Span:
-    """The range that is asked for, or the points' with a margin."""
-    if scale.limits:
-        return scale.limits
-    values = [*(value for line in lines for value in line.x), *(level.x for level in levels if level.x is not None)]
-    low, high = min(values, default=0.0), max(values, default=1.0)
-    margin = 0.05 * (high - low) or 0.05 * abs(low) or 0.05
-    return low - margin, high + margin
+def _scales(axis: Axes, lines: Sequence[Line], x: Scale, y: Scale) -> None:
+    if y.rate:
+        percent_axis(axis, "y", *(y.limits or (0.0, 1.0)))
+    else:
+        top = max((float(np.max(line.y)) for line in lines if len(line.y)), default=1.0)
+        axis.set_ylim(0, 1.08 * top or 1.0)
+        axis.yaxis.set_major_locator(MaxNLocator(5))
+    if x.rate:
+        percent_axis(axis, "x", *axis.get_xlim())
+    elif x.ticks:
+        names = dict(x.ticks)
+        axis.xaxis.set_major_locator(FixedLocator(list(names)))
+        axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: names.get(value, "")))
+    else:
+        axis.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
+        axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(round(value, 9), 4)))
 
 
-def _y_span(lines: Sequence[Line], scale: Scale) -> Span:
-    if scale.rate:
-        return scale.limits or (0.0, 1.0)
-    values = [float(value) for line in lines for value in line.y if math.isfinite(value)]
-    return 0.0, 1.08 * max(values, default=1.0) or 1.0
-
-
-def _plain_ticks(low: float, high: float, most: int) -> Ticks:
-    return [(value, number(round(value, 9), 4)) for value in ticks(low, high, most)]
-
-
-def _level(axes: Axes, level: Level) -> None:
-    stroke = Stroke(level.colour, 1.4, (1.5, 2) if level.colour == "limit" else (5, 3))
-    box, plot = axes.box, axes.plot
-    axes.level(stroke, x=level.x, y=level.y)
+def _level(axis: Axes, level: Level) -> None:
+    dashes = (1.5, 2) if level.colour == "limit" else (5, 3)
+    style = {"color": COLOURS[level.colour], "linewidth": 1.4, "linestyle": (0, dashes)}
+    text = {"textcoords": "offset points", "fontsize": SMALL}
     if level.y is not None:
-        plot.text(box.left + 4, axes.down(level.y) - 3, level.label)
+        axis.axhline(level.y, **style)
+        axis.annotate(level.label, (0, level.y), xycoords=("axes fraction", "data"), xytext=(4, 3), **text)
     if level.x is not None:
-        end = level.x > axes.x[0] + 0.6 * (axes.x[1] - axes.x[0])
-        place = axes.across(level.x) + (-4 if end else 4), box.top + 10 if level.high else box.bottom - 10
-        plot.text(*place, level.label, anchor="end" if end else "start")
-
-
-_HANDLE, _GAP, _LETTER, _ROW = 26.4, 8.8, 6.2, 18  # of the legend, in pixels
+        left, right = axis.get_xlim()
+        end = level.x > left + 0.6 * (right - left)
+        axis.axvline(level.x, **style)
+        place = {"xytext": (-4 if end else 4, -10 if level.high else 10), "ha": "right" if end else "left"}
+        axis.annotate(level.label, (level.x, float(level.high)), xycoords=("data", "axes fraction"), **place, **text)
 
 
 def legend(plot: Plot, lines: Sequence[Line]) -> int:
@@ -151,15 +162,24 @@ def legend(plot: Plot, lines: Sequence[Line]) -> int:
     if len(named) < 2:
         return 0
     columns = max(1, int((plot.width - 60) // (7 * max(len(text) for text, _ in named) + 48)))
-    left = 46.0
-    for column in range(min(columns, len(named))):
-        entries = named[column::columns]
-        for row, (text, line) in enumerate(entries):
-            top = 20 + _ROW * row
-            axes = Axes(plot, Box(left, top, left + _HANDLE, top + 12), (0, 1), (0, 1))
-            axes.line([0, 1], [0.5, 0.5], _stroke(line))
-            if line.markers:
-                axes.dots([0.5], [0.5], _marker(line))
-            plot.text(left + _HANDLE + _GAP, top + 10, text)
-        left += _HANDLE + 2 * _GAP + _LETTER * max(len(text) for text, _ in entries)
-    return _ROW * -(-len(named) // columns) + 2
+    rows = -(-len(named) // columns)
+    handles = [_handle(line) for _, line in named]
+    plot.canvas.legend(
+        handles,
+        [text for text, _ in named],
+        loc="upper left",
+        bbox_to_anchor=(46 / plot.width, 1 - 20 / plot.height),
+        ncols=min(columns, len(named)),
+        frameon=False,
+        borderpad=0,
+        borderaxespad=0,
+        handlelength=2.4,
+        columnspacing=1.4,
+        labelspacing=0.35,
+        fontsize=SMALL,
+    )
+    return 18 * rows + 2
+
+
+def _handle(line: Line) -> Line2D:
+    return Line2D([], [], **_tone(line))

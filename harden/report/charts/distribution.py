@@ -8,21 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from harden.report.blocks import Figure
 from harden.report.measures import kept
-from harden.report.plots import (
-    TEXT,
-    Axes,
-    Box,
-    Marker,
-    Plot,
-    Stroke,
-    cut_note,
-    percent_ticks,
-    rate_limits,
-    ticks,
-)
+from harden.report.plots import COLOURS, SMALL, Plot, cut_note, drawing, percent_axis, rate_limits
 from harden.words import percent, rate
 
 WIDE, NARROW = 880, 360
@@ -73,24 +64,20 @@ def _draw(
     edges = np.linspace(low, high, 1 + _bins(rows, high - low, narrow))
     counts = [np.histogram(row.values, edges)[0] for row in rows]
     top = max(1.0, float(np.max(counts)))
-    marks = [_levels(row.clean, threshold, limits, width - 58) for row in rows]
-    stacked = any(mark.raised for row in marks for mark in row)
-    plot = Plot(f"{name}-narrow" if narrow else name, width, 60 + len(rows) * (130 if narrow else 150))
-    inside = Box.within(plot, left=34, right=24, top=52 if stacked else 40, bottom=46)
-    gap = (0.75 if narrow else 0.6) if stacked else (0.65 if narrow else 0.5)
-    places = percent_ticks(low, high, 5 if narrow else 10)
-    for row, count, levels, box in zip(rows, counts, marks, inside.rows([1.0] * len(rows), gap), strict=True):
-        # One scale for all rows, so that equal areas are equal numbers of chips.
-        axes = Axes(plot, box, x=limits, y=(-0.4 * top, 1.08 * top))
-        axes.x_ticks(places, words=row is rows[-1])
-        _row(axes, row, edges, count, top, narrow)
-        for mark in levels:
-            axes.level(mark.stroke, x=mark.value)
-            plot.text(box.left + mark.left, box.top - (18 if mark.raised else 4), mark.text)
-        axes.frame(left=False)
-        plot.text(box.left, box.top - (32 if stacked else 20), row.title, size=TEXT)
-    axes.x_label(f"{measure} of a chip{cut_note(low)}")
-    return plot.svg(alt)
+    stacked = False
+    with drawing():
+        height = 60 + len(rows) * (130 if narrow else 150)
+        plot = Plot(width, height, rows=len(rows))
+        for axis, row, count in zip(plot.axes, rows, counts, strict=True):
+            _row(axis, row, edges, count, top, narrow)
+            stacked = _levels(axis, row.clean, threshold, edges, width - 58) or stacked
+        for axis, row in zip(plot.axes, rows, strict=True):
+            axis.set_title(row.title, loc="left", pad=32 if stacked else 20)
+        gap = (0.75 if narrow else 0.6) if stacked else (0.65 if narrow else 0.5)
+        plot.margins(left=34, right=24, top=52 if stacked else 40, bottom=46, gap=gap)
+        percent_axis(plot.axes[-1], "x", low, high, ticks=5 if narrow else 10)
+        plot.axes[-1].set_xlabel(f"{measure} of a chip{cut_note(low)}")
+        return plot.svg(f"{name}-narrow" if narrow else name, alt)
 
 
 def _bins(rows: Sequence[Row], span: float, narrow: bool) -> int:
@@ -101,40 +88,53 @@ def _bins(rows: Sequence[Row], span: float, narrow: bool) -> int:
     return int(max(5, min(most, span / (2 * finest))))
 
 
-def _row(axes: Axes, row: Row, edges: np.ndarray, count: np.ndarray, top: float, narrow: bool) -> None:
-    axes.y_ticks([(t, f"{t:.0f}") for t in ticks(0, max(top, 3.0), 3, integer=True) if t <= 1.08 * top], marks=False)
-    axes.bars(zip(edges[:-1], count, edges[1:], np.zeros(len(count)), strict=True), row.colour, 0.55)
+def _row(axis: Axes, row: Row, edges: np.ndarray, count: np.ndarray, top: float, narrow: bool) -> None:
+    axis.bar(edges[:-1], count, np.diff(edges), align="edge", color=COLOURS[row.colour], alpha=0.55)
     dots = np.sort(row.values)[kept(len(row.values))]
     jitter = (np.arange(len(dots)) * _SPREAD) % 1.0
-    axes.dots(dots, top * (-0.12 - 0.2 * jitter), Marker(row.colour, size=3 if narrow else 4, edge=0, opacity=0.6))
-    axes.level(Stroke("muted", 1), y=0)
+    axis.plot(
+        dots,
+        top * (-0.12 - 0.2 * jitter),
+        linestyle="none",
+        marker="o",
+        markersize=3 if narrow else 4,
+        markeredgewidth=0,
+        color=COLOURS[row.colour],
+        alpha=0.6,
+    )
+    axis.axhline(0, color=COLOURS["muted"], linewidth=1)
+    axis.set_ylim(-0.4 * top, 1.08 * top)
+    # One scale for all rows, so that equal areas are equal numbers of chips.
+    axis.set_yticks(
+        [t for t in MaxNLocator(3, integer=True, min_n_ticks=1).tick_values(0, top) if 0 <= t <= 1.08 * top]
+    )
+    axis.spines["left"].set_visible(False)
+    axis.tick_params(left=False)
+    axis.grid(axis="y")
 
 
-@dataclass(frozen=True)
-class _Mark:
-    """A line at a value, and its label: where it begins, in pixels, and whether it stands above another."""
+def _levels(axis: Axes, clean: float | None, threshold: float | None, edges: np.ndarray, width: int) -> bool:
+    """Lines of the clean measure and of the required one, with labels that neither touch nor leave the drawing.
 
-    value: float
-    stroke: Stroke
-    text: str
-    left: float
-    raised: bool
-
-
-def _levels(clean: float | None, threshold: float | None, limits: tuple[float, float], width: int) -> list[_Mark]:
-    """Lines of the clean measure and of the required one, with labels that neither touch nor leave the drawing."""
-    values = [
-        (value, f"{word} {text}", stroke)
-        for value, word, text, stroke in (
-            (clean, "clean", percent(clean), Stroke("ink", 1.6, (5, 3))),
-            (threshold, "required", rate(threshold), Stroke("limit", 1.6, (1.5, 2))),
+    Returns whether a label had to go above the other.
+    """
+    marks = [
+        (value, f"{word} {text}", colour, dashes)
+        for value, word, text, colour, dashes in (
+            (clean, "clean", percent(clean), "ink", (0, (5, 3))),
+            (threshold, "required", rate(threshold), "limit", (0, (1.5, 2))),
         )
         if value is not None
     ]
-    taken, marks = -np.inf, []
-    for value, text, stroke in sorted(values, key=lambda item: item[:2]):
-        place, length = (value - limits[0]) / (limits[1] - limits[0]) * width, 6.4 * len(text)
+    taken, stacked = -np.inf, False
+    for value, text, colour, dashes in sorted(marks):
+        axis.axvline(value, color=COLOURS[colour], linewidth=1.6, linestyle=dashes)
+        place, length = (value - edges[0]) / (edges[-1] - edges[0]) * width, 6.4 * len(text)
         left = min(place - 4, width + 20 - length)
-        marks.append(_Mark(value, stroke, text, left, left < taken))
+        raised = left < taken
+        stacked = stacked or raised
         taken = left + length + 8
-    return marks
+        axis.annotate(
+            text, (0, 1), (left, 18 if raised else 4), "axes fraction", textcoords="offset points", fontsize=SMALL
+        )
+    return stacked

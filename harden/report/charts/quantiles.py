@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.ticker import FixedLocator, FuncFormatter
 from scipy import stats
 
 from harden.report.blocks import Figure
 from harden.report.charts.curves import HEIGHT, WIDTH
 from harden.report.measures import kept
-from harden.report.plots import MARKERS, Axes, Box, Marker, Plot, Stroke, cut_note, percent_ticks, rate_limits
+from harden.report.plots import COLOURS, MARKERS, SMALL, Plot, cut_note, drawing, percent_axis, rate_limits
 from harden.words import rate
 
 _TICKS = (0.001, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999)
@@ -42,20 +43,35 @@ def quantiles(
     mean, std = float(values.mean()), float(values.std(ddof=1))
     span = np.array([min(scores[0], -2.6), max(scores[-1], 2.6)])
     low, high = rate_limits([*values.tolist(), *([threshold] if threshold is not None else [])])
-    plot = Plot(name, WIDTH, HEIGHT)
-    box = Box.within(plot, left=46, right=16, top=28, bottom=48)
-    axes = Axes(plot, box, (span[0] - 0.1, span[1] + 0.1), (low, high))
-    axes.y_ticks(percent_ticks(low, high))
-    places = [(float(stats.norm.ppf(share)), f"{100 * share:.3g}%") for share in _TICKS]
-    axes.x_ticks([(score, text) for score, text in places if span[0] <= score <= span[1]])
-    axes.line(span, mean + std * span, Stroke("muted", 1.4, (5, 3)))
-    axes.dots(scores[shown], values[shown], Marker(colour, MARKERS[colour], 4.5, edge=0, opacity=0.8))
-    axes.frame()
-    axes.x_label("share of chips below (Gaussian scale)")
-    plot.heading(f"{measure} of a chip{cut_note(low)}")
-    if threshold is not None:
-        axes.level(Stroke("limit", 1.6, (1.5, 2)), y=threshold)
-        # On the side where the dots are further away from the line.
-        x, anchor = (box.left + 4, "start") if threshold > mean else (box.right - 2, "end")
-        plot.text(x, axes.down(threshold) - 4, f"required {rate(threshold)}", anchor=anchor)
-    return Figure(name, plot.svg(alt), alt, caption, width=WIDTH)
+    with drawing():
+        plot = Plot(WIDTH, HEIGHT)
+        plot.margins(left=46, right=16, top=28, bottom=48)
+        axis = plot.axis
+        axis.grid(axis="y")
+        line = {"color": COLOURS["muted"], "linewidth": 1.4, "linestyle": (0, (5, 3))}
+        axis.plot(span, mean + std * span, **line)
+        dots = {"marker": MARKERS[colour], "linestyle": "none", "markersize": 4.5, "alpha": 0.8}
+        axis.plot(scores[shown], values[shown], color=COLOURS[colour], markeredgewidth=0, **dots)
+        percent_axis(axis, "y", low, high)
+        axis.set_xlim(span[0] - 0.1, span[1] + 0.1)
+        ticks = [t for t in _TICKS if span[0] <= stats.norm.ppf(t) <= span[1]]
+        axis.xaxis.set_major_locator(FixedLocator([float(stats.norm.ppf(t)) for t in ticks]))
+        axis.xaxis.set_major_formatter(FuncFormatter(lambda z, _: f"{100 * stats.norm.cdf(z):.3g}%"))
+        axis.set_xlabel("share of chips below (Gaussian scale)")
+        plot.canvas.text(
+            4 / WIDTH,
+            1 - 4 / HEIGHT,
+            f"{measure} of a chip{cut_note(low)}",
+            va="top",
+            fontsize=SMALL,
+            color=COLOURS["muted"],
+        )
+        offset = {"textcoords": "offset points", "fontsize": SMALL}
+        if threshold is not None:
+            axis.axhline(threshold, color=COLOURS["limit"], linewidth=1.6, linestyle=(0, (1.5, 2)))
+            text = f"required {rate(threshold)}"
+            # On the side where the dots are further away from the line.
+            left = threshold > mean
+            place = {"xy": (0 if left else 1, threshold), "xytext": (4 if left else -2, 4)}
+            axis.annotate(text, xycoords=("axes fraction", "data"), ha="left" if left else "right", **place, **offset)
+        return Figure(name, plot.svg(name, alt), alt, caption, width=WIDTH)

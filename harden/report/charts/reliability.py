@@ -9,7 +9,7 @@ import numpy as np
 
 from harden.report.blocks import Figure
 from harden.report.charts.curves import WIDTH, Line, draw_line, legend
-from harden.report.plots import Axes, Box, Plot, Stroke, percent_ticks
+from harden.report.plots import COLOURS, SMALL, Plot, drawing, percent_axis
 
 HEIGHT = 360
 
@@ -41,27 +41,32 @@ def diagram(name: str, networks: Sequence[Bins], *, least: float, alt: str, capt
         caption: How to read it.
     """
     lines = [Line(n.label, n.colour, [x for x, _ in p], [y for _, y in p]) for n in networks for p in [n.points(least)]]
-    plot = Plot(name, WIDTH, HEIGHT)
-    box = Box.within(plot, left=46, right=16, top=28 + legend(plot, lines), bottom=48)
-    above, below = box.rows([3.2, 1.0], gap=0.42)
-    whole, top = percent_ticks(0.0, 1.0), 1.08 * max(max(network.share) for network in networks)
-    upper, lower = Axes(plot, above, (0.0, 1.0), (0.0, 1.0)), Axes(plot, below, (0.0, 1.0), (0.0, top))
-    upper.y_ticks(whole)
-    upper.x_ticks(whole, words=False)
-    lower.y_ticks(percent_ticks(0.0, top, 2))
-    lower.x_ticks(whole)
-    upper.line([0.0, 1.0], [0.0, 1.0], Stroke("muted", 1.2, (2, 2)))
-    for line in lines:
-        draw_line(upper, line)
-    for network in networks:
-        edges = np.linspace(0.0, 1.0, 1 + len(network.share)).tolist()
-        heights = [*network.share, network.share[-1]]
-        lower.area(edges, [0.0] * len(edges), heights, network.colour, steps=True)
-        outline = Stroke(network.colour, 1.6)
-        lower.line([0.0, *edges, 1.0], [0.0, *heights, 0.0], outline, steps=True)
-    upper.frame()
-    lower.frame()
-    lower.x_label("confidence: the largest probability")
-    plot.heading("accuracy of the images with this confidence")
-    plot.text(4, below.top - 10, "share of the images", colour="muted")
-    return Figure(name, plot.svg(alt), alt, caption, width=WIDTH)
+    with drawing():
+        plot = Plot(WIDTH, HEIGHT, rows=2, ratios=[3.2, 1.0])
+        plot.margins(left=46, right=16, top=28 + legend(plot, lines), bottom=48, gap=0.42)
+        upper, lower = plot.axes
+        for axis in plot.axes:
+            axis.grid(axis="y")
+        upper.plot([0.0, 1.0], [0.0, 1.0], color=COLOURS["muted"], linewidth=1.2, linestyle=(0, (2, 2)))
+        for line in lines:
+            draw_line(upper, line)
+        for network in networks:
+            edges = np.linspace(0.0, 1.0, 1 + len(network.share))
+            lower.stairs(network.share, edges, color=COLOURS[network.colour], linewidth=1.6)
+            lower.stairs(network.share, edges, color=COLOURS[network.colour], alpha=0.16, fill=True)
+        percent_axis(upper, "y", 0.0, 1.0)
+        percent_axis(lower, "y", 0.0, 1.08 * max(max(network.share) for network in networks), ticks=2)
+        percent_axis(lower, "x", 0.0, 1.0)
+        lower.set_xlabel("confidence: the largest probability")
+        words = {"va": "top", "fontsize": SMALL, "color": COLOURS["muted"]}
+        plot.canvas.text(4 / WIDTH, 1 - 4 / HEIGHT, "accuracy of the images with this confidence", **words)
+        lower.annotate(
+            "share of the images",
+            (0, 1),
+            (-42, 10),
+            "axes fraction",
+            textcoords="offset points",
+            fontsize=SMALL,
+            color=COLOURS["muted"],
+        )
+        return Figure(name, plot.svg(name, alt), alt, caption, width=WIDTH)
