@@ -89,7 +89,8 @@ def _shape(values: np.ndarray) -> tuple[float, float | None, str | None]:
 
 def _below(values: np.ndarray, threshold: float, allowed: bool) -> Below:
     failures = int((values < threshold).sum())
-    gaussian = float(special.ndtr((threshold - values.mean()) / values.std(ddof=1))) if allowed else None
+    z = (threshold - float(values.mean())) / float(values.std(ddof=1)) if allowed else None
+    gaussian = None if z is None else float(special.ndtr(z))
     return {
         "threshold": threshold,
         "counted": failures / len(values),
