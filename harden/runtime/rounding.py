@@ -23,7 +23,7 @@ from harden.streams import generator
 Weights = Mapping[str, torch.Tensor]
 Run = Callable[[tuple[np.ndarray, ...], Weights], Sequence[np.ndarray]]
 
-_HALF = {TensorProto.FLOAT16: 2.0**-11, TensorProto.BFLOAT16: 2.0**-8}
+_HALF: dict[int, float] = {TensorProto.FLOAT16: 2.0**-11, TensorProto.BFLOAT16: 2.0**-8}
 _PASSING = ("MaxPool", "Clip")  # beside what only moves numbers about, what gives numbers of its input only
 _DRAWS = 2
 _MARGIN = 2

@@ -18,7 +18,7 @@ _IR = re.compile(r"model IR version: (?P<has>\d+), max supported IR version: (?P
 _OPSET = re.compile(r"Opset (?P<has>\d+) is under development.* domain (?P<domain>\S+) is till opset (?P<most>\d+)")
 _PREFIX = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ")
 _PLACE = re.compile(r"/onnxruntime_src/\S+ [^(]*\([^)]*\)(?: \[[^]]*\])? ")
-_AS_WRITTEN = {
+AS_WRITTEN = {
     "session.disable_quant_qdq": "1",
     "session.disable_double_qdq_remover": "1",
     "session.qdq_matmulnbits_accuracy_level": "0",
@@ -94,7 +94,7 @@ class Session:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = _ERRORS_ONLY
-        for name, value in _AS_WRITTEN.items():
+        for name, value in AS_WRITTEN.items():
             options.add_session_config_entry(name, value)
         values = values or {}
         # ONNX Runtime reads these buffers for as long as the session lives, and does not own them.
@@ -129,6 +129,12 @@ class Session:
             shapes = ", ".join(f"{name} {value.dtype}{list(value.shape)}" for name, value in feed.items())
             raise ModelError(f"ONNX Runtime fails on {shapes} ({first_line(error)})") from error
         return results
+
+
+def deciding_options(model: Model) -> dict[str, str]:
+    """The session options that decide the numbers of a model: those for its quantisation, if it has any."""
+    has_some = any(node.op in ("QuantizeLinear", "DequantizeLinear") for node in model.program.walk())
+    return dict(AS_WRITTEN) if has_some else {}
 
 
 def plain_session(model: Model, *, threads: int = 1) -> ort.InferenceSession:

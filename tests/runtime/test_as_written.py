@@ -10,6 +10,7 @@ import toys
 from onnx import TensorProto, helper
 
 from harden.errors import ModelError
+from harden.evaluation.document import model_part
 from harden.graph.file import Model
 from harden.runtime.canary import canary
 from harden.runtime.copy import RuntimeCopy
@@ -183,3 +184,12 @@ def test_weights_rounded_clipped_and_taken_back_are_weights():
     gradient = dict(module.named_parameters())["w"].grad.numpy()
     assert (gradient[inside] != 0).all()
     assert (gradient[~inside] == 0).all()
+
+
+def test_the_record_of_a_quantised_file_tells_how_it_was_opened():
+    plain = Model.from_proto(normalised(8, lambda name: False))
+    assert "session" not in model_part(plain).to_json()
+    nodes = [node("DequantizeLinear", ["w", "s"], ["d"]), node("MatMul", ["x", "d"], ["y"])]
+    tensors = {"w": np.ones((4, 2), np.int8), "s": np.float32(1)}
+    part = model_part(Model.from_proto(toys.proto(nodes, {"x": ["n", 4]}, ["y"], tensors))).to_json()
+    assert part["session"]["session.disable_quant_qdq"] == "1"
