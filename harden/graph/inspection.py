@@ -57,7 +57,10 @@ def unsupported(model: Model) -> list[Obstacle]:
 
 
 def weights_table(model: Model, digital: Sequence[str] = ()) -> list[WeightRow]:
-    """Every floating-point tensor of the file: a row for each crossbar that it is on, or one with the reason why not."""
+    """Every tensor of real numbers: a row for each crossbar that it is on, or one with the reason why on none.
+
+    Integers that a DequantizeLinear turns into a weight count as real numbers.
+    """
     program = model.program
     roles = assign_roles(program)
     scanned = scan_uses(program, roles, model.crossbars)
@@ -71,7 +74,7 @@ def weights_table(model: Model, digital: Sequence[str] = ()) -> list[WeightRow]:
     readers = _readers(program)
     rows: list[WeightRow] = []
     for value, slot in program.stored.items():
-        if slot.data_type not in FLOATS:
+        if slot.data_type not in FLOATS and value not in roles.quantized:
             continue
         trainable = roles.of[slot.name] is Role.PARAMETER
         for key, use in crossbars.get(slot.name, {}).items():

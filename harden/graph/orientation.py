@@ -33,7 +33,7 @@ def axis_at_edge(
 
 
 def _at_product(node: Node, position: int, columns: int | None) -> int:
-    if columns is not None:
+    if columns is not None and node.op == "Einsum":
         return columns - len(str(node.get("equation")).replace(" ", "").split("->")[0].split(",")[position])
     if node.op == "Attention":
         return -1 if position == 2 else -2

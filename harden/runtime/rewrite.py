@@ -16,7 +16,7 @@ from onnx import ModelProto, NodeProto, helper
 
 from harden.errors import ModelError
 from harden.graph.analog import AnalogWeight, Entry
-from harden.graph.editor import Editor
+from harden.graph.editor import OVERRIDABLE, Editor, make_constant
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,8 @@ def split_uses(proto: ModelProto, uses: Mapping[str, AnalogWeight]) -> Rewritten
         ModelError: A use cannot be found in the graph.
     """
     editor = Editor(proto)
-    editor.proto.ir_version = max(editor.proto.ir_version, 4)  # before 4 every initializer had to be an input as well
+    editor.proto.ir_version = max(editor.proto.ir_version, OVERRIDABLE)
+    make_constant(editor.graph)  # an initializer that stays an input would be overridable, and computed otherwise
     nodes = editor.labelled(_label(entry) for use in uses.values() for entry in use.entries)
     names: dict[str, str] = {}
     readers: dict[str, list[str]] = {}
