@@ -180,7 +180,7 @@ def _preprocess(module: nn.Module) -> Any:
         std=tuple(config["std"]),
         input_size=(height, width),
         channels=channels,
-        resize={"center": "crop"}.get(config["crop_mode"], config["crop_mode"]),
+        resize="crop" if config["crop_mode"] == "center" else str(config["crop_mode"]),
         crop_pct=config["crop_pct"],
         interpolation=config["interpolation"],
     )
