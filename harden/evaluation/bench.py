@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from harden.engines import LocalEngine
-from harden.errors import DataError, ModelError
+from harden.errors import DataError
 from harden.evaluation.custom import Metric
 from harden.evaluation.fidelity import FidelityScorer
 from harden.evaluation.input_feed import Feed
@@ -85,15 +85,9 @@ def open_bench(
         metrics: More metrics, by name.
 
     Raises:
-        ModelError: No weight is on a crossbar.
+        HardenError: No weight is on a crossbar, or what ONNX Runtime computes is not what torch does.
     """
     weights = model.analog_weights(where.digital)
-    if not weights:
-        raise ModelError(
-            "no weight of the model is on a crossbar, so there is nothing to perturb",
-            where=model.source,
-            fix="Check --digital" if where.digital else "Run harden inspect on it",
-        )
     feed = Feed(model, data, where.batch_size)
     copy = RuntimeCopy.build(model, folder, where.digital)
     copy.device = choose_device(where.device)

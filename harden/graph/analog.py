@@ -33,7 +33,7 @@ class Use:
         groups: The node's groups.
         chained: Whether anything is computed between the tensor and the node.
         transposed: Whether a Gemm or FusedMatMul transposes it.
-        columns: The axis that runs over the outputs, where the node's type does not say (Einsum).
+        columns: The axis that runs over the outputs, where the node's type does not say (Einsum, transBatchB).
     """
 
     key: str
@@ -147,8 +147,11 @@ def analog_weight(use: Use, tensor: torch.Tensor) -> AnalogWeight:
 def _columns(node: Node, position: int) -> int | None:
     """For Einsum, the weight's last axis that the other operands do not have and the output does.
 
-    Example: of ``bshd,hde->bse`` with the weight second it is axis 2, ``e``.
+    Example: of ``bshd,hde->bse`` with the weight second it is axis 2, ``e``. For a FusedMatMul that moves the first
+    axis behind the batch axes, it may be that one.
     """
+    if node.op == "FusedMatMul" and node.get(("transBatchA", "transBatchB")[position], 0):
+        return 0 if (position == 0) != bool(node.get(("transA", "transB")[position], 0)) else None
     equation = node.get("equation") if node.op == "Einsum" else None
     if not isinstance(equation, str) or "->" not in equation:
         return None

@@ -16,7 +16,7 @@ from harden.errors import ModelError
 from harden.graph.analog import AnalogWeight
 from harden.graph.batch import batch_size, whole_examples, with_open_batch
 from harden.graph.build import build
-from harden.graph.editor import copied
+from harden.graph.editor import OVERRIDABLE, copied, initialized_inputs, make_constant
 from harden.graph.external import Location, packed, write_external
 from harden.graph.loading import LARGEST_FILE, check, read
 from harden.graph.module import GraphModule
@@ -160,6 +160,19 @@ class Model:
         if self._bytes > LARGEST_FILE:
             raise ModelError("the model is larger than 2 GiB, more than one file can hold", where=self.source)
         return self.proto.SerializeToString()
+
+    @property
+    def runnable(self) -> bytes:
+        """:meth:`serialize` for ONNX Runtime: initializers that are listed as inputs, too, leave the inputs.
+
+        From IR version 4 on a caller may override those, so that ONNX Runtime neither folds nor fuses them and
+        rounds otherwise; here nobody does.
+        """
+        if self.proto.ir_version < OVERRIDABLE or not initialized_inputs(self.proto.graph):
+            return self.serialize()
+        proto = copied(self.proto)
+        make_constant(proto.graph)
+        return proto.SerializeToString()
 
     @cached_property
     def _bytes(self) -> int:

@@ -57,7 +57,10 @@ def unsupported(model: Model) -> list[Obstacle]:
 
 
 def weights_table(model: Model, digital: Sequence[str] = ()) -> list[WeightRow]:
-    """Every floating-point tensor of the file, one row per use on a crossbar and one for each tensor that has none."""
+    """Every tensor of real numbers, one row per use on a crossbar and one for each tensor that has none.
+
+    Integers that a DequantizeLinear turns into a weight count as real numbers.
+    """
     program = model.program
     roles = assign_roles(program)
     uses, _ = scan_uses(program, roles)
@@ -67,7 +70,7 @@ def weights_table(model: Model, digital: Sequence[str] = ()) -> list[WeightRow]:
     readers = _readers(program)
     rows: list[WeightRow] = []
     for value, slot in program.stored.items():
-        if slot.data_type not in FLOATS:
+        if slot.data_type not in FLOATS and value not in roles.quantized:
             continue
         trainable = roles.of[slot.name] is Role.PARAMETER
         for use in by_name.get(slot.name, ()):

@@ -113,7 +113,7 @@ def check_fits(model: Model, *data: Dataset) -> None:
         DataError: Shapes differ, or the model's output is not a score for each of the data's classes.
         ModelError: ONNX Runtime does not accept the model.
     """
-    session = Session(model.serialize())
+    session = Session(model.runnable)
     for examples in data:
         example = Feed(model, examples.subset(np.arange(1))).head(1)
         output = session.run(*example)[0]

@@ -14,7 +14,7 @@ from onnx import GraphProto, ModelProto, NodeProto
 
 from harden.errors import ModelError
 from harden.graph.analog import AnalogWeight
-from harden.graph.editor import Editor, graphs_of
+from harden.graph.editor import OVERRIDABLE, Editor, graphs_of, make_constant
 
 # Moving numbers about does not change them: behind these the clean outputs must stay the same bit for bit.
 _MOVES = {
@@ -59,7 +59,8 @@ def split_uses(proto: ModelProto, uses: Mapping[str, AnalogWeight]) -> Rewritten
         ModelError: A use cannot be found in the graph.
     """
     editor = Editor(proto)
-    editor.proto.ir_version = max(editor.proto.ir_version, 4)  # before 4 every initializer had to be an input as well
+    editor.proto.ir_version = max(editor.proto.ir_version, OVERRIDABLE)
+    make_constant(editor.graph)  # an initializer that stays an input would be overridable, and computed otherwise
     nodes = editor.labelled(use.node for use in uses.values())
     flow = _Flow(editor.graph)
     names: dict[str, str] = {}
