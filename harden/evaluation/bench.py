@@ -19,6 +19,7 @@ from harden.evaluation.input_feed import Feed
 from harden.evaluation.layout import available_cores
 from harden.evaluation.outputs import Kind, kind_of_output
 from harden.evaluation.periphery import ANALYSIS, EvaluationPeriphery
+from harden.evaluation.recount import recount
 from harden.evaluation.scores import ChipScores, ClassScorer, Reference
 from harden.evaluation.where import Where
 from harden.graph.analog import AnalogWeight
@@ -130,6 +131,25 @@ def _score_clean(
     )
     classes = max(data.classes, int(np.prod(first[0].shape[1:])))
     return ClassScorer(replace(reference, clean=scores.predicted), custom), clean, classes
+
+
+def recount_bench(bench: Bench, model: Model, data: Dataset) -> None:
+    """Count the figures without noise a second time.
+
+    Raises:
+        VerificationError: The two differ.
+    """
+
+    def first(index: np.ndarray) -> Mapping[str, float | None]:
+        session, tally = (
+            bench.copy.clean_session(),
+            bench.classifier.on(bench.classifier.reference.labels[index]).tally(),
+        )
+        for batch, count in bench.feed.batches(index):
+            tally.add([output[:count] for output in session.run(*batch)])
+        return tally.result().values
+
+    recount(model, data, first)
 
 
 @contextlib.contextmanager

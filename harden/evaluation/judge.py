@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from harden.data.dataset import Dataset, check_data
 from harden.errors import HardenError
 from harden.evaluation.batch_size import BatchSize
-from harden.evaluation.bench import Bench, bench_of, open_bench, single_threaded_torch
+from harden.evaluation.bench import Bench, bench_of, open_bench, recount_bench, single_threaded_torch
 from harden.evaluation.custom import Metric
 from harden.evaluation.document import record_of
 from harden.evaluation.plan import Condition, TrialPlan, check_numbers
@@ -48,6 +48,7 @@ class Judge:
         requirements: Demands; judged in the document, not enforced here.
         metrics: More metrics, by name.
         notify: Called with stage, done and total.
+        recounted: Whether the figures without noise are counted a second time; analyses build on a count that was.
     """
 
     data: Dataset
@@ -59,6 +60,7 @@ class Judge:
     requirements: tuple[Requirement, ...] = ()
     metrics: Mapping[str, Metric] = field(default_factory=dict)
     notify: Notify = silent
+    recounted: bool = True
 
     @property
     def condition(self) -> Condition:
@@ -83,6 +85,7 @@ class Judge:
             UnmeetableError: A requirement that so few chips can never meet.
             DataError: The model's output is not logits of the data's classes, or shapes differ.
             CanaryError: Noise does not reach a tensor in ONNX Runtime.
+            VerificationError: A second count of the figures without noise differs; see harden.evaluation.recount.
             RunFolderError: The log holds another run.
             OutOfMemoryError: Memory does not suffice for one image at a time on one worker.
         """
@@ -103,7 +106,7 @@ class Judge:
 
     def on(self, *conditions: Condition) -> Judge:
         """The same chips under other noise; threshold, demands and further metrics are of the run's own noise."""
-        return replace(self, conditions=conditions, threshold=None, requirements=(), metrics={})
+        return replace(self, conditions=conditions, threshold=None, requirements=(), metrics={}, recounted=False)
 
     def few(self, chips: int, examples: int | None = None, stream: str = "") -> Judge:
         """The first few of the chips, on a random sample of the examples, and without demands, which need them all.
@@ -144,6 +147,8 @@ class Judge:
 
     def _opened(self, model: Model, folder: Path, where: Where, trial_log: Path | None) -> Run:
         bench = open_bench(model, self.data, folder, where, self.metrics)
+        if self.recounted:
+            recount_bench(bench, model, self.data)
         plan = TrialPlan(self.conditions, self.chips, self.seed, bench.feed.batch, where.digital)
         return Run(bench, plan, where, trial_log)
 
