@@ -1,6 +1,6 @@
 """Examples and labels read a second time from what they were opened from, by code that has no part in ``harden.data``.
 
-Only plain ONNX Runtime, numpy, Pillow, pyarrow and timm's own transforms: what goes wrong in harden's reading cannot go
+Only numpy, Pillow and pyarrow: what goes wrong in harden's reading cannot go
 wrong here alike. Forms of data that are no files at hand begin with the arrays that their loader handed over.
 """
 
@@ -10,6 +10,7 @@ import contextlib
 import csv
 import io
 import json
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 if TYPE_CHECKING:
     from harden.data.dataset import Dataset
@@ -134,20 +135,29 @@ def _pixels(examples: np.ndarray | list[Image.Image], record: Preprocess) -> np.
         examples = [Image.fromarray(one[..., 0] if one.shape[2] == 1 else one) for one in x]
     elif all(one.size == record.input_size[::-1] for one in examples) and record.crop_pct == 1:
         return np.stack([_picture(one, record) for one in examples])
-    from timm.data.transforms_factory import (
-        create_transform,
-    )  # the authority on its own geometry; takes seconds to import
+    return np.stack([_fitted(_converted(one, record), record) for one in examples])
 
-    transform: Any = create_transform(
-        input_size=(record.channels, *record.input_size),
-        crop_pct=record.crop_pct,
-        crop_mode={"crop": "center"}.get(record.resize, record.resize),
-        interpolation=record.interpolation,
-        mean=record.mean,
-        std=record.std,
-        normalize=False,
-    )
-    return np.stack([np.asarray(transform(_converted(one, record))).transpose(1, 2, 0) for one in examples])
+
+def _fitted(picture: Image.Image, record: Preprocess) -> np.ndarray:
+    """A picture in the record's size, as timm cuts them."""
+    assert record.input_size is not None
+    wanted = record.input_size[::-1]  # width and height, as Pillow counts
+    scaled = [math.floor(side / record.crop_pct) for side in wanted]
+    ratios = [side / goal for side, goal in zip(picture.size, scaled, strict=True)]
+    if record.resize == "crop" and scaled[0] == scaled[1]:
+        short = min(picture.size)
+        scaled = [scaled[0] if side == short else int(scaled[0] * side / short) for side in picture.size]
+    elif record.resize != "squash":
+        ratio = max(ratios) if record.resize == "border" else min(ratios)
+        scaled = [round(side / ratio) for side in picture.size]
+    resized = picture.resize((scaled[0], scaled[1]), getattr(Image.Resampling, record.interpolation.upper()))
+    lack = [max(0, goal - side) for side, goal in zip(scaled, wanted, strict=True)]
+    around = (lack[0] // 2, lack[1] // 2, (lack[0] + 1) // 2, (lack[1] + 1) // 2)
+    colour = [round(255 * value) if record.resize == "border" else 0 for value in record.mean]
+    padded = ImageOps.expand(resized, around, colour[0] if len(colour) == 1 else tuple(colour))
+    left, top = (round((side - goal) / 2) for side, goal in zip(padded.size, wanted, strict=True))
+    pixels = np.asarray(padded)[top : top + wanted[1], left : left + wanted[0]]
+    return pixels[..., None] if pixels.ndim == 2 else pixels
 
 
 def _converted(picture: Image.Image, record: Preprocess) -> Image.Image:
