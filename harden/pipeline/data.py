@@ -11,7 +11,7 @@ from harden.data.dataset import Dataset
 from harden.data.preprocess import Preprocess
 from harden.data.validation import split_validation
 from harden.errors import DataError
-from harden.evaluation.input_feed import Feed
+from harden.evaluation.input_feed import Feed, fitted
 from harden.evaluation.outputs import kind_of_output
 from harden.graph.file import Model
 from harden.pipeline.models import input_names, open_preprocess
@@ -23,7 +23,7 @@ from harden.settings import FitSettings, Settings
 def open_data(source: str, model: Model, settings: Settings, notify: Notify = silent) -> Dataset:
     """Examples to evaluate a model on; with ``--objective match`` labels are left out, and outputs are compared."""
     preprocess, labelled = open_preprocess(model, settings), settings.objective == "labels"
-    return Dataset.open(
+    data = Dataset.open(
         source,
         preprocess,
         limit=settings.limit,
@@ -31,6 +31,7 @@ def open_data(source: str, model: Model, settings: Settings, notify: Notify = si
         progress=reading(source, notify),
         inputs=input_names(model),
     )
+    return fitted(model, data)
 
 
 def reading(source: str, notify: Notify) -> Callable[[int, int], None]:
