@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from harden.values import Bytes, Durations, Engine, Numbers, Rate, Size, Texts
 
@@ -21,7 +21,24 @@ class Run(BaseModel):
     objective: Literal["labels", "match"] = Field(
         "labels", description="match: the clean network's own outputs are the targets; no labels needed"
     )
+    task: str = Field(
+        "auto",
+        description="what the network is for: classification, match (as --objective match), or a task of a package; "
+        "default: what its outputs and the labels say, see harden inspect",
+    )
     seed: int = Field(0, ge=0, description="root of every random stream")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _match_is_match(cls, values: Any) -> Any:
+        """``objective`` and ``task`` say the same of matching; what one says the other need not repeat."""
+        if isinstance(values, dict):
+            said = {values.get("task", "auto"), "match" if values.get("objective") == "match" else "auto"}
+            if said == {"auto", "match"}:
+                return {**values, "task": "match", "objective": "match"}
+            if "match" in said and len(said) > 1:
+                raise ValueError(f"--objective match and --task {values['task']} exclude each other")
+        return values
 
 
 class Settings(Run):
