@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from harden.engines import Engine, LocalEngine
 from harden.errors import DataError, SettingsError
@@ -91,7 +91,7 @@ def two_stage(
     Source: Stein, Annals of Mathematical Statistics 16 (1945).
     """
     draws = np.asarray(sample(range(first)), dtype=np.float64)
-    scale = float(stats.t.ppf(0.5 + confidence / 2, first - 1)) * float(draws.std(ddof=1))
+    scale = float(special.stdtrit(first - 1, 0.5 + confidence / 2)) * float(draws.std(ddof=1))
     total = max(first, math.ceil((scale / half_width) ** 2))
     if total > _MOST_CHIPS:
         raise SettingsError(f"± {half_width:g} would need {total} chips", where="--until", fix="Ask for less")

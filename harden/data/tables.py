@@ -99,6 +99,9 @@ def _labels(shards: Sequence[Shard], name: str, count: int) -> np.ndarray:
     column = pa.chunked_array([batch.column(name) for _, _, batch in _rows(shards, [name], count)])
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
+    numeric = pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
+    if numeric and len(column) and not column.null_count:  # the general way imports pandas, where it is installed
+        return np.concatenate([np.from_dlpack(chunk) for chunk in column.chunks])
     return column.to_numpy(zero_copy_only=False)
 
 

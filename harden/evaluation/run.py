@@ -14,7 +14,7 @@ from harden.errors import HardenError
 from harden.evaluation.bench import Bench
 from harden.evaluation.chip_sums import Sums, sums_path
 from harden.evaluation.custom import WithMetrics
-from harden.evaluation.layout import Layout, choose_layout, clean_rate
+from harden.evaluation.layout import Layout, candidates, choose_layout, clean_rate
 from harden.evaluation.log import TrialLog
 from harden.evaluation.plan import TrialPlan
 from harden.evaluation.trials import Trial, TrialRunner, draw_chip
@@ -25,6 +25,7 @@ from harden.records.evaluation import Runtime, TensorRecord
 from harden.store import sync
 
 _PROBE_SHARE, _PROBE_SECONDS = 0.03, 1.5  # of the expected time of the trials, and at most
+_SHORT_S = 5.0  # trials that end sooner do not repay the search for their fastest layout
 
 
 class Run:
@@ -163,18 +164,24 @@ class Run:
     def _measure_clean(self, layout: Layout, trials: int) -> None:
         """The clean model's speed, to compare with; only for trials on this machine."""
         if self._engine is None:
-            seconds = self._measuring(trials)
+            seconds = self._measuring_s(trials)
             self._clean_rates.append(clean_rate(self.bench.copy, self._batches, layout, seconds))
 
     def _probe(self, trials: int) -> tuple[Layout, Layout]:
-        return choose_layout(self.bench.copy, self._batches, self.cores, self._measuring(trials))
+        if self._expected_s(trials) < _SHORT_S:
+            usual = candidates(self.cores)[0]
+            return usual, usual
+        return choose_layout(self.bench.copy, self._batches, self.cores, self._measuring_s(trials))
 
-    def _measuring(self, trials: int) -> float:
-        """Seconds to spend on one measurement, from a first rough rate."""
+    def _measuring_s(self, trials: int) -> float:
+        """Seconds to spend on one measurement."""
+        return min(_PROBE_SECONDS, _PROBE_SHARE * self._expected_s(trials))
+
+    def _expected_s(self, trials: int) -> float:
+        """Seconds that so many trials take by a first rough rate."""
         if self._rough_rate is None:
             self._rough_rate = clean_rate(self.bench.copy, self._batches, Layout(1, self.cores), 0.0)
-        expected = trials * self.bench.feed.examples / self._rough_rate
-        return min(_PROBE_SECONDS, _PROBE_SHARE * expected)
+        return trials * self.bench.feed.examples / self._rough_rate
 
 
 def _finite(value: float) -> float | None:

@@ -18,7 +18,6 @@ from harden.tasks import Scorer
 _BOUNDS = {"90/95": 0.90, "95/95": 0.95, "99/95": 0.99}  # content by name; the confidence is 95%
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95)
 _SPREAD = ("loss", "balanced_accuracy", "f1", "auroc", "top5")
-_MEANS = ("loss", "confidence", "ece", "agreement", "top5", "balanced_accuracy", "f1", "auroc", "rms_noise_relative")
 _CUSTOM = "metrics."
 _FIDELITY = ("nrmse", "sqnr_db", "cosine")
 
@@ -57,8 +56,16 @@ def summarise(
             name: None if accuracies is None else intervals.tolerance_bound(accuracies, content)
             for name, content in _BOUNDS.items()
         },
-        **{key: _mean(trials, key) for key in _MEANS},
-        ekl=more.pop("ekl", None),
+        loss=_mean(trials, "loss"),
+        confidence=_mean(trials, "confidence"),
+        ece=_mean(trials, "ece"),
+        agreement=_mean(trials, "agreement"),
+        top5=_mean(trials, "top5"),
+        balanced_accuracy=_mean(trials, "balanced_accuracy"),
+        f1=_mean(trials, "f1"),
+        auroc=_mean(trials, "auroc"),
+        rms_noise_relative=_mean(trials, "rms_noise_relative"),
+        ekl=None,
         fidelity=Fidelity(**{key: _spread(trials, key) for key in _FIDELITY}) if "nrmse" in trials else None,
         clean_accuracy=clean_accuracy,
         accuracies=None if accuracies is None else tuple(accuracies.tolist()),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
@@ -32,13 +32,13 @@ class Run(BaseModel):
     @classmethod
     def _match_is_match(cls, values: Any) -> Any:
         """``objective`` and ``task`` say the same of matching; what one says the other need not repeat."""
-        if isinstance(values, dict):
-            said = {values.get("task", "auto"), "match" if values.get("objective") == "match" else "auto"}
-            if said == {"auto", "match"}:
-                return {**values, "task": "match", "objective": "match"}
-            if "match" in said and len(said) > 1:
-                raise ValueError(f"--objective match and --task {values['task']} exclude each other")
-        return values
+        if not isinstance(values, Mapping):
+            return values
+        given = cast("Mapping[str, object]", values)
+        task, objective = given.get("task", "auto"), given.get("objective")
+        if objective == "match" and task not in ("auto", "match"):
+            raise ValueError(f"--objective match and --task {task} exclude each other")
+        return {**given, "task": "match", "objective": "match"} if "match" in (task, objective) else given
 
 
 class Settings(Run):

@@ -45,6 +45,10 @@ _FUNCTIONS: dict[str, Meaning] = {
     "Normalizer": "probabilities",
 }
 _EXACT = ("Softmax", "LogSoftmax", "Sigmoid")  # whose argument says the same, and all of it
+_INVERSE: dict[str, tuple[Meaning, Meaning]] = {
+    "Exp": ("log_probabilities", "probabilities"),
+    "Log": ("probabilities", "log_probabilities"),
+}
 _POSITIVE = ("Exp", "Sigmoid", "Relu", "Softplus")
 
 
@@ -178,17 +182,16 @@ class _Walker:
     def _composed(self, node: Node) -> tuple[Meaning, int | None, bool]:
         """The same for functions that are written as several nodes."""
         nothing: tuple[Meaning, None, bool] = ("scores", None, False)
-        if node.op in ("Exp", "Log"):
+        if node.op in _INVERSE:
+            before, after = _INVERSE[node.op]
             meaning, argument, sigmoid = self._meaning(node.inputs[0])
-            before, after = ("log_probabilities", "probabilities")[:: 1 if node.op == "Exp" else -1]
-            return (after, argument, sigmoid) if meaning == before and not sigmoid else nothing  # type: ignore[return-value]
+            return (after, argument, sigmoid) if meaning == before and not sigmoid else nothing
         if node.op == "Div":
             shares, total = (self._makers.get(value) for value in node.inputs)
             if total is None or total.op != "ReduceSum" or total.inputs[0] != node.inputs[0] or shares is None:
                 return nothing
-            if shares.op == "Exp":
-                return "probabilities", shares.inputs[0], False
-            return ("probabilities", None, False) if shares.op in _POSITIVE else nothing
+            if shares.op in _POSITIVE:
+                return "probabilities", shares.inputs[0] if shares.op == "Exp" else None, False
         if node.op == "Concat" and len(node.inputs) == 2:
             return self._pair(*node.inputs)
         return nothing
