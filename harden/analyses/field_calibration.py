@@ -16,6 +16,7 @@ import torch
 
 from harden.errors import UnsupportedError
 from harden.evaluation.bench import Bench, score
+from harden.evaluation.input_feed import fitted
 from harden.evaluation.judge import Judge
 from harden.evaluation.trials import draw_chip
 from harden.evaluation.where import Where
@@ -50,7 +51,7 @@ def per_chip(judge: Judge, model: Model, *, chips: int = 20, inputs: int = 512) 
 
     Source: Joshi et al., Nat. Commun. 11, 2473 (2020) (AdaBS).
     """
-    condition, seed, data = judge.condition, judge.seed, judge.data
+    condition, seed, data = judge.condition, judge.seed, fitted(model, judge.data)
     net = model.module()
     if not statistics(net):
         fix = "Fold nothing: give the file with its batch norms" if model.batch_norm == "folded" else None
@@ -62,7 +63,7 @@ def per_chip(judge: Judge, model: Model, *, chips: int = 20, inputs: int = 512) 
     count = max(1, min(inputs, len(data) // 2))
     chosen, rest = np.sort(order[:count]), np.sort(order[count:])
     batches = [
-        tuple(torch.from_numpy(np.ascontiguousarray(part)) for part in data.feed(chosen[at : at + _BATCH]))
+        tuple(torch.from_numpy(np.asarray(part, order="C")) for part in data.feed(chosen[at : at + _BATCH]))
         for at in range(0, count, _BATCH)
     ]
     before, after = [], []

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from harden.engines import LocalEngine
-from harden.errors import DataError, ModelError
+from harden.errors import DataError
 from harden.evaluation.custom import Judged, Metric, WithMetrics
 from harden.evaluation.input_feed import Feed
 from harden.evaluation.layout import available_cores
@@ -89,15 +89,9 @@ def open_bench(
 
     Raises:
         DataError: The outputs, or the labels, are not of the task.
-        ModelError: No weight is on a crossbar.
+        HardenError: No weight is on a crossbar, or what ONNX Runtime computes is not what torch does.
     """
     weights = model.analog_weights(where.digital)
-    if not weights:
-        raise ModelError(
-            "no weight of the model is on a crossbar, so there is nothing to perturb",
-            where=model.source,
-            fix="Check --digital" if where.digital else "Run harden inspect on it",
-        )
     feed = Feed(model, data, where.batch_size)
     copy = RuntimeCopy.build(model, folder, where.digital)
     copy.device = choose_device(where.device)

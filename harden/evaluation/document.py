@@ -21,6 +21,7 @@ from harden.records.evaluation import (
     ModelRecord,
     Runtime,
 )
+from harden.runtime.sessions import deciding_options
 from harden.statistics.requirements import Requirement
 
 if TYPE_CHECKING:
@@ -91,10 +92,12 @@ def model_part(model: Model, weights: Mapping[str, AnalogWeight] | None = None) 
     if weights is not None:
         analog = sum(weight.tensor.numel() for weight in weights.values())
         size = {"parameters": model.parameters, "analog_parameters": analog}
-    return ModelRecord(
+    record = ModelRecord(
         path=str(model.source),
         sha256=model.sha256,
         opset=model.opset,
         **size,
         batch_norm=model.batch_norm,
     )
+    options = deciding_options(model)
+    return record.replaced(session=options) if options else record

@@ -13,10 +13,10 @@ from onnx import ModelProto, TensorProto, ValueInfoProto
 
 from harden.data.preprocess import METADATA_KEY, Preprocess
 from harden.errors import ModelError
-from harden.graph.analog import AnalogWeight
+from harden.graph.analog import AnalogWeight, CrossbarPer
 from harden.graph.batch import batch_size, whole_examples, with_open_batch
 from harden.graph.build import build
-from harden.graph.editor import copied
+from harden.graph.editor import OVERRIDABLE, copied, initialized_inputs, make_constant
 from harden.graph.external import Location, packed, write_external
 from harden.graph.loading import LARGEST_FILE, check, read
 from harden.graph.module import GraphModule
@@ -43,6 +43,9 @@ class Model:
         source: Where it comes from, for messages.
         data: The bytes it was read from, where serialising it would give others.
         locations: Where tensors are that are kept in other files, by name.
+
+    Attributes:
+        crossbars: Whether the uses of one tensor are one crossbar, or each a crossbar of its own.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class Model:
         data: bytes | None = None,
         locations: Mapping[str, Location] | None = None,
     ) -> None:
+        self.crossbars: CrossbarPer = "tensor"
         self.proto = proto
         self.source = source
         self._data = data
@@ -161,6 +165,19 @@ class Model:
             raise ModelError("the model is larger than 2 GiB, more than one file can hold", where=self.source)
         return self.proto.SerializeToString()
 
+    @property
+    def runnable(self) -> bytes:
+        """:meth:`serialize` for ONNX Runtime: initializers that are listed as inputs, too, leave the inputs.
+
+        From IR version 4 on a caller may override those, so that ONNX Runtime neither folds nor fuses them and
+        rounds otherwise; here nobody does.
+        """
+        if self.proto.ir_version < OVERRIDABLE or not initialized_inputs(self.proto.graph):
+            return self.serialize()
+        proto = copied(self.proto)
+        make_constant(proto.graph)
+        return proto.SerializeToString()
+
     @cached_property
     def _bytes(self) -> int:
         return sum(len(slot.message.raw_data) for slot in slots(self.proto) if isinstance(slot.message, TensorProto))
@@ -191,9 +208,10 @@ class Model:
         """
         program = self.program.giving(outputs)
         if self.whole_examples:
-            return GraphModule(program, WholeExamples(tuple(len(spec.shape) for spec in self.inputs)))
+            return GraphModule(program, WholeExamples(tuple(len(spec.shape) for spec in self.inputs)), self.crossbars)
         size = self.batch_size
-        return GraphModule(program, None if size is None else FixedBatch(size, lambda: self._opened(outputs)))
+        fixed = None if size is None else FixedBatch(size, lambda: self._opened(outputs))
+        return GraphModule(program, fixed, self.crossbars)
 
     @property
     def batch_size(self) -> int | None:
@@ -252,7 +270,15 @@ class Model:
 
     def replaced(self, proto: ModelProto) -> Model:
         """Another graph in the place of this one: from the same source, its tensors kept in the same files."""
-        return Model(proto, self.source, locations=self._locations)
+        return Model(proto, self.source, locations=self._locations).with_crossbars(self.crossbars)
+
+    def with_crossbars(self, per: CrossbarPer) -> Model:
+        """The same model with one crossbar for each tensor, or for each use of a tensor."""
+        if per == self.crossbars:
+            return self
+        other = Model(self.proto, self.source, self._data, self._locations)
+        other.crossbars = per
+        return other
 
     def with_metadata(self, items: Mapping[str, str]) -> Model:
         """The same model with metadata added or replaced; other keys stay as they are."""
@@ -275,7 +301,7 @@ class Model:
     def __getstate__(self) -> dict[str, object]:
         """For another process: the file, without what was computed from it."""
         return {
-            **{name: self.__dict__[name] for name in ("proto", "source", "_data", "_locations")},
+            **{name: self.__dict__[name] for name in ("proto", "source", "crossbars", "_data", "_locations")},
             "_analog": {},
         }
 

@@ -11,7 +11,7 @@ from harden.data.dataset import Dataset
 from harden.data.preprocess import Preprocess
 from harden.data.validation import split_validation
 from harden.errors import DataError
-from harden.evaluation.input_feed import Feed
+from harden.evaluation.input_feed import Feed, fitted
 from harden.graph.file import Model
 from harden.pipeline.models import input_names, open_preprocess
 from harden.progress import Notify, silent
@@ -23,7 +23,7 @@ from harden.tasks import task_of
 def open_data(source: str, model: Model, settings: Settings, notify: Notify = silent) -> Dataset:
     """Examples to evaluate a model on; with ``--objective match`` labels are left out, and outputs are compared."""
     preprocess, labelled = open_preprocess(model, settings), settings.objective == "labels"
-    return Dataset.open(
+    data = Dataset.open(
         source,
         preprocess,
         limit=settings.limit,
@@ -31,6 +31,7 @@ def open_data(source: str, model: Model, settings: Settings, notify: Notify = si
         progress=reading(source, notify),
         inputs=input_names(model),
     )
+    return fitted(model, data)
 
 
 def reading(source: str, notify: Notify) -> Callable[[int, int], None]:
@@ -112,7 +113,7 @@ def check_fits(model: Model, task: str, *data: Dataset) -> None:
         DataError: Shapes differ, or outputs or labels are not of the task.
         ModelError: ONNX Runtime does not accept the model.
     """
-    session = Session(model.serialize())
+    session = Session(model.runnable)
     for examples in data:
         outputs = session.run(*Feed(model, examples.subset(np.arange(1))).head(1))
         task_of(task, model, examples).check(outputs)
