@@ -25,46 +25,46 @@ if TYPE_CHECKING:
 
 MOST = 200  # examples
 _BATCH = 16
-_CLOSE = 0.01  # of the spread of an example's scores: nearer ones may change places by the order of sums and rounding
-_ALIKE = 0.02  # by which means of probabilities may differ, likewise
-_PASS_ON = ("Identity", "Squeeze", "Unsqueeze", "Reshape", "Flatten", "Cast", "QuantizeLinear", "DequantizeLinear")
 
 Figures = Mapping[str, float]
-Measure = Callable[["ModelProto", Sequence[np.ndarray], np.ndarray], tuple[Figures, Figures]]
-"""From the file, its outputs and the labels: figures, and by how much each may differ from the first count's."""
+Measure = Callable[["ModelProto", Sequence[np.ndarray], np.ndarray | None], tuple[Figures, Figures] | None]
+"""From the file, its outputs and the labels: figures, and by how much each may differ from the first count's; None
+where nothing can be counted."""
 
 
 def recount(
     model: Model,
     data: Dataset,
     first: Callable[[np.ndarray], Mapping[str, float | None]],
-    measure: Measure | None = None,
+    measure: Measure,
 ) -> None:
     """Count the file's own figures again, and compare.
 
     Args:
         model: The file, without noise.
-        data: The examples that figures are reported on; without labels nothing is counted.
+        data: The examples that figures are reported on.
         first: What was found first, by name, for some of the examples by their numbers.
-        measure: Counts; :func:`classified` by default.
+        measure: Counts; the task's own.
 
     Raises:
         VerificationError: The two differ; names both figures.
     """
     index = np.unique(np.linspace(0, len(data) - 1, min(MOST, len(data))).astype(int))
-    if data.labels is None:
-        return
     source = raw(data)
     rows = data.numbers(index)
-    numbers = class_numbers(source) if data.origin.labelled else None
-    labels = data.labels[index] if numbers is None else numbers[rows]
+    ours = None if data.labels is None else data.labels[index]
+    numbers = class_numbers(source) if data.origin.labelled and ours is not None else None
+    labels = ours if numbers is None else numbers[rows]
     outputs = _outputs(model, source.examples(rows), [part[rows] for part in source.others], data)
-    second, tolerance = (measure or classified)(model.proto, outputs, labels)
+    counted = measure(model.proto, outputs, labels)
+    if counted is None:
+        return
+    second, tolerance = counted
     own = first(index)
     figures = {name: (float(own[name] or 0.0), value) for name, value in second.items() if name in own}
     apart = [name for name, (a, b) in figures.items() if abs(a - b) > tolerance[name] + 1e-9]
     lost = source.count - data.total
-    mislabelled = int((labels != data.labels[index]).sum())
+    mislabelled = 0 if labels is None else int(np.not_equal(labels, ours).sum())
     if not apart and not lost and not mislabelled:
         return
     name = (apart or list(figures))[0]
@@ -77,42 +77,6 @@ def recount(
     where, examples = str(model.source), f" ({len(index)} examples{''.join('; ' + reason for reason in reasons)})"
     fix = "No figure from this run could be trusted. Please report the model and how the data is kept"
     raise VerificationError(what + examples, where=where, fix=fix)
-
-
-def classified(model: ModelProto, outputs: Sequence[np.ndarray], labels: np.ndarray) -> tuple[Figures, Figures]:
-    """Share of right answers, and mean of the largest class probability, of the first output of floating-point numbers.
-
-    Numbers that are probabilities, by the node that made them or by their sums, are taken as they are.
-    """
-    name, output = next(
-        (item.name, out) for item, out in zip(model.graph.output, outputs, strict=True) if out.dtype.kind == "f"
-    )
-    z = output.astype(np.float64).reshape(len(output), -1)
-    maker = _maker(model, name)
-    if z.shape[1] == 1:
-        p = z if maker == "Sigmoid" else np.exp(-np.logaddexp(0, -z))
-        p = np.concatenate([1 - p, p], axis=1)
-    elif maker == "Sigmoid" or (np.all(z >= 0) and np.allclose(z.sum(axis=1), 1, atol=0.05)):
-        p = z / np.maximum(z.sum(axis=1, keepdims=True), 1e-30)
-    else:
-        p = np.exp(z - z.max(axis=1, keepdims=True))
-        p = p / p.sum(axis=1, keepdims=True)
-    scores = np.concatenate([-z, z], axis=1) if z.shape[1] == 1 and maker != "Sigmoid" else p if z.shape[1] == 1 else z
-    finite = np.asarray(np.isfinite(z).all(axis=1))
-    right = finite & (p.argmax(axis=1) == labels)
-    ordered = np.sort(np.where(finite[:, None], scores, 0.0), axis=1)
-    spread = np.abs(ordered).max() if z.shape[1] == 1 else ordered[:, -1] - ordered[:, 0]
-    close = float((ordered[:, -1] - ordered[:, -2] <= _CLOSE * spread).mean())
-    confidence = float(np.where(finite, p.max(axis=1), 0.0).mean())
-    return {"accuracy": float(right.mean()), "confidence": confidence}, {"accuracy": close, "confidence": _ALIKE}
-
-
-def _maker(model: ModelProto, name: str) -> str:
-    """The operator that made an output's numbers, behind those that only pass them on."""
-    makers = {output: node for node in model.graph.node for output in node.output}
-    while name in makers and makers[name].op_type in _PASS_ON:
-        name = makers[name].input[0]
-    return makers[name].op_type if name in makers else ""
 
 
 def _outputs(

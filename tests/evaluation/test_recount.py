@@ -20,12 +20,12 @@ from harden.data.preprocess import Preprocess
 from harden.errors import VerificationError
 from harden.evaluation import bench as benches
 from harden.evaluation import judge as judges
-from harden.evaluation import scores
 from harden.evaluation.judge import Judge
 from harden.evaluation.plan import as_conditions
 from harden.evaluation.recount import MOST, recount
 from harden.graph.file import Model
 from harden.streams import numpy_generator
+from harden.tasks._heads import Head
 
 node = helper.make_node
 RGB = Preprocess((0.4, 0.45, 0.5), (0.2, 0.25, 0.3))
@@ -133,12 +133,10 @@ def labels_one_row_late(monkeypatch):
 
 
 def softmax_twice(monkeypatch):
-    right = scores.log_probabilities
-
-    def twice(output, kind):
-        return right(np.exp(right(output, kind)), "logits")
-
-    monkeypatch.setattr(scores, "log_probabilities", twice)
+    right = Head.log_probabilities
+    monkeypatch.setattr(
+        Head, "log_probabilities", lambda head, z: right(Head(0, "m"), np.exp(right(head, z)).astype(np.float32))
+    )
 
 
 FAULTS = [
@@ -284,7 +282,7 @@ def test_inputs_of_every_type_are_counted_alike(dtype):
 def test_only_a_few_examples_are_counted(archive):
     model, path = archive
     asked = []
-    recount(model, harden.Dataset.open(path, RGB), lambda index: asked.append(index) or {})
+    recount(model, harden.Dataset.open(path, RGB), lambda index: asked.append(index) or {}, lambda *_: ({}, {}))
     (index,) = asked
     assert (len(index), index[0], index[-1]) == (MOST, 0, COUNT - 1)
     assert benches.recount_bench is judges.recount_bench
