@@ -64,7 +64,7 @@ def recount(
     figures = {name: (float(own[name] or 0.0), value) for name, value in second.items() if name in own}
     apart = [name for name, (a, b) in figures.items() if abs(a - b) > tolerance[name] + 1e-9]
     lost = source.count - data.total
-    mislabelled = 0 if labels is None else int(np.not_equal(labels, ours).sum())
+    mislabelled = 0 if labels is None or ours is None else int(np.not_equal(labels, ours).sum())
     if not apart and not lost and not mislabelled:
         return
     name = (apart or list(figures))[0]

@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 if TYPE_CHECKING:
-    from harden.data.dataset import Dataset
+    from harden.data.dataset import Dataset, Origin
     from harden.data.preprocess import Preprocess
 
 _LARGEST = 1 << 28  # bytes; a larger file is not read a second time as a whole
@@ -54,14 +54,12 @@ def raw(data: Dataset) -> Raw:
     """The source of a data set, opened again."""
     path, origin = Path(data.source), data.origin
     small = path.is_file() and path.stat().st_size <= _LARGEST
-    if origin.opened and small and path.suffix.lower() == ".npz":
-        return _npz(path, origin.inputs, origin.limit)
-    if origin.opened and small and path.suffix.lower() == ".parquet":
-        return _parquet(path, origin.limit)
-    if origin.opened and small and path.suffix.lower() in (".csv", ".tsv"):
-        return _table(path, origin.limit)
-    if origin.opened and path.is_dir() and not any(path.glob("*.parquet")) and not any(path.glob("*.json")):
-        return _folder(path, origin.limit, labelled=data.labels is not None)
+    form = path.suffix.lower() if small else "folder" if path.is_dir() else ""
+    if origin.opened and form in _FORMS:
+        try:
+            return _FORMS[form](path, origin)
+        except (KeyError, ValueError, TypeError, StopIteration, OSError):
+            pass  # kept in a way that these few lines do not know: the arrays that were handed over are the source
     values = origin.values
     labels = None if origin.labels is None else np.asarray(origin.labels)
     return Raw(len(values), lambda rows: np.asarray(values[rows]), labels, origin.names, origin.others)
@@ -98,7 +96,10 @@ def fed(examples: np.ndarray | list[Image.Image], record: Preprocess, kind: str,
     pixels = x.dtype == np.uint8
     if pixels and x.ndim == 3 and isinstance(examples, np.ndarray):
         x = x[..., None]
-    if x.ndim == 4 and (pixels or not plain or (None not in target and list(x.shape[1:]) != target)):
+    if x.ndim == 4 and plain and not pixels:
+        orders = ((0, 1, 2, 3), (0, 3, 1, 2), (0, 2, 3, 1))
+        x = next((x.transpose(order) for order in orders if _suits(x.transpose(order).shape[1:], target)), x)
+    if x.ndim == 4 and (pixels or not plain):
         x = _channels_last(x, len(mean), pixels, record.layout)
         along = (-1,)
     else:
@@ -114,6 +115,10 @@ def fed(examples: np.ndarray | list[Image.Image], record: Preprocess, kind: str,
         sides = [1 if side == 1 else next(long, 1) for side in target]
     x = x.reshape(len(x), *sides)
     return (np.rint(x) if np.dtype(kind).kind in "ui" else x).astype(kind)
+
+
+def _suits(shape: Sequence[int], target: Sequence[int | None]) -> bool:
+    return len(shape) == len(target) and all(want in (None, side) for side, want in zip(shape, target, strict=True))
 
 
 def _channels_last(x: np.ndarray, count: int, pixels: bool, layout: str) -> np.ndarray:
@@ -169,7 +174,8 @@ def _picture(picture: Image.Image, record: Preprocess) -> np.ndarray:
     return pixels[..., None] if pixels.ndim == 2 else pixels
 
 
-def _npz(path: Path, inputs: Sequence[str], limit: int | None) -> Raw:
+def _npz(path: Path, origin: Origin) -> Raw:
+    inputs, limit = origin.inputs, origin.limit
     with np.load(path, allow_pickle=False) as archive:
         names = inputs if len(inputs) > 1 else [next(name for name in _X if name in archive)]
         x, *others = (archive[name] for name in names)
@@ -179,10 +185,10 @@ def _npz(path: Path, inputs: Sequence[str], limit: int | None) -> Raw:
     return Raw(len(x), lambda rows: x[rows], y, others=parts)
 
 
-def _parquet(path: Path, limit: int | None) -> Raw:
+def _parquet(path: Path, origin: Origin) -> Raw:
     import pyarrow.parquet as pq
 
-    table = pq.read_table(path).slice(0, limit)
+    table = pq.read_table(path).slice(0, origin.limit)
     names = table.column_names
     label = next((name for name in _LABEL if name in names), None)
     labels = None if label is None else np.array(table[label].to_pylist())
@@ -221,10 +227,10 @@ def _parquet(path: Path, limit: int | None) -> Raw:
     return Raw(len(table), examples, labels, tuple(order) if order else None)
 
 
-def _table(path: Path, limit: int | None) -> Raw:
+def _table(path: Path, origin: Origin) -> Raw:
     with path.open(newline="", encoding="utf-8-sig") as file:
         head, *rows = csv.reader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
-    rows = [row for row in rows if row][:limit]
+    rows = [row for row in rows if row][: origin.limit]
     at = next((head.index(name) for name in _LABEL if name in head), None)
     x = np.array([[float(cell) for place, cell in enumerate(row) if place != at] for row in rows])
     words = None if at is None else [row[at] for row in rows]
@@ -234,11 +240,14 @@ def _table(path: Path, limit: int | None) -> Raw:
     return Raw(len(x), lambda rows: x[rows], None if words is None else np.array(words))
 
 
-def _folder(path: Path, limit: int | None, *, labelled: bool) -> Raw:
+def _folder(path: Path, origin: Origin) -> Raw:
+    if any(path.glob("*.parquet")) or any(path.glob("*.json")):
+        raise ValueError("no folder of pictures")
+    limit = origin.limit
     endings = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
     files = [file for file in path.rglob("*") if file.name.lower().endswith(endings) and file.name[0] != "."]
     files.sort(key=lambda file: file.relative_to(path).parts)
-    if not labelled:
+    if origin.labels is None:
         chosen = files[:limit]
         return Raw(len(chosen), lambda rows: [Image.open(chosen[row]) for row in rows], None)
     files = [
@@ -258,3 +267,12 @@ def _folder(path: Path, limit: int | None, *, labelled: bool) -> Raw:
     chosen = [files[place] for place in first]
     labels = np.array([order.index(file.relative_to(path).parts[0]) for file in chosen])
     return Raw(len(chosen), lambda rows: [Image.open(chosen[row]) for row in rows], labels, tuple(order))
+
+
+_FORMS: dict[str, Callable[[Path, Origin], Raw]] = {
+    ".npz": _npz,
+    ".parquet": _parquet,
+    ".csv": _table,
+    ".tsv": _table,
+    "folder": _folder,
+}

@@ -75,6 +75,7 @@ class Clean(Record):
     auroc: Rate | None = sometimes("Area under the ROC curve.")
     metrics: Mapping[str, Real] = sometimes("With --metric: the user's own metrics, by name.", {})
     reliability: Reliability | None = sometimes("Images by confidence.")
+    doubts: tuple[str, ...] = sometimes("Signs that labels and answers do not belong together, a clause each.", ())
 
 
 class TensorRecord(Record):

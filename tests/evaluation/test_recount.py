@@ -279,6 +279,24 @@ def test_inputs_of_every_type_are_counted_alike(dtype):
         )
 
 
+@pytest.mark.parametrize("stored", [(0, 1, 2, 3), (0, 3, 1, 2)], ids=["last", "first"])
+@pytest.mark.parametrize("record", [PLAIN, Preprocess((0, 0, 0), (1, 1, 1)), RGB], ids=["one", "three", "RGB"])
+@pytest.mark.parametrize("kind", [np.uint8, np.float32])
+def test_arrays_of_every_layout_are_counted_alike(stored, record, kind):
+    values = pictures()[:60].transpose(stored)
+    values = values if kind == np.uint8 else (values / 255).astype(np.float32)
+    for shape in ((3, 6, 8), (6, 8, 3)):
+        judged(picture_model(shape=shape), harden.Dataset.from_arrays(values, np.arange(60) % 4, record))
+
+
+def test_without_labels_the_size_of_the_outputs_is_counted(archive, monkeypatch):
+    model, _ = archive
+    judged(model, harden.Dataset.from_arrays(pictures(), None, RGB))
+    pixels_not_divided(monkeypatch)
+    with pytest.raises(VerificationError, match="size of the outputs without noise"):
+        judged(model, harden.Dataset.from_arrays(pictures(), None, RGB))
+
+
 def test_only_a_few_examples_are_counted(archive):
     model, path = archive
     asked = []
