@@ -17,7 +17,7 @@ def quick(tmp_path_factory, command):
     """A folder with a finished run without anything beside the chips."""
     folder = prepare(tmp_path_factory.mktemp("quick"))
     run = functools.partial(command, folder)
-    done = run("fit", "digits_cnn.onnx", "--out", "quick", "--quick-report", *SMALL, "--json")
+    done = run("fit", "small.onnx", "--out", "quick", "--quick-report", *SMALL, "--json")
     assert done.code == 0, done.err
     return folder, run, done
 
@@ -59,7 +59,7 @@ def test_what_was_left_out_is_added_to_the_finished_run(quick):
     # All else is as it was, the finished run is still the run of its command, and the same addition gives the same.
     for name in ("training", "after", "artifacts", "settings", "levers"):
         assert document[name] == done.document[name]
-    again = run("fit", "digits_cnn.onnx", "--out", "quick", "--quick-report", *SMALL, "--json")
+    again = run("fit", "small.onnx", "--out", "quick", "--quick-report", *SMALL, "--json")
     assert again.document["severity"] == document["severity"]
     assert run("report", "quick", "--add", "severity", "--json").code == 0
     assert json.loads((folder / "quick" / "report.json").read_text()) == document
@@ -81,9 +81,7 @@ def test_a_wrong_name_is_told_with_the_right_ones(quick, arguments, code, words)
 
 def test_an_evaluation_is_told_where_its_analyses_are(quick):
     _, run, _ = quick
-    assert (
-        run("eval", "digits_cnn.onnx", "--data", "test.npz", "--out", "e", "--chips", "2", "--threads", "1").code == 0
-    )
+    assert run("eval", "small.onnx", "--data", "test.npz", "--out", "e", "--chips", "2", "--threads", "1").code == 0
     done = run("report", "e", "--add", "severity")
     assert done.code == 3
     assert "harden eval --also" in done.err
