@@ -99,6 +99,9 @@ def _labels(shards: Sequence[Shard], name: str, count: int) -> np.ndarray:
     column = pa.chunked_array([batch.column(name) for _, _, batch in _rows(shards, [name], count)])
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
+    numeric = pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
+    if numeric and len(column) and not column.null_count:  # the general way imports pandas, where it is installed
+        return np.concatenate([np.from_dlpack(chunk) for chunk in column.chunks])
     return column.to_numpy(zero_copy_only=False)
 
 
@@ -123,8 +126,9 @@ def _numbers(shards: Sequence[Shard], columns: Columns, count: int, where: str) 
     values, done = None, 0
     for _, _, batch in _rows(shards, names, count):
         parts = [numbers(batch.column(name), f"{where}, column '{name}'", done) for name in names]
-        # Single numbers become floats: a column that happens to be of type uint8 is no pixel.
-        block = parts[0] if columns.listed else np.stack(parts, axis=1, dtype=np.float32, casting="unsafe")
+        # Single numbers are floats or wide integers: a column that happens to be of type uint8 is no pixel.
+        kind = np.result_type(np.int16, *parts)
+        block = parts[0] if columns.listed else np.stack(parts, axis=1, dtype=kind, casting="unsafe")
         if values is None:
             kind = np.float32 if block.dtype.kind == "f" else block.dtype
             values = allocate((count, *block.shape[1:]), kind)

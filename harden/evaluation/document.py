@@ -21,6 +21,7 @@ from harden.records.evaluation import (
     ModelRecord,
     Runtime,
 )
+from harden.runtime.sessions import deciding_options
 from harden.statistics.requirements import Requirement
 
 if TYPE_CHECKING:
@@ -69,8 +70,8 @@ def _condition(
         clean_accuracy=bench.clean.accuracy,
         threshold=threshold,
         requirements=demands,
-        sums=run.sums.of(number, run.plan.chips) if run.sums else None,
-        labels=data.labels,
+        scorer=bench.scorer,
+        sums=run.sums.of(number) if run.sums else None,
     )
     periphery = condition.profile.periphery
     return record.replaced(periphery=bench.periphery.record(periphery)) if periphery.on else record
@@ -91,10 +92,12 @@ def model_part(model: Model, weights: Mapping[str, AnalogWeight] | None = None) 
     if weights is not None:
         analog = sum(weight.tensor.numel() for weight in weights.values())
         size = {"parameters": model.parameters, "analog_parameters": analog}
-    return ModelRecord(
+    record = ModelRecord(
         path=str(model.source),
         sha256=model.sha256,
         opset=model.opset,
         **size,
         batch_norm=model.batch_norm,
     )
+    options = deciding_options(model)
+    return record.replaced(session=options) if options else record

@@ -107,7 +107,7 @@ class EvaluationPeriphery:
         shape = tuple(array.shape for array in inputs)
         with self._lock:
             if shape not in self._shapes:
-                tensors = [torch.from_numpy(np.ascontiguousarray(array)) for array in inputs]
+                tensors = [torch.from_numpy(np.asarray(array, order="C")) for array in inputs]
                 seen = ranges.layers(self._module(), self._weights, *tensors)
                 self._shapes[shape] = {key: tuple(outer.shape) for key, (_, outer) in seen.items()}
             return self._shapes[shape]

@@ -12,6 +12,9 @@ from harden.graph.inlining import Inliner
 from harden.graph.labels import CALL, Address, labels
 from harden.graph.storage import called, constant_tensors, local_functions, node_label
 
+OVERRIDABLE = 4
+"""From this IR version on an initializer that is listed as an input, too, is a default that callers may override."""
+
 
 class Editor:
     """A model being changed.
@@ -170,6 +173,18 @@ def copied(proto: ModelProto) -> ModelProto:
     copy = ModelProto()
     copy.CopyFrom(proto)
     return copy
+
+
+def initialized_inputs(graph: GraphProto) -> list[int]:
+    """Which of a graph's inputs have an initializer, by position."""
+    held = {tensor.name for tensor in graph.initializer} | {item.values.name for item in graph.sparse_initializer}
+    return [index for index, item in enumerate(graph.input) if item.name in held]
+
+
+def make_constant(graph: GraphProto) -> None:
+    """Take every initializer out of a graph's inputs, in place."""
+    for index in reversed(initialized_inputs(graph)):
+        del graph.input[index]
 
 
 def graphs_of(node: NodeProto) -> Iterator[GraphProto]:

@@ -15,7 +15,10 @@ from harden.graph.ops.quantization import FOUR, FOUR_BITS, RANGES, quantized, sp
 from harden.graph.program import Node, Program
 from harden.graph.tensors import FLOATS, FOUR_BIT, QUANTIZED, to_torch, torch_type
 
-_CARRIES = frozenset({"MaxPool", "Concat", "Slice", "Gather", "Split", "Expand", "Pad", "DepthToSpace", "SpaceToDepth"})
+# Of integers these make integers, and the same of floats that hold them.
+_CARRIES = frozenset(
+    {"Clip", "Concat", "DepthToSpace", "Expand", "Gather", "MaxPool", "Pad", "Slice", "SpaceToDepth", "Split"}
+)
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class Quantization:
 
     def array(self, real: np.ndarray) -> np.ndarray:
         """Real numbers as an array of the integers the file holds."""
-        wide = torch.from_numpy(np.ascontiguousarray(real, np.float64 if self.dtype == torch.int32 else np.float32))
+        wide = torch.from_numpy(np.asarray(real, np.float64 if self.dtype == torch.int32 else np.float32, order="C"))
         return self.integers(wide).to(self.dtype).numpy()
 
 

@@ -93,10 +93,10 @@ class Slot:
         if isinstance(self.message, NodeProto):
             self.message.op_type = "Constant"
             del self.message.input[:], self.message.attribute[:]
-            tensor = onnx.numpy_helper.from_array(np.ascontiguousarray(array), self.local)
+            tensor = onnx.numpy_helper.from_array(np.asarray(array, order="C"), self.local)
             self.message.attribute.append(onnx.helper.make_attribute("value", tensor))
             return
-        data = np.ascontiguousarray(array)
+        data = np.asarray(array, order="C")
         if data.dtype.byteorder == ">":
             data = data.astype(data.dtype.newbyteorder("<"))
         raw = onnx.numpy_helper.from_array(data).raw_data

@@ -37,6 +37,13 @@ def missing_operators(program: Program) -> list[Missing]:
     ]
 
 
+def described(entry: Missing) -> str:
+    """An operator with its domain, how many nodes need it, and the first of them."""
+    name = f"{entry['domain']}.{entry['op']}" if entry["domain"] else entry["op"]
+    nodes = ", ".join(entry["nodes"][:_SHOWN]) + (", ..." if entry["count"] > _SHOWN else "")
+    return f"{name} ({entry['count']}: {nodes})"
+
+
 def raise_unsupported(program: Program) -> None:
     """Raise if an operator is missing.
 
@@ -46,11 +53,7 @@ def raise_unsupported(program: Program) -> None:
     missing = missing_operators(program)
     if not missing:
         return
-    parts = []
-    for entry in missing:
-        name = f"{entry['domain']}.{entry['op']}" if entry["domain"] else entry["op"]
-        nodes = ", ".join(entry["nodes"][:_SHOWN]) + (", ..." if entry["count"] > _SHOWN else "")
-        parts.append(f"{name} ({entry['count']}: {nodes})")
+    parts = [described(entry) for entry in missing]
     fix = "docs/operators.md lists the supported ones; export without these, or add them to harden/graph/ops"
     if any(computes_on_integers(entry["op"]) for entry in missing):
         fix = "The model is quantised with layers on integers: quantise it in QDQ form instead, or give the original"

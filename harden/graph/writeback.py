@@ -61,4 +61,4 @@ def replaced(
 
 def _converted(array: np.ndarray, slot: Slot) -> np.ndarray:
     dtype = numpy_type(slot.data_type)
-    return np.ascontiguousarray(array if array.dtype == dtype else array.astype(dtype))
+    return np.asarray(array, dtype, order="C")

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harden.errors import ModelError, SettingsError, UnsupportedError
+from harden.errors import ModelError, SettingsError, VerificationError
 from harden.graph.file import Model
 from harden.graph.inspection import Obstacle, WeightRow, unsupported, weights_table
 from harden.graph.tensors import TensorSpec
+from harden.graph.unsupported import described
 from harden.pipeline.models import open_model
+from harden.runtime.canary import canary
 from harden.runtime.examples import find_inputs
 from harden.runtime.parity import Parity, parity
 
@@ -23,7 +25,7 @@ class Inspection:
         random_weights: Whether nobody gave its weights.
         obstacles: Every reason why it cannot be hardened.
         unsupported: The operators among them.
-        weights: Every floating-point tensor.
+        weights: Every tensor of real numbers.
         parity: How far torch and ONNX Runtime are apart; None where it does not run in torch.
     """
 
@@ -93,17 +95,20 @@ def inspect(
     model = open_model(source, weights=weights, allow_random=True, input_size=input_size)
     shapes = _shapes(model, inputs)
     missing = unsupported(model)
-    obstacles = [f"operator {row['op']} ({row['count']} nodes) is not supported" for row in missing]
+    obstacles = [f"{described(row)}: {row['reason']}" for row in missing]
     table: list[WeightRow] = []
     checked = None
     if not missing:
         try:
             table = weights_table(model, digital=digital)
-            checked = parity(model, find_inputs(model, shapes))
-        except (UnsupportedError, ModelError) as error:
+            examples = find_inputs(model, shapes)
+            checked = parity(model, examples)
+            if checked.passed:  # what harden eval and harden fit check before they compute anything
+                canary(model, examples, digital=tuple(digital))
+            else:
+                obstacles.append(f"torch and ONNX Runtime disagree by {checked.max_abs_error:.2e}")
+        except (ModelError, VerificationError) as error:
             obstacles.append(str(error))
-    if checked is not None and not checked.passed:
-        obstacles.append(f"torch and ONNX Runtime disagree by {checked.max_abs_error:.2e}")
     random_weights = source.startswith("timm:") and weights is None
     return Inspection(model, random_weights, obstacles, missing, table, checked)
 

@@ -51,7 +51,7 @@ def with_new_head(model: Model, data: Dataset, *, seed: int = 0, threads: int = 
 
 
 def _features(model: Model, data: Dataset, threads: int, notify: Notify) -> np.ndarray:
-    session, feed = Session(model.serialize(), threads=threads), Feed(model, data)
+    session, feed = Session(model.runnable, threads=threads), Feed(model, data)
     features: list[np.ndarray] = []
     done = 0
     for arrays, count in feed:

@@ -40,6 +40,9 @@ class ModelRecord(Record):
     parameters: Count | None = sometimes("Number of parameters; not with --until, nor without data.")
     analog_parameters: Count | None = sometimes("How many of them are on crossbars; where parameters is.")
     batch_norm: Annotated[str, Described("enum", ("kept", "folded", "none"))] = always("Batch norms in the graph.", "")
+    session: Mapping[str, str] = sometimes(
+        "Of a file with QuantizeLinear or DequantizeLinear: options of the ONNX Runtime sessions that computed it.", {}
+    )
 
 
 class Classes(Record):

@@ -90,8 +90,19 @@ def _use(reading: Reading) -> list[str]:
         "```python",
         "import onnxruntime",
         "",
-        f"session = onnxruntime.InferenceSession({json.dumps(file)})",
+        *_session(file, reading.model.session),
         "```",
+    ]
+
+
+def _session(file: str, options: Mapping[str, str]) -> list[str]:
+    """Code that opens the file as it was opened for the figures."""
+    if not options:
+        return [f"session = onnxruntime.InferenceSession({json.dumps(file)})"]
+    return [
+        "options = onnxruntime.SessionOptions()  # as for the figures above; by default layers run on integers",
+        *(f"options.add_session_config_entry({json.dumps(k)}, {json.dumps(v)})" for k, v in options.items()),
+        f"session = onnxruntime.InferenceSession({json.dumps(file)}, options)",
     ]
 
 

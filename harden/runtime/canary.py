@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,6 +20,7 @@ from harden.graph.analog import AnalogWeight
 from harden.graph.file import Model
 from harden.runtime.copy import RuntimeCopy
 from harden.runtime.parity import FLOOR, difference, run_torch
+from harden.runtime.rounding import Rounding
 from harden.runtime.sessions import Session
 from harden.store import scratch
 from harden.streams import generator
@@ -35,6 +37,11 @@ class Replaceable(Protocol):
     @property
     def uses(self) -> Mapping[str, AnalogWeight]:
         """The analog uses by key."""
+        ...
+
+    @property
+    def rounding(self) -> Rounding:
+        """How coarsely the model rounds on its way."""
         ...
 
     def session(self, values: Mapping[str, Any] | None = None, *, threads: int = 1) -> Session:
@@ -99,16 +106,17 @@ def check_noise(copy: Replaceable, module: torch.nn.Module, inputs: Sequence[np.
     """
     weights = {key: use.tensor.detach() for key, use in copy.uses.items()}
     noisy = {key: _perturbed(weight, seed, key) for key, weight in weights.items()}
-    pair = zip(run_torch(module, tuple(inputs), weights), run_torch(module, tuple(inputs), noisy), strict=True)
-    moved = max((difference(clean, chip).max_abs_error for clean, chip in pair), default=0.0)
+    clean, chip = (run_torch(module, tuple(inputs), values) for values in (weights, noisy))
+    moved = max((difference(a, b).max_abs_error for a, b in zip(clean, chip, strict=True)), default=0.0)
+    allowed = copy.rounding.allowances(partial(run_torch, module), tuple(inputs), noisy, chip)
     # A tolerance as large as what the noise moves would let a chip pass whose noise never arrived.
-    floor = FLOOR if moved > _CLEAR * FLOOR else 0.0
+    floors = [max(FLOOR if moved > _CLEAR * FLOOR else 0.0, min(extra, moved / _CLEAR)) for extra in allowed]
 
     def gap(keys: Iterable[str]) -> tuple[bool, float]:
         # Only the suspects are noisy; all tensors are replaced, because that is how the trials run.
         chip = {**weights, **{key: noisy[key] for key in keys}}
         pairs = list(zip(run_torch(module, tuple(inputs), chip), copy.session(chip).run(*inputs), strict=True))
-        gaps = [difference(want, got, floor) for want, got in pairs]
+        gaps = [difference(want, got, floor) for (want, got), floor in zip(pairs, floors, strict=True)]
         return all(f.passed for f in gaps), max((f.max_abs_error for f in gaps), default=0.0)
 
     passed, error = gap(noisy)
@@ -178,7 +186,7 @@ def _without_gradient(
     training = module.training
     module.eval()
     try:
-        result = module(*(torch.from_numpy(np.ascontiguousarray(x)) for x in inputs), weights=leaves)
+        result = module(*(torch.from_numpy(np.asarray(x, order="C")) for x in inputs), weights=leaves)
         outputs = [t for t in (result if isinstance(result, tuple) else (result,)) if t.requires_grad]
         # A sum alone would vanish behind a softmax; squares with fixed weights do not.
         total = sum(

@@ -10,7 +10,7 @@ from harden import streams
 from harden.errors import ModelError
 from harden.graph.file import Model
 from harden.graph.tensors import TensorSpec
-from harden.runtime.sessions import plain_session
+from harden.runtime.sessions import first_line, plain_session
 
 # Image classifiers, then text recognisers (height 48), transformers' token counts and detectors.
 _SPATIAL = ((224, 224), (64, 64), (48, 320), (512, 512), (640, 640))
@@ -45,7 +45,7 @@ def find_inputs(
         try:
             session.run(None, {spec.name: value for spec, value in zip(model.inputs, inputs, strict=True)})
         except Exception as error:  # ONNX Runtime raises its own kinds for each way a shape can be wrong
-            answer = str(error).splitlines()[0]
+            answer = first_line(error)
         else:
             return inputs
     raise ModelError(
@@ -82,8 +82,10 @@ def _shape(spec: TensorSpec, sizes: tuple[int, int, int]) -> tuple[int, ...]:
 def _array(spec: TensorSpec, shape: tuple[int, ...], seed: int) -> np.ndarray:
     rng = streams.numpy_generator(seed, "example", spec.name)
     kind = np.dtype(spec.dtype)
-    if kind.kind == "f":
-        return rng.standard_normal(shape, dtype=np.float32).astype(kind)
     if kind.kind == "b":
-        return rng.random(shape) < 0.5
-    return rng.integers(0, _SMALL_INTEGERS, size=shape).astype(kind)
+        values = rng.random(shape) < 0.5
+    elif kind.kind in "iu":
+        values = rng.integers(0, _SMALL_INTEGERS, size=shape)
+    else:  # bfloat16 is of no kind that numpy names
+        values = rng.standard_normal(shape, dtype=np.float32)
+    return np.asarray(values, kind)  # without axes numpy gives a number, which ONNX Runtime does not take

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,20 @@ from harden.errors import ModelError, SettingsError
 from harden.graph.file import Model
 
 _ERRORS_ONLY = 3
+_IR = re.compile(r"model IR version: (?P<has>\d+), max supported IR version: (?P<most>\d+)")
+_OPSET = re.compile(r"Opset (?P<has>\d+) is under development.* domain (?P<domain>\S+) is till opset (?P<most>\d+)")
+_PREFIX = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ")
+_PLACE = re.compile(r"/onnxruntime_src/\S+ [^(]*\([^)]*\)(?: \[[^]]*\])? ")
+AS_WRITTEN = {
+    "session.disable_quant_qdq": "1",
+    "session.disable_double_qdq_remover": "1",
+    "session.qdq_matmulnbits_accuracy_level": "0",
+}
+"""What makes ONNX Runtime compute the QuantizeLinear and DequantizeLinear of a file as they are written.
+
+By default it replaces them by kernels on integers, whose sums saturate on processors without VNNI; drops one of two
+roundings in a row; and rounds activations to int8 where the file has quantised weights only.
+"""
 
 
 def choose_device(wanted: str, available: Sequence[str] | None = None) -> str:
@@ -79,6 +94,8 @@ class Session:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = _ERRORS_ONLY
+        for name, value in AS_WRITTEN.items():
+            options.add_session_config_entry(name, value)
         values = values or {}
         # ONNX Runtime reads these buffers for as long as the session lives, and does not own them.
         self._values = [ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(v)) for v in values.values()]
@@ -89,11 +106,7 @@ class Session:
                 source if isinstance(source, bytes) else str(source), options, providers=providers(device)
             )
         except Exception as error:  # onnxruntime raises a family of unrelated C++ exceptions
-            raise ModelError(
-                f"ONNX Runtime does not accept the model ({_first_line(error)})",
-                where=None if isinstance(source, bytes) else str(source),
-                fix="Check the file with onnx.checker, or export it again",
-            ) from error
+            raise _refused(error, None if isinstance(source, bytes) else str(source)) from error
         self.inputs = list(self.session.get_inputs())
         self.outputs = list(self.session.get_outputs())
 
@@ -114,18 +127,42 @@ class Session:
             results: Any = self.session.run(outputs, feed)
         except Exception as error:  # as above
             shapes = ", ".join(f"{name} {value.dtype}{list(value.shape)}" for name, value in feed.items())
-            raise ModelError(f"ONNX Runtime fails on {shapes} ({_first_line(error)})") from error
+            raise ModelError(f"ONNX Runtime fails on {shapes} ({first_line(error)})") from error
         return results
 
 
+def deciding_options(model: Model) -> dict[str, str]:
+    """The session options that decide the numbers of a model: those for its quantisation, if it has any."""
+    has_some = any(node.op in ("QuantizeLinear", "DequantizeLinear") for node in model.program.walk())
+    return dict(AS_WRITTEN) if has_some else {}
+
+
 def plain_session(model: Model, *, threads: int = 1) -> ort.InferenceSession:
-    """ONNX Runtime's own session of a model as it would be saved.
+    """ONNX Runtime's own session of a model.
 
     Raises:
         ModelError: ONNX Runtime does not accept the model.
     """
-    return Session(model.serialize(), threads=threads).session
+    return Session(model.runnable, threads=threads).session
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+def _refused(error: BaseException, where: str | None) -> ModelError:
+    """What is said where no session can be opened; a file may only be too new."""
+    newer = _IR.search(str(error)) or _OPSET.search(str(error))
+    if newer is None:
+        what, fix = f"ONNX Runtime does not accept the model ({first_line(error)})", "Check the file with onnx.checker"
+        return ModelError(what, where=where, fix=f"{fix}, or export it again")
+    has, domain, most = newer["has"], newer.groupdict().get("domain"), newer["most"]
+    kind = f"opset {has} of {domain}" if domain else f"IR version {has}"
+    return ModelError(
+        f"the file is newer than ONNX Runtime {ort.__version__}: it has {kind}, and {most} is the last that is known",
+        where=where,
+        fix="Update onnxruntime, or write the file for older versions (onnx.version_converter for the opset, then "
+        "model.ir_version)",
+    )
+
+
+def first_line(error: BaseException) -> str:
+    """What ONNX Runtime says, without the place in its sources."""
+    text = _PLACE.sub("", _PREFIX.sub("", str(error).strip()))
+    return (text.splitlines() or [type(error).__name__])[0]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TypedDict
 
 import numpy as np
-from scipy import stats
 
 from harden.statistics import intervals
 
@@ -41,6 +40,8 @@ def paired_difference(x: np.ndarray, y: np.ndarray) -> PairedDifference:
         >>> round(difference["mean"], 4), difference["better"], difference["worse"], difference["p_value"]
         (0.1333, 3, 0, 0.25)
     """
+    from scipy import stats
+
     d = y - x
     better, worse = int((d > 0).sum()), int((d < 0).sum())
     p = stats.binomtest(better, better + worse).pvalue if better + worse else 1.0
@@ -61,6 +62,8 @@ def unpaired_difference(x: np.ndarray, y: np.ndarray) -> MeanDifference:
 
     Source: Welch, Biometrika 34 (1947).
     """
+    from scipy import stats
+
     mean = float(y.mean() - x.mean())
     if min(len(x), len(y)) < 2 or (x.std() == 0 and y.std() == 0):
         return {"paired": False, "mean": mean, "ci95": None, "p_value": None}

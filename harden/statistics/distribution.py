@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypedDict
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from harden.statistics.intervals import proportion_interval
 
@@ -57,16 +57,14 @@ def normality(accuracies: np.ndarray, threshold: float | None = None) -> Normali
     values = np.sort(np.asarray(accuracies, dtype=np.float64))
     n = len(values)
     varied = n > 2 and values[0] < values[-1]
-    skew = float(stats.skew(values, bias=False)) if varied else None
-    kurtosis = float(stats.kurtosis(values, bias=False)) if varied and n > 3 else None
-    reason = _refusal(values) if varied else "the chips do not vary"
+    skew, kurtosis, reason = _shape(values) if varied else (None, None, "the chips do not vary")
     shape: Normality = {
         "skew": skew,
         "kurtosis": kurtosis,
         "gaussian": reason is None,
         "reason": reason,
         "quantiles": [
-            [float(q), float(v)] for q, v in zip(stats.norm.ppf((np.arange(n) + 0.5) / n), values, strict=True)
+            [float(q), float(v)] for q, v in zip(special.ndtri((np.arange(n) + 0.5) / n), values, strict=True)
         ],
     }
     if threshold is not None:
@@ -74,19 +72,25 @@ def normality(accuracies: np.ndarray, threshold: float | None = None) -> Normali
     return shape
 
 
-def _refusal(values: np.ndarray) -> str | None:
-    if len(values) < _FEW:
-        return f"{len(values)} chips are too few to judge the shape of the distribution"
+def _shape(values: np.ndarray) -> tuple[float, float | None, str | None]:
+    """Skew, excess kurtosis, and why they are not a Gaussian's."""
+    from scipy import stats  # takes over a second to import, and a few chips that do not vary do not need it
+
+    skew = float(stats.skew(values, bias=False))
+    kurtosis = float(stats.kurtosis(values, bias=False)) if len(values) > 3 else None
+    if kurtosis is None or len(values) < _FEW:
+        return skew, kurtosis, f"{len(values)} chips are too few to judge the shape of the distribution"
     if stats.skewtest(values).pvalue < _LEVEL:
-        return f"the skew of {stats.skew(values, bias=False):.2f} is not a Gaussian's"
+        return skew, kurtosis, f"the skew of {skew:.2f} is not a Gaussian's"
     if stats.kurtosistest(values).pvalue < _LEVEL:
-        return f"the excess kurtosis of {stats.kurtosis(values, bias=False):.2f} is not a Gaussian's"
-    return None
+        return skew, kurtosis, f"the excess kurtosis of {kurtosis:.2f} is not a Gaussian's"
+    return skew, kurtosis, None
 
 
 def _below(values: np.ndarray, threshold: float, allowed: bool) -> Below:
     failures = int((values < threshold).sum())
-    gaussian = float(stats.norm.cdf(threshold, values.mean(), values.std(ddof=1))) if allowed else None
+    z = (threshold - float(values.mean())) / float(values.std(ddof=1)) if allowed else None
+    gaussian = None if z is None else float(special.ndtr(z))
     return {
         "threshold": threshold,
         "counted": failures / len(values),

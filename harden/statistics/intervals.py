@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 Interval = tuple[float, float]
 
@@ -35,7 +35,7 @@ def mean_interval(values: np.ndarray, confidence: float = 0.95) -> Interval | No
     n = len(values)
     if n < 2:
         return None
-    half = float(stats.t.ppf(0.5 + confidence / 2, n - 1)) * float(np.std(values, ddof=1)) / math.sqrt(n)
+    half = float(special.stdtrit(n - 1, 0.5 + confidence / 2)) * float(np.std(values, ddof=1)) / math.sqrt(n)
     mean = float(np.mean(values))
     return mean - half, mean + half
 
@@ -74,7 +74,7 @@ def mean_interval_images(
         return mean, mean
     spread = chips**2 / (k - 1) + images**2 / (n - 1) + residual**2 / ((k - 1) * (n - 1))
     freedom = combined**2 / spread
-    half = float(stats.t.ppf(0.5 + confidence / 2, freedom)) * math.sqrt(combined / (k * n))
+    half = float(special.stdtrit(freedom, 0.5 + confidence / 2)) * math.sqrt(combined / (k * n))
     return max(0.0, mean - half), min(1.0, mean + half)
 
 
@@ -109,7 +109,7 @@ def proportion_lower(successes: int, trials: int, confidence: float = 0.95) -> f
     """
     if successes == 0:
         return 0.0
-    return float(stats.beta.ppf(1 - confidence, successes, trials - successes + 1))
+    return float(special.betaincinv(successes, trials - successes + 1, 1 - confidence))
 
 
 def tolerance_rank(trials: int, content: float, confidence: float = 0.95) -> int | None:
@@ -132,12 +132,8 @@ def tolerance_rank(trials: int, content: float, confidence: float = 0.95) -> int
         >>> tolerance_rank(200, 0.90), tolerance_rank(200, 0.95), tolerance_rank(200, 0.99), tolerance_rank(299, 0.99)
         (13, 5, None, 1)
     """
-    rank = int(stats.binom.ppf(1 - confidence, trials, 1 - content))
-    while rank > 0 and stats.binom.cdf(rank - 1, trials, 1 - content) > 1 - confidence:
-        rank -= 1
-    while stats.binom.cdf(rank, trials, 1 - content) <= 1 - confidence:
-        rank += 1
-    return rank or None
+    at_most = special.bdtr(np.arange(trials), trials, 1 - content)
+    return int(np.count_nonzero(at_most <= 1 - confidence)) or None
 
 
 def tolerance_bound(values: np.ndarray, content: float, confidence: float = 0.95) -> float | None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from harden.errors import RequirementError, SettingsError, UnmeetableError, nearest
 from harden.records import EvalRecord
@@ -236,7 +236,7 @@ def _bound(r: Requirement, values: np.ndarray) -> float | None:
         return None if mirrored is None else -mirrored
     if n < 2:
         return None
-    half = float(stats.t.ppf(r.confidence, n - 1)) * float(values.std(ddof=1)) / math.sqrt(n)
+    half = float(special.stdtrit(n - 1, r.confidence)) * float(values.std(ddof=1)) / math.sqrt(n)
     return float(values.mean()) + (-half if upward else half)
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import TypedDict
 
-from scipy import stats
+from scipy import special
 
 from harden.errors import SettingsError
 from harden.statistics.intervals import proportion_lower, tolerance_trials
@@ -86,7 +86,7 @@ def required_chips(
 
 def chips_for_mean(std: float, margin: float, confidence: float) -> int:
     """The least n with t(n - 1) std / sqrt(n) <= margin."""
-    return _least(2, lambda n: float(stats.t.ppf(0.5 + confidence / 2, n - 1)) * std / math.sqrt(n) <= margin)
+    return _least(2, lambda n: float(special.stdtrit(n - 1, 0.5 + confidence / 2)) * std / math.sqrt(n) <= margin)
 
 
 def chips_for_yield(margin: float, confidence: float) -> int:

@@ -105,6 +105,16 @@ def test_the_card_has_a_model_index(fit_document):
     assert "cifar10/" not in markdown(fit_document()), "folders of the author's machine stay private"
 
 
+def test_the_card_opens_a_quantised_file_as_it_was_opened_for_the_figures(fit_document):
+    document = fit_document()
+    assert "SessionOptions" not in markdown(document)
+    document["model"]["session"] = {"session.disable_quant_qdq": "1"}
+    code = markdown(document).split("```python")[1].split("```")[0]
+    assert 'options.add_session_config_entry("session.disable_quant_qdq", "1")' in code
+    assert 'InferenceSession("model.onnx", options)' in code
+    compile(code, "card", "exec")
+
+
 def test_hugging_face_reads_the_header(fit_document):
     cards = pytest.importorskip("huggingface_hub").ModelCard(markdown(fit_document()))
     assert {r.metric_type for r in cards.data.eval_results} == {"accuracy"}

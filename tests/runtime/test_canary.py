@@ -19,6 +19,7 @@ class Silent:
 
     def __init__(self, copy):
         self.uses = copy.uses
+        self.rounding = copy.rounding
         self._copy = copy
 
     def session(self, values=None, *, threads=1):
@@ -77,6 +78,7 @@ def test_only_the_guilty_tensor_is_named(convolutions, images, tmp_path):
 
     class OneLost:
         uses = copy.uses
+        rounding = copy.rounding
 
         def session(self, values=None, *, threads=1):
             return copy.session({k: v for k, v in (values or {}).items() if k != "b.weight"}, threads=threads)

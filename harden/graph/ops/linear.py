@@ -39,7 +39,9 @@ def einsum(node: Node, *inputs: Tensor) -> Tensor:
 
 @operator("FusedMatMul", domain=MICROSOFT, learned=(0, 1), analog=(0, 1))
 def fused_matmul(node: Node, a: Tensor, b: Tensor) -> Tensor:
-    """``alpha A B``, A and B perhaps transposed."""
+    """``alpha A B``; each of A and B may have its first axis moved behind its batch axes, and then be transposed."""
+    a = a.movedim(0, -2) if node.get("transBatchA", 0) else a
+    b = b.movedim(0, -2) if node.get("transBatchB", 0) else b
     a = a.transpose(-1, -2) if node.get("transA", 0) else a
     b = b.transpose(-1, -2) if node.get("transB", 0) else b
     return torch.matmul(a, b) * node.get("alpha", 1.0)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.ticker import FixedLocator, FuncFormatter
-from scipy import stats
+from scipy import special
 
 from harden.report.blocks import Figure
 from harden.report.charts.curves import HEIGHT, WIDTH
@@ -54,9 +54,9 @@ def quantiles(
         axis.plot(scores[shown], values[shown], color=COLOURS[colour], markeredgewidth=0, **dots)
         percent_axis(axis, "y", low, high)
         axis.set_xlim(span[0] - 0.1, span[1] + 0.1)
-        ticks = [t for t in _TICKS if span[0] <= stats.norm.ppf(t) <= span[1]]
-        axis.xaxis.set_major_locator(FixedLocator([float(stats.norm.ppf(t)) for t in ticks]))
-        axis.xaxis.set_major_formatter(FuncFormatter(lambda z, _: f"{100 * stats.norm.cdf(z):.3g}%"))
+        ticks = [t for t in _TICKS if span[0] <= special.ndtri(t) <= span[1]]
+        axis.xaxis.set_major_locator(FixedLocator([float(special.ndtri(t)) for t in ticks]))
+        axis.xaxis.set_major_formatter(FuncFormatter(lambda z, _: f"{100 * special.ndtr(z):.3g}%"))
         axis.set_xlabel("share of chips below (Gaussian scale)")
         plot.canvas.text(
             4 / WIDTH,
