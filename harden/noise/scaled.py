@@ -46,10 +46,6 @@ class ScaledLaw(NoiseLaw):
         """s(g, t) times the standard deviation of Z."""
         return self._curve(cells.target, cells, at_s).mul_(self.scale * self.unit_spread(at_s))
 
-    def depends_on_time(self) -> bool:
-        """Whether the curve differs from time to time."""
-        return self.sigma.timed
-
     def covers_s(self) -> tuple[float, float] | None:
         """The curve's first and last time."""
         return self.sigma.covers_s

@@ -10,7 +10,6 @@ Source: Falcone et al.: CMO/HfOx RRAM, with numbers and t₁ = 1 s; constants in
 from __future__ import annotations
 
 import math
-from typing import ClassVar
 
 from pydantic import Field, model_validator
 from torch import Tensor
@@ -29,8 +28,6 @@ class Law(NoiseLaw):
         >>> law.spread(Cells(torch.ones(1), full=88.2), at_s=math.e)
         tensor([0.4538])
     """
-
-    timed: ClassVar[bool] = True
 
     mean_per_e: float | Curve = Field(description="a: shift of the mean for each factor e of time")
     sigma_per_e: float | Curve = Field(description="b: growth of the scale for each factor e of time")
