@@ -22,6 +22,7 @@ from harden.evaluation.periphery import ANALYSIS, EvaluationPeriphery
 from harden.evaluation.scores import ChipScores, ClassScorer, Reference
 from harden.evaluation.where import Where
 from harden.graph.analog import AnalogWeight
+from harden.graph.inspection import exact_products
 from harden.noise.profile import Profile
 from harden.records.evaluation import Clean
 from harden.runtime.canary import Canary, check_noise
@@ -93,7 +94,8 @@ def open_bench(
     copy.device = choose_device(where.device)
     head = feed.head(_CHECKED_IMAGES)
     copy.check(*head)
-    canary = check_noise(copy, model.module(), head)
+    exact = tuple(exact_products(model, where.digital))
+    canary = replace(check_noise(copy, model.module(), head), exact=exact)
     scorer, clean, classes = _score_clean(
         model, data, feed, copy.clean_session(threads=where.cores), folder, dict(metrics or {})
     )
@@ -103,6 +105,7 @@ def open_bench(
         "examples": len(data),
         "metrics": sorted(metrics or {}),
         **({} if copy.device == "cpu" else {"device": copy.device}),
+        **({} if model.crossbars == "tensor" else {"crossbars": model.crossbars}),
     }
     periphery = EvaluationPeriphery(model, copy, weights, feed)
     return Bench(copy, weights, feed, scorer, clean, canary, identity, classes, periphery)
