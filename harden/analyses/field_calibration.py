@@ -70,7 +70,7 @@ def per_chip(judge: Judge, model: Model, *, chips: int = 20, inputs: int = 512) 
     with replace(judge, data=data.subset(rest)).bench(model) as bench:
         for index in range(chips):
             chip = draw_chip(condition, bench.weights, seed=seed, index=index)
-            before.append(score(bench, chip, condition.profile, threads=judge.where.cores).accuracy)
+            before.append(bench.headline(score(bench, chip, condition.profile, threads=judge.where.cores)))
             own = reestimate(net, batches, lambda _, chip=chip: chip)
             after.append(_accuracy(bench, model.with_weights(own), chip, judge.where))
     difference = paired_difference(np.array(before), np.array(after))
@@ -87,11 +87,11 @@ def per_chip(judge: Judge, model: Model, *, chips: int = 20, inputs: int = 512) 
 
 def _accuracy(bench: Bench, model: Model, chip: Mapping[str, torch.Tensor], where: Where) -> float:
     """A chip's accuracy on the bench's examples, with this model's batch norms."""
-    tally = bench.classifier.tally()
+    tally = bench.scorer.tally()
     with tempfile.TemporaryDirectory(prefix="harden-") as folder:
         copy = RuntimeCopy.build(model, Path(folder), where.digital)
         copy.device = bench.copy.device
         session = copy.session(chip, threads=where.cores)
         for batch, count in bench.feed:
             tally.add([output[:count] for output in session.run(*batch)])
-    return tally.result().accuracy
+    return bench.headline(tally.result())

@@ -196,19 +196,22 @@ class Model:
         write_atomic(path, write_external(self.proto, locations, path) if locations else self.serialize())
         return path
 
-    def module(self) -> GraphModule:
+    def module(self, outputs: Sequence[str] = ()) -> GraphModule:
         """The graph as a torch module with parameters of its own.
+
+        Args:
+            outputs: Values of the graph that it gives in place of the graph's outputs, such as what a last Softmax
+                reads.
 
         Raises:
             UnsupportedError: Operators are missing, or a weight cannot be trained.
         """
+        program = self.program.giving(outputs)
         if self.whole_examples:
-            return GraphModule(
-                self.program, WholeExamples(tuple(len(spec.shape) for spec in self.inputs)), self.crossbars
-            )
+            return GraphModule(program, WholeExamples(tuple(len(spec.shape) for spec in self.inputs)), self.crossbars)
         size = self.batch_size
-        fixed = None if size is None else FixedBatch(size, lambda: self._opened)
-        return GraphModule(self.program, fixed, self.crossbars)
+        fixed = None if size is None else FixedBatch(size, lambda: self._opened(outputs))
+        return GraphModule(program, fixed, self.crossbars)
 
     @property
     def batch_size(self) -> int | None:
@@ -232,11 +235,13 @@ class Model:
         proto = with_open_batch(self.proto, self.inputs)
         return None if proto is None else self.replaced(proto)
 
-    @cached_property
-    def _opened(self) -> Program | None:
+    def _opened(self, outputs: Sequence[str]) -> Program | None:
         """The program for any batch size, of a model that is made for one."""
-        opened = self.open_batch()
-        return None if opened is None else opened.program
+        return None if self._open is None else self._open.program.giving(outputs)
+
+    @cached_property
+    def _open(self) -> Model | None:
+        return self.open_batch()
 
     def analog_weights(self, digital: Sequence[str] = ()) -> dict[str, AnalogWeight]:
         """The weights that sit on crossbars, by key.

@@ -6,8 +6,8 @@ whole run. Number 0 stands for an input that is left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from onnx import ModelProto
@@ -94,6 +94,10 @@ class Program:
     def walk(self) -> Iterator[Node]:
         """Every node, nested ones after the node that holds them."""
         yield from walk(self.nodes)
+
+    def giving(self, names: Sequence[str]) -> Program:
+        """The same program with these values of the main graph as its outputs; without any, with its own."""
+        return replace(self, outputs=tuple(self.names.index(name, 1) for name in names)) if names else self
 
 
 def walk(nodes: list[Node]) -> Iterator[Node]:
