@@ -27,21 +27,18 @@ class Law(NoiseLaw):
     argument: Literal["share", "unit"] = Field("unit", description="of the curve: the share of g_max, or µS or nA")
     fitted_full: float | None = Field(None, gt=0, description="g_max (or i_max) at which the curve was fitted")
     of: Literal["target", "now"] = Field("now", description="the state: what was aimed at, or what it is now")
+    time: Literal["linear", "log"] = Field("linear", description="how numbers pass from one measured time to the next")
 
     def deviation(self, now: Tensor, cells: Cells, moment: Moment) -> Tensor:
         """m(g, t)."""
         state = cells.target if self.of == "target" else now
         state = state / cells.full if self.argument == "share" else state
-        shift = self.mean(state, moment.at_s).mul_(moment.severity)
+        shift = self.mean(state, moment.at_s, log_time=self.time == "log").mul_(moment.severity)
         return shift if self.fitted_full is None else shift.mul_(cells.full / self.fitted_full)
 
     def spread(self, cells: Cells, at_s: float) -> Tensor:
         """A shift does not spread: 0."""
         return filled(cells.target, 0.0)
-
-    def depends_on_time(self) -> bool:
-        """Whether the curve differs from time to time."""
-        return self.mean.timed
 
     def covers_s(self) -> tuple[float, float] | None:
         """The curve's first and last time."""
