@@ -44,7 +44,8 @@ def encode(
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
     if values.ndim != 1:
-        raise DataError(f"labels have shape {list(values.shape)}, not one number per example", where=where, fix=FIX)
+        what = f"labels have shape {list(values.shape)}, not one number per example"
+        raise DataError(f"{what}{_kind(values)}", where=where, fix=_way_out(values))
     if values.dtype.kind == "O":
         values = _unbox(values, where)
     if values.dtype.kind == "S":
@@ -54,6 +55,26 @@ def encode(
     if values.dtype.kind not in "biuf":
         raise DataError(f"labels are of type {values.dtype}", where=where, fix=FIX)
     return _from_numbers(values, where, names), tuple(names) if names else None
+
+
+def _marks(values: np.ndarray) -> np.ndarray | None:
+    """How many classes each row of zeros and ones marks, or None where it is none."""
+    binary = values.ndim == 2 and values.dtype.kind in "biuf" and np.isin(values, (0, 1)).all()
+    return values.sum(axis=1) if binary else None
+
+
+def _kind(values: np.ndarray) -> str:
+    marks = _marks(values)
+    if marks is not None:
+        return ": they are one-hot" if (marks == 1).all() else ": they mark several classes at once"
+    return ": they are masks, a class for each place" if values.ndim > 2 else ""
+
+
+def _way_out(values: np.ndarray) -> str:
+    marks = _marks(values)
+    if marks is not None and (marks == 1).all():
+        return "Write y.argmax(axis=1)"
+    return f"{FIX}; --objective match compares outputs without labels"
 
 
 def _unbox(values: np.ndarray, where: str) -> np.ndarray:

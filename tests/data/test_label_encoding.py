@@ -67,3 +67,17 @@ def test_labels_beyond_the_files_names_are_refused():
         encode([2], "labels", names=("a", "b"))
     with pytest.raises(DataError, match="'c', is not one of the file's class names"):
         encode(["c"], "labels", names=("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        (np.eye(4, dtype=np.float32)[[0, 2, 1]], r"shape \[3, 4\].*one-hot\. Write y\.argmax\(axis=1\)$"),
+        (np.array([[1, 1, 0], [0, 0, 0]]), r"several classes at once\. .*--objective match"),
+        (np.zeros((2, 5, 5), int), r"masks.*--objective match"),
+        (np.array([[0.5, 2.5]]), r"not one number per example\. Labels are"),
+    ],
+)
+def test_labels_of_another_kind_are_named(labels, told):
+    with pytest.raises(DataError, match=told):
+        encode(labels, "y.npz, labels")

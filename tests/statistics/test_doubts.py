@@ -26,7 +26,7 @@ def test_a_weak_network_raises_no_doubts(right, seed):
 @pytest.mark.parametrize(("shift", "told"), [(1, "added to each"), (-1, "taken from each")])
 def test_labels_shifted_by_one(shift, told):
     below, shifted = doubts(LABELS + 1 + shift, LABELS + 1)
-    assert below == "right answers are rarer than by chance (0.0% instead of 12.5%)" or "instead of 1" in below
+    assert below.startswith("right answers are rarer than by chance (0.0% instead of 1")
     assert told in shifted
     assert "100.0%" in shifted
 
@@ -51,6 +51,3 @@ def test_fewer_classes_than_outputs():
 
 def test_a_few_examples_say_nothing():
     assert doubts(LABELS[:15] + 1, LABELS[:15]) == ()
-    assert (
-        doubts(np.full(400, -1), LABELS) == ("right answers are rarer than by chance (0.0% instead of 0.0%)",) or True
-    )
