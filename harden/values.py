@@ -150,6 +150,7 @@ def _amount(value: str) -> str:
 
 
 Rate = Annotated[float, BeforeValidator(rate), Field(ge=0, le=1)]
+Share = Annotated[float, BeforeValidator(rate)]
 Percent = Annotated[float, BeforeValidator(_percent)]
 Scales = Annotated[tuple[Annotated[float, Field(ge=0)], ...], BeforeValidator(_scales)]
 Duration = Annotated[float, BeforeValidator(seconds)]
