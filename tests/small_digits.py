@@ -46,12 +46,14 @@ def network() -> bytes:
         conv = {"pads": [1, 1, 1, 1], "strides": [stride, stride]}
         nodes += [
             helper.make_node("Conv", [source, f"{block}.weight"], [f"{block}.c"], name=f"{block}.conv", **conv),
-            helper.make_node("BatchNormalization", [f"{block}.{key}" for key in "cgbmv"], [f"{block}.n"]),
-            helper.make_node("Relu", [f"{block}.n"], [source := f"{block}.r"]),
+            helper.make_node(
+                "BatchNormalization", [f"{block}.{key}" for key in "cgbmv"], [f"{block}.n"], name=f"{block}.norm"
+            ),
+            helper.make_node("Relu", [f"{block}.n"], [source := f"{block}.r"], name=f"{block}.relu"),
         ]
     tensors |= _fitted(hidden.flatten(1), labels)
     nodes += [
-        helper.make_node("Flatten", [source], ["flat"]),
+        helper.make_node("Flatten", [source], ["flat"], name="flatten"),
         helper.make_node("Gemm", ["flat", "fc.weight", "fc.bias"], ["logits"], name="fc", transB=1),
     ]
     model = toys.model(nodes, {"x": ["batch", 1, 8, 8]}, {"logits": ["batch", 10]}, tensors).proto
