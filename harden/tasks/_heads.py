@@ -176,8 +176,9 @@ class _Walker:
             return _FUNCTIONS[node.op], node.inputs[0] if exact else None, node.op == "Sigmoid"
         if node.op == "If":
             place = node.outputs.index(value)
-            first, *others = (self._meaning(body.outputs[place])[0] for body in node.bodies.values())
-            return (first, None, False) if all(other == first for other in others) else ("scores", None, False)
+            meanings: list[Meaning] = [self._meaning(body.outputs[place])[0] for body in node.bodies.values()]
+            same = all(meaning == meanings[0] for meaning in meanings)
+            return meanings[0] if same else "scores", None, False
         return self._composed(node)
 
     def _composed(self, node: Node) -> tuple[Meaning, int | None, bool]:
