@@ -32,8 +32,9 @@ from harden.noise.profile import Profile
 from harden.noise.sampler import NoiseSampler
 from harden.registry import METHODS
 from harden.streams import generator
+from harden.tasks import Examples
+from harden.tasks.classification import Task
 from harden.training.allocation import pages_kept
-from harden.training.tasks import Labels
 
 ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("HARDEN_SHARED_DATA", ROOT.parent / "shared" / "data"))
@@ -82,7 +83,7 @@ def network(path: Path, size: int) -> tuple[Any, Batch]:
     net = model.module().train()
     with torch.no_grad():
         classes = net(x).shape[1]
-    return net, Batch((x,), torch.arange(size) % classes, Labels())
+    return net, Batch((x,), torch.arange(size) % classes, Task(model, Examples(0, None, str(path), classes)))
 
 
 class Priced:

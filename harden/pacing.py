@@ -34,6 +34,8 @@ class Pacing:
         ranking_passes: Noisy backward passes of the report's ranking of layers.
         ranking_chips: Chips by which that ranking's R² is estimated.
         control_steps: Steps of a control, at most; None gives it as many as the run took.
+        control_chips: Chips of a control, at most; None gives it as many as the run.
+        page: Whether a run folder gets its report.html, whose figures take longer than a small run.
     """
 
     snapshot_steps: int = 50
@@ -52,6 +54,8 @@ class Pacing:
     ranking_passes: int = 48
     ranking_chips: int = 20
     control_steps: int | None = None
+    control_chips: int | None = None
+    page: bool = True
 
 
 _current = Pacing()

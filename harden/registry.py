@@ -88,6 +88,7 @@ def _entry_points(group: str) -> tuple[importlib.metadata.EntryPoint, ...]:
 
 METHODS = Registry("method", "harden.methods", "harden.methods")
 LEVERS = Registry("lever", "harden.levers", "harden.levers")
+TASKS = Registry("task", "harden.tasks", "harden.tasks")
 LAWS = Registry("noise law", "harden.noise.laws", "harden.laws")
 DEVICES = Registry("profile", "harden.noise.devices", suffix=".toml")
 SECTIONS = Registry("report section", "harden.report.sections", "harden.sections")

@@ -6,11 +6,12 @@ Missing numbers are an en dash, negative ones carry a true minus sign, so column
 from __future__ import annotations
 
 import math
-import unicodedata
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard
 
 MISSING = "–"
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")  # and lone surrogates; not tab and newline
 _UNITS = ((31_557_600.0, "y"), (86_400.0, "d"), (3_600.0, "h"), (60.0, "min"), (1.0, "s"))
 
 
@@ -133,7 +134,7 @@ def clean(text: object) -> str:
         >>> clean("conv\\x001\\x1b[31m")
         'conv�1�[31m'
     """
-    return "".join("�" if unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t" else c for c in str(text))
+    return _CONTROL.sub("�", str(text))
 
 
 def file_name(path: object) -> str:

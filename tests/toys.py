@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from harden.graph.file import Model
+from harden.tasks import Examples, classification, match
 
 Shape = Sequence[int | str | None]
 Ends = Mapping[str, Shape | None]
@@ -74,3 +75,18 @@ def agrees(a: np.ndarray, b: np.ndarray) -> bool:
         return False
     scale = np.abs(b).max() if b.size else 0.0
     return bool((np.abs(a - b) <= 1e-4 * scale + 1e-3 * np.abs(b)).all())
+
+
+def labels() -> classification.Task:
+    """Classification with a plain output of scores."""
+    return classification.Task(_scores(), Examples(0, np.zeros(0, np.int64), "toy", 3))
+
+
+def matching() -> match.Task:
+    """Matching, for networks of any outputs."""
+    return match.Task(_scores(), Examples(0, None, "toy"))
+
+
+def _scores() -> Model:
+    layer = helper.make_node("MatMul", ["x", "w"], ["y"])
+    return model([layer], {"x": ["n", 2]}, {"y": ["n", 3]}, {"w": np.ones((2, 3))})

@@ -16,6 +16,7 @@ import torch
 
 from harden.errors import UnsupportedError
 from harden.evaluation.bench import Bench, score
+from harden.evaluation.input_feed import fitted
 from harden.evaluation.judge import Judge
 from harden.evaluation.trials import draw_chip
 from harden.evaluation.where import Where
@@ -50,7 +51,7 @@ def per_chip(judge: Judge, model: Model, *, chips: int = 20, inputs: int = 512) 
 
     Source: Joshi et al., Nat. Commun. 11, 2473 (2020) (AdaBS).
     """
-    condition, seed, data = judge.condition, judge.seed, judge.data
+    condition, seed, data = judge.condition, judge.seed, fitted(model, judge.data)
     net = model.module()
     if not statistics(net):
         fix = "Fold nothing: give the file with its batch norms" if model.batch_norm == "folded" else None
@@ -62,14 +63,14 @@ def per_chip(judge: Judge, model: Model, *, chips: int = 20, inputs: int = 512) 
     count = max(1, min(inputs, len(data) // 2))
     chosen, rest = np.sort(order[:count]), np.sort(order[count:])
     batches = [
-        tuple(torch.from_numpy(np.ascontiguousarray(part)) for part in data.feed(chosen[at : at + _BATCH]))
+        tuple(torch.from_numpy(np.asarray(part, order="C")) for part in data.feed(chosen[at : at + _BATCH]))
         for at in range(0, count, _BATCH)
     ]
     before, after = [], []
     with replace(judge, data=data.subset(rest)).bench(model) as bench:
         for index in range(chips):
             chip = draw_chip(condition, bench.weights, seed=seed, index=index)
-            before.append(score(bench, chip, condition.profile, threads=judge.where.cores).accuracy)
+            before.append(bench.headline(score(bench, chip, condition.profile, threads=judge.where.cores)))
             own = reestimate(net, batches, lambda _, chip=chip: chip)
             after.append(_accuracy(bench, model.with_weights(own), chip, judge.where))
     difference = paired_difference(np.array(before), np.array(after))
@@ -86,11 +87,11 @@ def per_chip(judge: Judge, model: Model, *, chips: int = 20, inputs: int = 512) 
 
 def _accuracy(bench: Bench, model: Model, chip: Mapping[str, torch.Tensor], where: Where) -> float:
     """A chip's accuracy on the bench's examples, with this model's batch norms."""
-    tally = bench.classifier.tally()
+    tally = bench.scorer.tally()
     with tempfile.TemporaryDirectory(prefix="harden-") as folder:
         copy = RuntimeCopy.build(model, Path(folder), where.digital)
         copy.device = bench.copy.device
         session = copy.session(chip, threads=where.cores)
         for batch, count in bench.feed:
             tally.add([output[:count] for output in session.run(*batch)])
-    return tally.result().accuracy
+    return bench.headline(tally.result())

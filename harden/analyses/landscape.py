@@ -55,7 +55,7 @@ def landscape(judge: Judge, model: Model, *, alphas: Sequence[float] = ALPHAS, r
         makers = [at(r, float(p)) for r in range(repeats) for p in a]
         scores = score_each(bench, makers, condition.profile, threads=judge.where.cores, seed=seed)
     loss = np.array([values["loss"] for values in scores]).reshape(repeats, len(a))
-    accuracy = np.array([values["accuracy"] for values in scores]).reshape(repeats, len(a))
+    accuracy = np.array([values[bench.scorer.headline.name] for values in scores]).reshape(repeats, len(a))
     return Landscape(
         alpha=a.tolist(),
         loss=tuple(map(tuple, loss.tolist())),

@@ -84,7 +84,7 @@ def _mean_gradients(
 ) -> tuple[list[dict[str, torch.Tensor]], dict[str, torch.Tensor]]:
     condition, seed, data = judge.condition, judge.seed, judge.data
     labels = np.asarray(data.labels)
-    module = model.module().eval()
+    module = model.module(bench.task.outputs).eval()
     module.periphery = bench.periphery.hook(condition.profile, seed=seed)
     zero = {k: torch.zeros_like(w.tensor.detach()) for k, w in bench.weights.items()}
     sums, variance = [{k: z.clone() for k, z in zero.items()} for _ in range(2)], dict(zero)
@@ -94,7 +94,7 @@ def _mean_gradients(
         )
         rng = numpy_generator(seed, "ranking", "images", index)
         chosen = np.sort(rng.choice(len(data), min(images, len(data)), replace=False))
-        _, gradients = loss_and_gradients(module, chip, bench.feed.take(chosen), labels[chosen], bench.kind)
+        _, gradients = loss_and_gradients(module, chip, bench.feed.take(chosen), labels[chosen], bench.task)
         for k, g in gradients.items():
             sums[index % 2][k] += g
             variance[k] = variance[k] + (chip[k].detach() - bench.weights[k].tensor.detach()) ** 2 / passes

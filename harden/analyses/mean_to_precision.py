@@ -23,7 +23,7 @@ import numpy as np
 from scipy import special
 
 from harden.engines import Engine, LocalEngine
-from harden.errors import SettingsError
+from harden.errors import DataError, SettingsError
 from harden.evaluation.bench import Bench
 from harden.evaluation.document import data_part, model_part
 from harden.evaluation.judge import Judge
@@ -33,6 +33,7 @@ from harden.records import ConditionRecord, EvalRecord
 from harden.records.condition import Until
 from harden.records.evaluation import Clean, Runtime
 from harden.streams import numpy_generator
+from harden.tasks import Scores
 
 if TYPE_CHECKING:
     from harden.graph.file import Model
@@ -131,7 +132,7 @@ def mean_accuracy_until(judge: Judge, model: Model, until: str, *, images: int |
             std_image=pilot.std_image,
             control=share,
             variance_ratio=pilot.variance_ratio,
-            clean=bench.clean.accuracy,
+            clean=bench.clean_headline,
         )
 
 
@@ -184,9 +185,7 @@ class _Sampler:
     def __init__(self, bench: Bench, condition: Condition, seed: int) -> None:
         self.bench, self.condition, self.seed = bench, condition, seed
         self.examples = bench.feed.examples
-        reference = bench.classifier.reference
-        self.labels = reference.labels
-        self.clean = np.asarray(reference.clean == reference.labels, dtype=np.float64)
+        self.clean = _hits(bench, bench.clean_scores)
         self.pilot_images = 0
 
     def hits(self, chip: int, size: int, stream: str = "until") -> tuple[np.ndarray, np.ndarray]:
@@ -197,11 +196,10 @@ class _Sampler:
         number = chip if stream == "until" else -1 - chip
         drawn = draw_chip(self.condition, self.bench.weights, seed=self.seed, index=number)
         session = self.bench.periphery.session(self.condition.profile, drawn, seed=self.seed, path=("chip", number))
-        scorer = self.bench.classifier.on(self.labels[index])
-        tally = scorer.tally()
+        tally = self.bench.scorer.on(index).tally()
         for batch, count in self.bench.feed.batches(index):
             tally.add([output[:count] for output in session.run(*batch)])
-        return tally.result().correct.astype(np.float64), self.clean[index]
+        return _hits(self.bench, tally.result()), self.clean[index]
 
     def values(self, chips: Iterable[int], size: int, control: float, engine: Engine) -> np.ndarray:
         """One unbiased estimate of each chip's accuracy on all images."""
@@ -240,3 +238,18 @@ class _Sampler:
             variance_ratio=within / plain if plain else None,
             images=min(rounded, self.examples),
         )
+
+
+def _hits(bench: Bench, scores: Scores) -> np.ndarray:
+    """[N] 1 for each right answer.
+
+    Raises:
+        DataError: The task has no right and wrong answers to single examples.
+    """
+    hits = scores.sums.get("hits")
+    if hits is None:
+        raise DataError(
+            f"the task {bench.task.name} has no right and wrong answers, whose mean --until looks for",
+            fix="Give --chips in place of --until",
+        )
+    return hits.astype(np.float64)

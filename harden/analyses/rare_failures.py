@@ -174,7 +174,7 @@ def _run(judge: Judge, bench: Bench, threshold: float, chips: int, number: int) 
 
     def metric(x: dict[str, torch.Tensor]) -> float:
         chip = {k: clean[k] + d for k, d in x.items()}
-        return score(bench, chip, condition.profile, threads=judge.where.cores).accuracy
+        return bench.headline(score(bench, chip, condition.profile, threads=judge.where.cores))
 
     return subset_simulation(draw, mix, metric, threshold, numpy_generator(seed, "tail", number), chips=chips)
 

@@ -127,7 +127,7 @@ def replay(
         chip = draw_chip(condition, bench.weights, seed=record.seed, index=record.chip)
         path = ("chip", record.chip)
         scores = score(bench, chip, condition.profile, threads=where.cores, seed=record.seed, path=path)
-        accuracy = scores.accuracy
+        accuracy = bench.headline(scores)
     return ReplayRecord(
         accuracy=accuracy,
         recorded=record.accuracy,

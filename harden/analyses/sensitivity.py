@@ -35,7 +35,7 @@ def sensitivity(judge: Judge, model: Model, *, chips: int = 10, keys: Sequence[s
     with judge.bench(model) as bench:
         noisy = accuracies(judge, bench, chips, lambda chip: chip)
         rows = tuple(layer_row(judge, bench, key, noisy) for key in (keys or tuple(bench.weights)))
-        ends = {"clean": bench.clean.accuracy, "noisy": float(noisy.mean())}
+        ends = {"clean": bench.clean_headline, "noisy": float(noisy.mean())}
         return LayerRanking(sensitivity=rows, **ends, chips=chips)
 
 
@@ -51,7 +51,7 @@ def layer_row(judge: Judge, bench: Bench, key: str, noisy: np.ndarray) -> LayerR
     chips = len(noisy)
     alone = accuracies(judge, bench, chips, lambda chip: {key: chip[key]})
     spared = accuracies(judge, bench, chips, lambda chip: {k: v for k, v in chip.items() if k != key})
-    drop = paired_difference(alone, np.full(chips, bench.clean.accuracy))
+    drop = paired_difference(alone, np.full(chips, bench.clean_headline))
     gain = paired_difference(noisy, spared)
     means = {"drop": drop["mean"], "drop_ci95": drop["ci95"], "gain": gain["mean"], "gain_ci95": gain["ci95"]}
     return LayerRow.model_validate({"key": key, **means})
@@ -68,4 +68,4 @@ def accuracies(
 
     makers = (maker(index) for index in range(chips))
     scores = score_each(bench, makers, condition.profile, threads=judge.where.cores, seed=seed)
-    return np.array([values["accuracy"] for values in scores])
+    return np.array([values[bench.scorer.headline.name] for values in scores])

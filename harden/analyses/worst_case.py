@@ -17,6 +17,7 @@ from harden.evaluation.plan import Condition
 from harden.records.evaluation import WorstCase, WorstWidth
 from harden.runtime.parity import run_torch
 from harden.streams import generator, numpy_generator
+from harden.tasks import Scores
 
 if TYPE_CHECKING:
     from harden.graph.file import Model
@@ -56,14 +57,14 @@ def worst_case(
     if not widths or min(widths) <= 0 or steps < 1 or restarts < 1:
         raise SettingsError("the worst case needs positive widths, and at least one step and one start")
     with judge.bench(model) as bench:
-        module = model.module().eval()
+        module = model.module(bench.task.outputs).eval()
         module.periphery = bench.periphery.hook(judge.condition.profile, seed=judge.seed)
         attack = _Attack(judge, bench, module, _box(bench, judge.condition, judge.seed), steps)
         rows = []
         for width in widths:
             tried = [attack.row(width, restart) for restart in range(restarts)]
             rows.append(min(tried, key=lambda row: row.accuracy or 0.0))
-        return WorstCase(clean=bench.clean.accuracy, worst_case=tuple(rows), steps=steps, restarts=restarts)
+        return WorstCase(clean=bench.clean_headline, worst_case=tuple(rows), steps=steps, restarts=restarts)
 
 
 def _box(bench: Bench, condition: Condition, seed: int) -> dict[str, torch.Tensor]:
@@ -110,29 +111,25 @@ class _Attack:
             rng = numpy_generator(seed, "worst", "images", restart, step)
             chosen = np.sort(rng.choice(len(data), min(_IMAGES, len(data)), replace=False))
             weights = {k: clean[k] + point[k] * half[k] for k in clean}
-            _, gradients = loss_and_gradients(self.module, weights, bench.feed.take(chosen), labels[chosen], bench.kind)
+            _, gradients = loss_and_gradients(self.module, weights, bench.feed.take(chosen), labels[chosen], bench.task)
             point = {k: (point[k] + size * gradients[k].sign()).clamp(-1, 1) for k in clean}
         worst = {k: clean[k] + point[k] * half[k] for k in clean}
         scores = score(bench, worst, profile, threads=cores)
         if not profile.periphery.output_noise:  # which differs between the two
-            _check(bench, self.module, worst, scores.predicted)
+            _check(bench, self.module, worst, scores)
         return WorstWidth(
             width=float(width),
-            accuracy=scores.accuracy,
+            accuracy=bench.headline(scores),
             loss=scores.values["loss"],
-            random=start.accuracy,
+            random=bench.headline(start),
         )
 
 
-def _check(bench: Bench, module: torch.nn.Module, weights: Mapping[str, torch.Tensor], predicted: np.ndarray) -> None:
+def _check(bench: Bench, module: torch.nn.Module, weights: Mapping[str, torch.Tensor], scores: Scores) -> None:
     """The classes ONNX Runtime names are those torch names; a tie or two may fall the other way."""
-    if bench.kind not in ("logits", "probabilities"):
-        return
     head = bench.feed.head(_IMAGES)
-    output = run_torch(module, head, weights)[0]
-    count = min(len(head[0]), len(predicted))
-    differ = float((output.reshape(len(head[0]), -1).argmax(1)[:count] != predicted[:count]).mean())
-    if differ > max(_ALLOWED_DISAGREEMENT, 1.5 / count):
+    differ = 1 - bench.task.same_answers(run_torch(module, head, weights)[0], scores)
+    if differ > max(_ALLOWED_DISAGREEMENT, 1.5 / min(len(head[0]), bench.feed.examples)):
         raise VerificationError(
             f"torch and ONNX Runtime name different classes for {differ:.1%} of images on the worst chip",
             fix="Run harden inspect on the model",

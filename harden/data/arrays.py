@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from harden.data.images import MODES
+from harden.data.layout import as_integers
 from harden.data.preprocess import Preprocess
 from harden.data.storage import allocate
 from harden.errors import DataError
@@ -16,7 +18,8 @@ def as_images(values: np.ndarray, record: Preprocess, where: str) -> tuple[np.nd
 
     uint8 arrays [N, H, W], [N, H, W, C] or [N, C, H, W] are images; other numbers are where they have four axes, or
     three of which the last two are the preprocessing's input size. Everything else is features or signals in the
-    model's own shape.
+    model's own shape, as are numbers that mean 0 and std 1 leave alone. A single mean of 0 and std of 1 serve pixels
+    of any number of channels.
 
     Returns:
         The values, [N, H, W, C] for images, and whether they are images.
@@ -24,16 +27,22 @@ def as_images(values: np.ndarray, record: Preprocess, where: str) -> tuple[np.nd
     Raises:
         DataError: Images without an axis of the preprocessing's number of channels.
     """
-    pixels, channels = values.dtype == np.uint8, record.channels
+    pixels, channels = values.dtype == np.uint8, {record.channels}
+    if record.identity and record.channels == 1:
+        if not pixels and record.input_size in (None, values.shape[1:3], values.shape[2:4]):
+            return values, False
+        channels = set(MODES)
     if values.ndim == 3 and (pixels or record.input_size == values.shape[1:]):
         values = values[..., None]
     elif values.ndim != 4:
         return values, False
     # Pixels usually come as H, W, C; floats usually in the model's own layout. It matters where both ends fit.
     axes = (3, 1) if pixels or record.layout == "NHWC" else (1, 3)
-    axis = next((axis for axis in axes if values.shape[axis] == channels), None)
+    axis = next((axis for axis in axes if values.shape[axis] in channels), None)
     if axis is None:
-        what = f"images of shape {list(values.shape[1:])} have no axis of {channels} channels, as mean and std say"
+        what = (
+            f"images of shape {list(values.shape[1:])} have no axis of {record.channels} channels, as mean and std say"
+        )
         raise DataError(what, where=where, fix="Give --mean and --std with one value per channel of the images")
     return np.moveaxis(values, axis, 3), True
 
@@ -98,7 +107,7 @@ def _check_number_images(values: np.ndarray, record: Preprocess, where: str) -> 
         raise DataError(what, where=where, fix="Store pixels as uint8 (they are divided by 255), or divide them first")
 
 
-def normalise(raw: np.ndarray, record: Preprocess, images: bool) -> np.ndarray:
+def normalise(raw: np.ndarray, record: Preprocess, images: bool, *, integers: bool = False) -> np.ndarray:
     """Raw values as model input: ``(x / scale - mean) / std``, where only uint8 is divided by the scale.
 
     For pixels the operations are those of torchvision and timm in float32, to the bit.
@@ -107,14 +116,17 @@ def normalise(raw: np.ndarray, record: Preprocess, images: bool) -> np.ndarray:
         raw: [B, H, W, C] if ``images``, else [B, ...] with channels on axis 1.
         record: Mean, std, scale and layout.
         images: Whether ``raw`` are images.
+        integers: Whether the model takes integers: a mean of 0 and a std of 1 then leave even pixels alone.
 
     Returns:
-        float32, in the model's layout.
+        float32, in the model's layout; for integers, ``raw``'s own type or float64.
     """
     channels_last = images and record.layout == "NHWC"
     moved = np.moveaxis(raw, 3, 1) if images and not channels_last else raw
-    out = np.ascontiguousarray(moved).astype(np.float32)
     shape = (-1,) if channels_last else (-1, *[1] * (raw.ndim - 2))
+    if integers:
+        return as_integers(moved, record, shape)
+    out = np.ascontiguousarray(moved).astype(np.float32)
     if raw.dtype == np.uint8:
         out /= np.float32(record.scale)
     out -= np.array(record.mean, np.float32).reshape(shape)

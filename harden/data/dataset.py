@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import math
+import copy
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from harden.data import sources
 from harden.data.arrays import as_images, check, check_part, normalise
 from harden.data.images import Progress, resize_all
 from harden.data.labels import encode
+from harden.data.layout import as_type, channel_axis, fits, mismatch, with_ones
 from harden.data.preprocess import Preprocess, resolve_preprocess
 from harden.data.sources.base import Examples, Request, digest_values
 from harden.errors import DataError, SettingsError
@@ -31,8 +33,10 @@ class Dataset:
         class_names: Their names in order, where the source has names.
         labels: int64 [examples], or ``None``.
         input_shape: Shape of one model input, such as (3, 32, 32).
+        dtype: Type of a model input.
         images: Whether the examples are images.
-        others: For models with several inputs, the examples' parts after the first, each [examples, ...] or more rows.
+        others: For models with several inputs, the examples' parts after the first, each [examples, ...] or more rows;
+            without axes, one number for all examples.
 
     Example:
         >>> x, y = np.zeros((4, 8, 8, 1), np.uint8), np.array([0, 1, 0, 1])
@@ -51,25 +55,22 @@ class Dataset:
         source: str,
         sha256: str,
         class_names: tuple[str, ...] | None = None,
-        classes: int | None = None,
-        rows: np.ndarray | None = None,
         others: tuple[np.ndarray, ...] = (),
     ) -> None:
         self._values = values
+        self._rows: np.ndarray | None = None
+        self._input = "input"
         self.others = others
-        self._rows = rows
         self.labels = labels
         self.preprocess = preprocess
         self.images = images
         self.source = source
         self.sha256 = sha256
         self.class_names = class_names
-        counted = 0 if labels is None else len(class_names) if class_names else int(labels.max()) + 1
-        self.classes = counted if classes is None else classes
-        self.examples = len(values) if rows is None else len(rows)
-        shape = values.shape[1:]
-        channels_first = images and preprocess.layout == "NCHW"
-        self.input_shape: tuple[int, ...] = (shape[-1], *shape[:-1]) if channels_first else shape
+        self.classes = 0 if labels is None else len(class_names) if class_names else int(labels.max()) + 1
+        self.examples = len(values)
+        self.dtype = np.dtype(np.float32)
+        self.input_shape = _shape_of(values, images, preprocess)
 
     @classmethod
     def open(
@@ -129,6 +130,7 @@ class Dataset:
         values, images = examples.values, examples.images
         if not images:  # arrays; image files have been resized as they were decoded
             values, images = as_images(values, preprocess, source)
+            preprocess = _for_channels(preprocess, values.shape[3]) if images else preprocess
             if images and values.dtype == np.uint8:
                 values = resize_all(values, preprocess)
         values = check(values, images, preprocess, source)
@@ -157,18 +159,23 @@ class Dataset:
         return np.asarray(self._values[chosen if self._rows is None else self._rows[chosen]])
 
     def normalise(self, raw: np.ndarray) -> np.ndarray:
-        """Raw values as model input: ``(x / scale - mean) / std``, float32, in the model's layout."""
-        return normalise(raw, self.preprocess, self.images)
+        """Raw values as model input: ``(x / scale - mean) / std``, in the model's layout and type.
+
+        Raises:
+            DataError: A number is none of that type.
+        """
+        numbers = normalise(raw, self.preprocess, self.images, integers=self.dtype.kind in "uib")
+        return as_type(numbers, self.dtype, self._input, self.source).reshape(len(raw), *self.input_shape)
 
     def inputs(self, index: Index) -> np.ndarray:
-        """Model inputs, float32 [B, *input_shape]."""
+        """Model inputs, [B, *input_shape]."""
         return self.normalise(self.raw(index))
 
     def feed(self, index: Index) -> tuple[np.ndarray, ...]:
         """Every input of the model: :meth:`inputs`, then the parts for further inputs as they are."""
         chosen = index if isinstance(index, slice) else np.asarray(index)
         rows = chosen if self._rows is None else self._rows[chosen]
-        return (self.inputs(index), *(np.asarray(part[rows]) for part in self.others))
+        return (self.inputs(index), *(np.asarray(part[rows] if part.ndim else part) for part in self.others))
 
     def subset(self, index: Index) -> Dataset:
         """Some of the examples, in the order of ``index``; the decoded values are shared, not copied."""
@@ -176,7 +183,8 @@ class Dataset:
         if len(rows) == 0:
             raise DataError("no examples left", where=self.source, fix="Choose at least one")
         labels = None if self.labels is None else self.labels[rows]
-        return self._like(self._values, labels, rows if self._rows is None else self._rows[rows])
+        own = rows if self._rows is None else self._rows[rows]
+        return self._like(labels=labels, _rows=own, examples=len(rows))
 
     def sample(self, most: int, rng: np.random.Generator) -> Dataset:
         """At most so many of the examples, drawn at random, in the order of the whole."""
@@ -184,30 +192,30 @@ class Dataset:
 
     def with_labels(self, labels: np.ndarray, classes: int) -> Dataset:
         """The same examples with these labels, integers [examples] in [0, classes)."""
-        return self._like(self._values, np.asarray(labels, dtype=np.int64), self._rows, classes)
+        return self._like(labels=np.asarray(labels, dtype=np.int64), classes=classes, class_names=None)
 
-    def _like(
-        self, values: np.ndarray, labels: np.ndarray | None, rows: np.ndarray | None, classes: int | None = None
+    def with_others(self, others: tuple[np.ndarray, ...]) -> Dataset:
+        """The same examples with these parts for the model's further inputs."""
+        return self._like(others=others)
+
+    def _like(self, **changes: object) -> Dataset:
+        """The same data set but for some attributes."""
+        twin = copy.copy(self)
+        twin.__dict__.update(changes)
+        return twin
+
+    def matching(
+        self, shape: Sequence[int | str | None], model: str, dtype: np.dtype | None = None, name: str = "input"
     ) -> Dataset:
-        return Dataset(
-            values,
-            labels,
-            self.preprocess,
-            images=self.images,
-            source=self.source,
-            sha256=self.sha256,
-            class_names=self.class_names if classes is None else None,
-            classes=self.classes if classes is None else classes,
-            rows=rows,
-            others=self.others,
-        )
+        """This data set for a model's input: in its layout, by the shapes, and in its type.
 
-    def matching(self, shape: Sequence[int | str | None], model: str) -> Dataset:
-        """This data set for a model's input, with axes of length 1 added or taken away where that is all it needs.
+        Axes of length 1 are added or taken away, and channels of images go to the end where the model wants them.
 
         Args:
             shape: The model's input without the batch; names and ``None`` fit any length.
             model: What messages call the model.
+            dtype: The input's type; float32 by default.
+            name: The input's name, for messages.
 
         Raises:
             DataError: The shapes differ in more than that.
@@ -217,20 +225,37 @@ class Dataset:
             >>> data.matching((1, 128), "net.onnx").input_shape
             (1, 128)
         """
-        target = [side if isinstance(side, int) else None for side in shape]
-        if _fits(self.input_shape, target):
+        target = [side if isinstance(side, int) and side > 0 else None for side in shape]
+        placed = self._placed(target)
+        if placed is None:
+            shown = [side if isinstance(side, int) else "?" for side in shape]
+            what = f"examples are {list(self.input_shape)}, and {model} wants {shown}"
+            raise DataError(what, where=self.source, fix=mismatch(self.input_shape, target, self.images))
+        dtype = np.dtype(np.float32) if dtype is None else dtype
+        return placed if placed.dtype == dtype else placed._like(dtype=dtype, _input=name)
+
+    def _placed(self, target: list[int | None]) -> Dataset | None:
+        """The axes of the examples where a model wants them; None where that takes more than it may."""
+        if fits(self.input_shape, target):
             return self
-        if not self.images:
-            sides = iter(side for side in self.input_shape if side != 1)
-            reshaped = tuple(1 if side == 1 else next(sides, 0) for side in target)
-            same = math.prod(reshaped) == math.prod(self.input_shape)
-            if same and _fits(reshaped, target) and self.preprocess.channels in (1, reshaped[0]):
-                return self._like(self._values.reshape(-1, *reshaped), self.labels, self._rows)
-        what = f"examples are {list(self.input_shape)}, and {model} wants {list(shape)}"
-        fix = (
-            "Give --mean and --std with one value per channel, and --input-size H,W" if self.images else "Reshape them"
+        orders: list[Dataset] = [self]
+        shape = self._values.shape[1:]
+        if self.images:
+            layout = "NHWC" if self.preprocess.layout == "NCHW" else "NCHW"
+            orders.append(self._in_layout(layout, self._values))
+        elif shape == self.input_shape and (axis := channel_axis(shape, target)) is not None:
+            orders.append(self._in_layout("NCHW" if axis == 2 else "NHWC", np.moveaxis(self._values, axis + 1, 3)))
+        for data in reversed(orders):
+            if fits(data.input_shape, target):
+                return data
+        shapes = ((data, with_ones(data.input_shape, target)) for data in orders)
+        return next((data._like(input_shape=shape) for data, shape in shapes if shape is not None), None)
+
+    def _in_layout(self, layout: str, values: np.ndarray) -> Dataset:
+        preprocess = replace(_for_channels(self.preprocess, values.shape[3]), layout=layout)
+        return self._like(
+            _values=values, images=True, preprocess=preprocess, input_shape=_shape_of(values, True, preprocess)
         )
-        raise DataError(what, where=self.source, fix=fix)
 
     def split(self, fraction: float, rng: np.random.Generator) -> tuple[Dataset, Dataset]:
         """Set a share of the examples aside, of each class the same share as near as whole numbers allow.
@@ -257,8 +282,17 @@ class Dataset:
         return self.subset(np.flatnonzero(~held)), self.subset(np.flatnonzero(held))
 
 
-def _fits(shape: Sequence[int], target: Sequence[int | None]) -> bool:
-    return len(shape) == len(target) and all(b is None or a == b for a, b in zip(shape, target, strict=True))
+def _shape_of(values: np.ndarray, images: bool, record: Preprocess) -> tuple[int, ...]:
+    """The shape of an example in a model: of images [N, H, W, C], in the record's layout."""
+    sides = values.shape[1:]
+    return (sides[-1], *sides[:-1]) if images and record.layout == "NCHW" else sides
+
+
+def _for_channels(record: Preprocess, count: int) -> Preprocess:
+    """The record, where its one mean of 0 and std of 1 are to serve several channels."""
+    if record.channels == count:
+        return record
+    return replace(record, mean=record.mean * count, std=record.std * count, channels=count)
 
 
 def _shares(sizes: list[int], total: int) -> list[int]:

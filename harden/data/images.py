@@ -159,9 +159,25 @@ def _fit(image: Image.Image, record: Preprocess) -> Image.Image:
     target_h, target_w = (math.floor(side / record.crop_pct) for side in record.input_size)
     if record.resize == "crop":
         target_h, target_w = _cover(image, target_h, target_w)
+    elif record.resize == "border":
+        ratio = max(image.height / target_h, image.width / target_w)
+        target_h, target_w = round(image.height / ratio), round(image.width / ratio)
     image = image.resize((target_w, target_h), Image.Resampling[record.interpolation.upper()])
-    top, left = round((target_h - height) / 2), round((target_w - width) / 2)
-    return image.crop((left, top, left + width, top + height))
+    mean = tuple(round(255 * value) for value in record.mean) if record.resize == "border" else (0,) * record.channels
+    return _centre(image, height, width, mean if record.channels > 1 else mean[0])
+
+
+def _centre(image: Image.Image, height: int, width: int, fill: int | tuple[int, ...]) -> Image.Image:
+    """The middle of an image; on a side where it is too small, it stands in the middle of ``fill``, as in timm."""
+    top, left = (
+        round((have - want) / 2) if have >= want else -((want - have) // 2)
+        for have, want in ((image.height, height), (image.width, width))
+    )
+    if top >= 0 and left >= 0:
+        return image.crop((left, top, left + width, top + height))
+    canvas = Image.new(image.mode, (width, height), fill)
+    canvas.paste(image, (-left, -top))
+    return canvas
 
 
 def _cover(image: Image.Image, height: int, width: int) -> tuple[int, int]:

@@ -17,7 +17,8 @@ from harden.errors import PreprocessError
 
 METADATA_KEY = "harden.preprocess"
 LAYOUTS = ("NCHW", "NHWC")
-RESIZES = ("squash", "crop")
+RESIZES = ("squash", "crop", "border")
+LARGEST_CROP_PCT = 2.0
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "box", "hamming", "lanczos")
 FLAGS = "Give --mean a,b,c --std a,b,c (after x/255, one value per channel) and, to resize, --input-size H,W"
 
@@ -36,8 +37,10 @@ class Preprocess:
         channels: 1 is grey, 3 RGB, 4 RGBA; 0 (the default) means as many as ``mean`` has.
         layout: ``NCHW`` or ``NHWC``: the model's input, not the file's.
         resize: ``crop`` resizes the shorter side to ``floor(size / crop_pct)`` and cuts out the centre; ``squash``
-            resizes both sides to that, without keeping the ratio, and cuts out the centre. Both as timm evaluates.
-        crop_pct: Share of the resized image that is kept, in (0, 1].
+            resizes both sides to that, without keeping the ratio, and cuts out the centre; ``border`` resizes the
+            longer side to that, and surrounds the image with the mean's colour. All as timm evaluates.
+        crop_pct: Side of the input over that of the resized image, in (0, 2]; above 1, what ``crop`` and ``squash``
+            lack is black.
         interpolation: A filter of Pillow, by timm's name for it.
         scale: What pixels are divided by; 255 for photographs.
 
@@ -85,7 +88,7 @@ class Preprocess:
             (size is None or (len(size) == 2 and min(size) > 0), f"input size {size} is not a height and a width"),
             (self.layout in LAYOUTS, f"layout '{self.layout}' is not one of {', '.join(LAYOUTS)}"),
             (self.resize in RESIZES, f"resize '{self.resize}' is not one of {', '.join(RESIZES)}"),
-            (0 < self.crop_pct <= 1, f"crop_pct {self.crop_pct:g} is outside (0, 1]"),
+            (0 < self.crop_pct <= LARGEST_CROP_PCT, f"crop_pct {self.crop_pct:g} is outside (0, {LARGEST_CROP_PCT:g}]"),
             (
                 self.interpolation in INTERPOLATIONS,
                 f"interpolation '{self.interpolation}' is not one of {', '.join(INTERPOLATIONS)}",

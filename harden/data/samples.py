@@ -15,6 +15,8 @@ from harden.data.sources.base import Examples, Request, digest_values
 from harden.data.storage import allocate
 from harden.errors import DataError
 
+_EXACT = 2**24  # the whole numbers up to here are float32 numbers
+
 
 def read_samples(samples: Any, where: str, request: Request) -> Examples:
     """Read a data set of (example, label) pairs, or of bare examples where labels are not asked for.
@@ -91,7 +93,8 @@ def _array(example: Any, name: str, request: Request) -> tuple[np.ndarray, bool]
     if array.dtype.kind not in "uif":
         what = f"the example is a {type(example).__name__}"
         raise DataError(what, where=name, fix="Yield an image of Pillow, a path, bytes, or an array of numbers")
-    return array if array.dtype == np.uint8 else array.astype(np.float32), False
+    exact = array.dtype == np.uint8 or (array.dtype.kind in "ui" and np.abs(array).max(initial=0) > _EXACT)
+    return array if exact else array.astype(np.float32), False
 
 
 def _class_names(samples: Any) -> tuple[str, ...] | None:

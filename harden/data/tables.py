@@ -126,8 +126,9 @@ def _numbers(shards: Sequence[Shard], columns: Columns, count: int, where: str) 
     values, done = None, 0
     for _, _, batch in _rows(shards, names, count):
         parts = [numbers(batch.column(name), f"{where}, column '{name}'", done) for name in names]
-        # Single numbers become floats: a column that happens to be of type uint8 is no pixel.
-        block = parts[0] if columns.listed else np.stack(parts, axis=1, dtype=np.float32, casting="unsafe")
+        # Single numbers are floats or wide integers: a column that happens to be of type uint8 is no pixel.
+        kind = np.result_type(np.int16, *parts)
+        block = parts[0] if columns.listed else np.stack(parts, axis=1, dtype=kind, casting="unsafe")
         if values is None:
             kind = np.float32 if block.dtype.kind == "f" else block.dtype
             values = allocate((count, *block.shape[1:]), kind)

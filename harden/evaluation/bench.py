@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,13 +13,10 @@ import torch
 
 from harden.engines import LocalEngine
 from harden.errors import DataError
-from harden.evaluation.custom import Metric
-from harden.evaluation.fidelity import FidelityScorer
+from harden.evaluation.custom import Judged, Metric, WithMetrics
 from harden.evaluation.input_feed import Feed
 from harden.evaluation.layout import available_cores
-from harden.evaluation.outputs import Kind, kind_of_output
 from harden.evaluation.periphery import ANALYSIS, EvaluationPeriphery
-from harden.evaluation.scores import ChipScores, ClassScorer, Reference
 from harden.evaluation.where import Where
 from harden.graph.analog import AnalogWeight
 from harden.noise.profile import Profile
@@ -28,8 +25,8 @@ from harden.runtime.canary import Canary, check_noise
 from harden.runtime.copy import RuntimeCopy
 from harden.runtime.sessions import Session, choose_device
 from harden.runtime.threads import torch_threads
-from harden.statistics.reliability import reliability
 from harden.store import scratch
+from harden.tasks import AUTO, Scorer, Scores, Task, task_of
 
 if TYPE_CHECKING:
     from harden.data.dataset import Dataset
@@ -38,7 +35,6 @@ if TYPE_CHECKING:
 Weights = Mapping[str, torch.Tensor]
 
 _CHECKED_IMAGES = 4
-_CLEAN = ("accuracy", "loss", "confidence", "ece", "top5", "balanced_accuracy", "f1", "auroc")
 
 
 @dataclass
@@ -48,32 +44,38 @@ class Bench:
     copy: RuntimeCopy
     weights: dict[str, AnalogWeight]
     feed: Feed
-    scorer: ClassScorer | FidelityScorer
+    task: Task
+    scorer: Scorer
     clean: Clean
+    clean_scores: Scores
     canary: Canary
     identity: Mapping[str, object]
-    classes: int
     periphery: EvaluationPeriphery
+    metrics: Mapping[str, Metric]
+
+    def headline(self, scores: Scores) -> float:
+        """The figure that the report is about, of one chip; NaN where it has none."""
+        value = scores.values[self.scorer.headline.name]
+        return float("nan") if value is None else value
 
     @property
-    def classifier(self) -> ClassScorer:
-        """The scorer, for analyses that count right answers.
-
-        Raises:
-            DataError: The data has no labels.
-        """
-        if not isinstance(self.scorer, ClassScorer):
-            raise DataError("the examples have no labels, and this analysis counts right answers")
-        return self.scorer
+    def clean_headline(self) -> float:
+        """That figure of the network without noise."""
+        return self.headline(self.clean_scores)
 
     @property
-    def kind(self) -> Kind:
-        """What the model's output means; only for data with labels."""
-        return self.classifier.reference.kind
+    def labels(self) -> np.ndarray | None:
+        """[N, ...], or None."""
+        return self.task.examples.labels
 
 
 def open_bench(
-    model: Model, data: Dataset, folder: Path, where: Where, metrics: Mapping[str, Metric] | None = None
+    model: Model,
+    data: Dataset,
+    folder: Path,
+    where: Where,
+    metrics: Mapping[str, Metric] | None = None,
+    task: str = AUTO,
 ) -> Bench:
     """Copy a model for ONNX Runtime, check that noise arrives, and score the clean network.
 
@@ -83,8 +85,10 @@ def open_bench(
         folder: Gets the copy, and what sessions need of it; must outlive the bench.
         where: The device, the batch size, and which weights are not on a crossbar.
         metrics: More metrics, by name.
+        task: What the network is for; see :mod:`harden.tasks`.
 
     Raises:
+        DataError: The outputs, or the labels, are not of the task.
         HardenError: No weight is on a crossbar, or what ONNX Runtime computes is not what torch does.
     """
     weights = model.analog_weights(where.digital)
@@ -94,9 +98,12 @@ def open_bench(
     head = feed.head(_CHECKED_IMAGES)
     copy.check(*head)
     canary = check_noise(copy, model.module(), head)
-    scorer, clean, classes = _score_clean(
-        model, data, feed, copy.clean_session(threads=where.cores), folder, dict(metrics or {})
-    )
+    job = task_of(task, model, data)
+    session = copy.clean_session(threads=where.cores)
+    scorer = job.scorer(session.run(*feed.head(feed.batch)), feed.batch, folder)
+    judged = _score_clean(WithMetrics(scorer, metrics or {}, data.labels), feed, session)
+    own = {"metrics": judged.metrics} if judged.metrics else {}
+    clean = Clean.model_validate({"accuracy": None, **scorer.clean_record(judged.scores), **own})
     identity = {
         "model": model.sha256,
         "data": data.sha256,
@@ -105,31 +112,20 @@ def open_bench(
         **({} if copy.device == "cpu" else {"device": copy.device}),
     }
     periphery = EvaluationPeriphery(model, copy, weights, feed)
-    return Bench(copy, weights, feed, scorer, clean, canary, identity, classes, periphery)
-
-
-def _score_clean(
-    model: Model, data: Dataset, feed: Feed, session: Session, folder: Path, custom: dict[str, Metric]
-) -> tuple[ClassScorer | FidelityScorer, Clean, int]:
-    """A scorer that knows the clean network's answers, these answers' scores, and over how many classes they go."""
-    first = session.run(*feed.head(feed.batch))
-    if data.labels is None:
-        distant = FidelityScorer(first, feed.batch, feed.examples, folder, str(model.source))
-        for batch, count in feed:
-            distant.remember([output[:count] for output in session.run(*batch)])
-        return distant, Clean(accuracy=None, loss=None, confidence=None, ece=None), 0
-    reference = Reference(data.labels, kind_of_output(model, data, first[0]))
-    tally = ClassScorer(reference, custom).tally()
-    for batch, count in feed:
-        tally.add([output[:count] for output in session.run(*batch)])
-    scores = tally.result()
-    clean = Clean.model_validate(
-        {key: scores.values[key] for key in _CLEAN if key in scores.values}
-        | ({"metrics": scores.metrics} if scores.metrics else {})
-        | {"reliability": reliability(scores.bins)}
+    scorer = scorer.knowing(judged.scores)
+    return Bench(
+        copy, weights, feed, job, scorer, clean, judged.scores, canary, identity, periphery, dict(metrics or {})
     )
-    classes = max(data.classes, int(np.prod(first[0].shape[1:])))
-    return ClassScorer(replace(reference, clean=scores.predicted), custom), clean, classes
+
+
+def _score_clean(judge: WithMetrics, feed: Feed, session: Session) -> Judged:
+    """What the network without noise scores, by the user's metrics and by the task."""
+    tally = judge.tally()
+    for batch, count in feed:
+        outputs = [output[:count] for output in session.run(*batch)]
+        judge.scorer.remember(outputs)
+        tally.add(outputs)
+    return tally.result()
 
 
 @contextlib.contextmanager
@@ -140,15 +136,16 @@ def single_threaded_torch() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def bench_of(model: Model, data: Dataset, where: Where) -> Iterator[Bench]:
-    """A bench for classifying, in a folder of its own that is gone afterwards.
+def bench_of(model: Model, data: Dataset, where: Where, task: str = AUTO) -> Iterator[Bench]:
+    """A bench in a folder of its own that is gone afterwards.
 
     Raises:
-        DataError: The data has no labels.
+        DataError: The task has no labels, or the outputs are not of the task.
     """
     with scratch() as folder, single_threaded_torch():
-        bench = open_bench(model, data, folder, where)
-        _ = bench.classifier  # refuses unlabelled data before anything runs
+        bench = open_bench(model, data, folder, where, task=task)
+        if not bench.task.labelled:
+            raise DataError("the examples have no labels, and this analysis counts right answers")
         yield bench
 
 
@@ -160,13 +157,13 @@ def score(
     threads: int = 1,
     seed: int = 0,
     path: tuple[str | int, ...] = ANALYSIS,
-) -> ChipScores:
+) -> Scores:
     """One chip in ONNX Runtime; weights that are not given are the model's own.
 
     The profile says what stands around the crossbars; ``seed`` and ``path`` name the stream of its output noise.
     """
     session = bench.periphery.session(profile, weights, threads=threads, seed=seed, path=path)
-    tally = bench.classifier.tally()
+    tally = bench.scorer.tally()
     for batch, count in bench.feed:
         tally.add([output[:count] for output in session.run(*batch)])
     return tally.result()

@@ -70,8 +70,8 @@ def _condition(
         clean_accuracy=bench.clean.accuracy,
         threshold=threshold,
         requirements=demands,
-        sums=run.sums.of(number, run.plan.chips) if run.sums else None,
-        labels=data.labels,
+        scorer=bench.scorer,
+        sums=run.sums.of(number) if run.sums else None,
     )
     periphery = condition.profile.periphery
     return record.replaced(periphery=bench.periphery.record(periphery)) if periphery.on else record

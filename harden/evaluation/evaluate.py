@@ -22,6 +22,7 @@ from harden.noise.profile import Profile
 from harden.progress import silent
 from harden.records import EvalRecord
 from harden.statistics.requirements import Requirement
+from harden.tasks import AUTO
 
 if TYPE_CHECKING:
     from harden.graph.file import Model
@@ -46,6 +47,7 @@ def evaluate(
     engine: Engine | str | None = None,
     workers: int | None = None,
     device: str = "cpu",
+    task: str = AUTO,
 ) -> EvalRecord:
     """Measure the accuracy of virtual chips.
 
@@ -67,6 +69,7 @@ def evaluate(
         layout: Sessions and threads; None measures which is fastest. It changes no number.
         engine: Where trials run: ``local``, ``ray``, ``ray://HOST:PORT``, or an engine. It changes no number.
         device: What ONNX Runtime runs on: ``cpu``, ``cuda``, or ``auto``.
+        task: What the model is for, such as ``classification``; ``auto`` goes by the labels.
         workers: Trials at a time on a Ray cluster; None takes every processor of it.
 
     Returns:
@@ -90,6 +93,7 @@ def evaluate(
         threshold=threshold,
         requirements=tuple(Requirement.parse(text) for text in requirements),
         metrics=dict(metrics) if isinstance(metrics, Mapping) else load_metrics(metrics),
+        task=task,
         notify=silent if progress is None else lambda _, done, total: progress(done, total),
     )
     judge.check()

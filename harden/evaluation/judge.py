@@ -29,6 +29,7 @@ from harden.records.evaluation import Runtime
 from harden.statistics.requirements import Requirement, check_meetable
 from harden.store import scratch
 from harden.streams import numpy_generator
+from harden.tasks import AUTO
 
 if TYPE_CHECKING:
     from harden.graph.file import Model
@@ -47,6 +48,7 @@ class Judge:
         threshold: Accuracy that a good chip reaches, for the yield.
         requirements: Demands; judged in the document, not enforced here.
         metrics: More metrics, by name.
+        task: What models are for; ``auto`` goes by the labels.
         notify: Called with stage, done and total.
     """
 
@@ -58,6 +60,7 @@ class Judge:
     threshold: float | None = None
     requirements: tuple[Requirement, ...] = ()
     metrics: Mapping[str, Metric] = field(default_factory=dict)
+    task: str = AUTO
     notify: Notify = silent
 
     @property
@@ -123,12 +126,8 @@ class Judge:
         return replace(self, where=replace(self.where, engine=None))
 
     def bench(self, model: Model) -> AbstractContextManager[Bench]:
-        """A model on the bench, for analyses that score chips themselves.
-
-        Raises:
-            DataError: The data has no labels.
-        """
-        return bench_of(model, self.data, self.where)
+        """A model on the bench, for analyses that score chips themselves."""
+        return bench_of(model, self.data, self.where, self.task)
 
     def check(self) -> None:
         """Refuse data, numbers and demands that cannot be judged by.
@@ -143,7 +142,7 @@ class Judge:
         check_meetable(self.requirements, self.chips)
 
     def _opened(self, model: Model, folder: Path, where: Where, trial_log: Path | None) -> Run:
-        bench = open_bench(model, self.data, folder, where, self.metrics)
+        bench = open_bench(model, self.data, folder, where, self.metrics, self.task)
         plan = TrialPlan(self.conditions, self.chips, self.seed, bench.feed.batch, where.digital)
         return Run(bench, plan, where, trial_log)
 

@@ -9,7 +9,7 @@ import torch
 
 from harden.errors import DataError
 from harden.evaluation.input_feed import Feed
-from harden.methods.base import listed
+from harden.tasks import heads
 
 if TYPE_CHECKING:
     from harden.data.dataset import Dataset
@@ -29,16 +29,17 @@ def answered(data: Dataset, model: Model) -> Dataset:
     Raises:
         DataError: The output is no score for each of several classes.
     """
-    net = model.module().eval()
+    head = heads(model)[0]
+    net = model.module([head.value]).eval()
     answers = []
     width = 0
     with torch.no_grad():
         for batch, count in Feed(model, data):
-            first = listed(net(*map(torch.from_numpy, batch)))[0]
-            width = first.shape[1] if first.dim() > 1 else 1
-            if width < 2 or first[0].numel() != width:
+            first = net(*map(torch.from_numpy, batch))
+            width = int(first[0].numel())
+            if width < 2 or width not in first.shape:
                 raise DataError(
-                    f"the output {model.outputs[0].name} has the shape {list(first.shape)}: no score for each class",
+                    f"the output {head.name} has the shape {list(first.shape)}: no score for each class",
                     where=model.source,
                     fix="Give examples with labels",
                 )

@@ -12,11 +12,11 @@ from harden import pacing
 from harden.engines import LocalEngine
 from harden.errors import HardenError
 from harden.evaluation.bench import Bench
-from harden.evaluation.chip_sums import Sums, summed_images, sums_path
+from harden.evaluation.chip_sums import Sums, sums_path
+from harden.evaluation.custom import WithMetrics
 from harden.evaluation.layout import Layout, candidates, choose_layout, clean_rate
 from harden.evaluation.log import TrialLog
 from harden.evaluation.plan import TrialPlan
-from harden.evaluation.scores import ChipScores, ClassScorer
 from harden.evaluation.trials import Trial, TrialRunner, draw_chip
 from harden.evaluation.where import Where
 from harden.memory import out_of_memory
@@ -24,7 +24,6 @@ from harden.noise.rms import rms_noise
 from harden.records.evaluation import Runtime, TensorRecord
 from harden.store import sync
 
-_SUMMED_NUMBERS = 2**22  # int64 probabilities kept for the metrics over chips
 _PROBE_SHARE, _PROBE_SECONDS = 0.03, 1.5  # of the expected time of the trials, and at most
 _SHORT_S = 5.0  # trials that end sooner do not repay the search for their fastest layout
 
@@ -40,7 +39,7 @@ class Run:
 
     Attributes:
         log: The trials, finished ones of earlier processes included.
-        sums: Sums over chips; None for data without classes.
+        sums: Sums over chips; None where the task has none.
         fewer: Workers that were left where memory did not suffice for more; 0 where it did.
     """
 
@@ -50,17 +49,13 @@ class Run:
         self.log = TrialLog(trial_log, plan)
         self.fewer = 0
         self._pacing, self._committed = pacing.current(), time.monotonic()
-        self.sums = None
+        self.sums: Sums | None = None
         self._identity = plan.digest(**bench.identity)
         self._path = None if trial_log is None else sums_path(trial_log)
-        self._scorer = bench.scorer
+        self._scorer, shapes = bench.scorer.summed(len(plan.conditions))
         earlier = None
-        if isinstance(bench.scorer, ClassScorer):
-            classes = bench.classes
-            images = summed_images(bench.feed.examples, classes, len(plan.conditions), _SUMMED_NUMBERS)
-            self._scorer = bench.scorer.over(images)
-            count = bench.feed.examples if images is None else len(images)
-            self.sums = Sums(len(plan.conditions), count, bench.feed.examples, classes)
+        if shapes:
+            self.sums = Sums(len(plan.conditions), shapes)
             earlier = self.sums.load(self._path, self._identity) if self._path is not None else None
         self._batches = bench.feed.some_batches()
         if where.engine is not None:
@@ -97,7 +92,7 @@ class Run:
             self.bench.periphery,
             self.bench.weights,
             self.bench.feed,
-            self._scorer,
+            WithMetrics(self._scorer, self.bench.metrics, self.bench.labels),
             self.plan,
             layout,
         )
@@ -152,8 +147,8 @@ class Run:
     def _take(self, number: int, trial: Trial) -> None:
         self.log.add(number, trial.record)
         # A log that lost lines is filled up again; the sums may hold those trials already.
-        if self.sums is not None and isinstance(trial.scores, ChipScores) and number >= self.sums.done:
-            self.sums.add(trial.task.condition, trial.scores)
+        if self.sums is not None and number >= self.sums.done:
+            self.sums.add(trial.task.condition, trial.scores.sums)
             waited = time.monotonic() - self._committed
             if self.sums.done % self._pacing.commit_trials == 0 or waited >= self._pacing.commit_s:
                 self._commit()

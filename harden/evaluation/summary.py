@@ -6,16 +6,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from harden.evaluation.chip_sums import ConditionSums
 from harden.evaluation.log import Columns
 from harden.evaluation.plan import Condition
 from harden.records import AccuracySpread, ConditionRecord, Spread
 from harden.records.condition import Fidelity, Quantile, Verdict, Yield
 from harden.statistics import intervals
 from harden.statistics.distribution import normality
-from harden.statistics.metrics import expected_kl
-from harden.statistics.reliability import reliability
 from harden.statistics.requirements import Requirement, judge
+from harden.tasks import Scorer
 
 _BOUNDS = {"90/95": 0.90, "95/95": 0.95, "99/95": 0.99}  # content by name; the confidence is 95%
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95)
@@ -31,8 +29,8 @@ def summarise(
     clean_accuracy: float | None,
     threshold: float | None,
     requirements: Sequence[Requirement],
-    sums: ConditionSums | None = None,
-    labels: np.ndarray | None = None,
+    scorer: Scorer,
+    sums: Mapping[str, np.ndarray] | None = None,
 ) -> ConditionRecord:
     """The record of one condition.
 
@@ -42,12 +40,13 @@ def summarise(
         clean_accuracy: Of the network without noise; None for data without labels.
         threshold: Accuracy a good chip reaches; None takes that of a yield among the requirements.
         requirements: Demands to judge.
-        sums: Sums over the chips; None for data without labels.
-        labels: [N], for the accuracy of each class.
+        scorer: The task's, which knows what else there is to say.
+        sums: Sums over the chips; None where the task has none.
     """
     chips = len(trials["chip"])
     accuracies = trials.get("accuracy")
     limit = threshold if threshold is not None else _asked(requirements)
+    more = dict(scorer.summary(trials, sums, chips))
     record = ConditionRecord(
         **condition.describe(),
         chips=chips,
@@ -66,22 +65,17 @@ def summarise(
         f1=_mean(trials, "f1"),
         auroc=_mean(trials, "auroc"),
         rms_noise_relative=_mean(trials, "rms_noise_relative"),
-        ekl=expected_kl(sums.mean_p, float(trials["entropy"].mean())) if sums else None,
+        ekl=None,
         fidelity=Fidelity(**{key: _spread(trials, key) for key in _FIDELITY}) if "nrmse" in trials else None,
         clean_accuracy=clean_accuracy,
         accuracies=None if accuracies is None else tuple(accuracies.tolist()),
     )
-    more: dict[str, object] = {}
     if accuracies is not None:
         shape = normality(accuracies, limit)
         more["tolerance_ranks"] = {name: intervals.tolerance_rank(chips, c) for name, c in _BOUNDS.items()}
         more["distribution"] = {key: value for key, value in shape.items() if key != "quantiles"}
         more["worst_chip"] = int(np.argmin(accuracies))
         more["spreads"] = {key: _spread(trials, key) for key in _SPREAD if key in trials}
-    if sums:
-        more["reliability"] = reliability(sums.bins)
-        if labels is not None:
-            more["class_accuracy"] = class_accuracy(sums.hits, labels, chips)
     if custom := {key.removeprefix(_CUSTOM): _spread(trials, key) for key in trials if key.startswith(_CUSTOM)}:
         more["metrics"] = custom
     if "non_finite" in trials:
@@ -90,12 +84,12 @@ def summarise(
     return record.replaced(**more, requirements=tuple(_verdict(demand, numbers) for demand in requirements))
 
 
-def _accuracy(accuracies: np.ndarray, correct: np.ndarray, sums: ConditionSums | None) -> AccuracySpread:
+def _accuracy(accuracies: np.ndarray, correct: np.ndarray, sums: Mapping[str, np.ndarray] | None) -> AccuracySpread:
     return AccuracySpread.model_validate(
         {
             **intervals.describe(accuracies),
             "ci95": _rates(intervals.mean_interval(accuracies)),
-            "ci95_images": _rates(intervals.mean_interval_images(correct, sums.hits) if sums else None),
+            "ci95_images": _rates(intervals.mean_interval_images(correct, sums["hits"]) if sums else None),
             "quantiles": [
                 Quantile(
                     q=q,
@@ -117,18 +111,6 @@ def yield_at(accuracies: np.ndarray, threshold: float) -> Yield:
     """
     good, chips = int((accuracies >= threshold).sum()), len(accuracies)
     return Yield(threshold=threshold, value=good / chips, ci95=intervals.proportion_interval(good, chips))
-
-
-def class_accuracy(hits: np.ndarray, labels: np.ndarray, chips: int) -> list[float | None]:
-    """Mean accuracy over chips of the images of each class; None for a class without images.
-
-    Example:
-        >>> class_accuracy(np.array([2, 1, 0]), np.array([0, 0, 2]), 2)
-        [0.75, None, 0.0]
-    """
-    images = np.bincount(labels)
-    right = np.bincount(labels, weights=hits)
-    return [float(r / (n * chips)) if n else None for r, n in zip(right, images, strict=True)]
 
 
 def _asked(requirements: Sequence[Requirement]) -> float | None:

@@ -5,52 +5,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
 
 from harden.errors import HardenError
 from harden.evaluation.copies import averaged_chip
+from harden.evaluation.custom import WithMetrics
 from harden.evaluation.input_feed import Feed
 from harden.evaluation.layout import Layout
 from harden.evaluation.periphery import EvaluationPeriphery
 from harden.evaluation.plan import Condition, Task, TrialPlan
 from harden.graph.analog import AnalogWeight
-
-
-class Scores(Protocol):
-    """What a tally hands back."""
-
-    @property
-    def values(self) -> Mapping[str, float | None]:
-        """Numbers by metric."""
-        ...
-
-    @property
-    def metrics(self) -> Mapping[str, float]:
-        """Those of the user's metrics."""
-        ...
-
-
-class Tally(Protocol):
-    """Sums of one chip over the images."""
-
-    def add(self, outputs: list[np.ndarray]) -> None:
-        """Take the next images' outputs."""
-        ...
-
-    def result(self) -> Scores:
-        """The chip's scores."""
-        ...
-
-
-class Scorer(Protocol):
-    """Makes a fresh tally for each chip."""
-
-    def tally(self) -> Tally:
-        """An empty tally."""
-        ...
+from harden.tasks import Scores
 
 
 class CancelledError(HardenError):
@@ -90,7 +57,7 @@ class TrialRunner:
         periphery: EvaluationPeriphery,
         weights: Mapping[str, AnalogWeight],
         feed: Feed,
-        scorer: Scorer,
+        scorer: WithMetrics,
         plan: TrialPlan,
         layout: Layout,
     ) -> None:
@@ -131,15 +98,15 @@ class TrialRunner:
                 if self.cancelled.is_set():
                     raise CancelledError("interrupted")
                 tally.add([output[:count] for output in session.run(*batch)])
-        scores = tally.result()
+        judged = tally.result()
         record = {
             **self._plan.identify(task),
             "accuracy": None,
-            **scores.values,
-            **({"metrics": scores.metrics} if scores.metrics else {}),
+            **judged.scores.values,
+            **({"metrics": judged.metrics} if judged.metrics else {}),
             "rms_noise_relative": noise,
         }
-        return Trial(task, record, scores)
+        return Trial(task, record, judged.scores)
 
 
 def draw_chip(

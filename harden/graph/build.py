@@ -113,7 +113,7 @@ class _Builder:
                 node.captured = _captured(node)
         declared = {item.name: item.type.tensor_type.elem_type for item in graph.input}
         types = tuple(declared[self.names[value]] for value in inputs)
-        program = Program(self.names, nodes, inputs, outputs, self.stored, self.opsets, types)
+        program = Program(self.names, nodes, inputs, outputs, self.stored, self.opsets, types, self.proto)
         mark_carried(program)
         return program
 
@@ -181,7 +181,7 @@ class _Builder:
                 inner = (*scene.scope, node_label(proto, index), attribute.name)
                 address = (*scene.address, index, attribute.name)
                 body = replace(scene, address=address, scope=inner, names=_Names(scene.names))
-                node.bodies[attribute.name] = self._body(attribute.g, body, label)
+                node.bodies[attribute.name] = self._body(attribute.g, body, f"{label}/{attribute.name}/")
             else:
                 node.attributes[attribute.name] = _value(attribute, label)
         node.outputs = tuple(self._define(name, scene.names, "value") for name in proto.output)
@@ -192,7 +192,7 @@ class _Builder:
         inputs, nodes = self._open_graph(graph, scene)
         nodes += self._nodes(graph.node, scene)
         outputs = tuple(self._read(item.name, scene.names, f"'{label}'") for item in graph.output)
-        return Body(nodes, inputs, outputs)
+        return Body(nodes, inputs, outputs, label)
 
     def _call(self, proto: NodeProto, index: int, function: FunctionProto, scene: _Scene) -> list[Node]:
         """The nodes of a local function, reading the caller's values and writing the caller's outputs."""

@@ -13,7 +13,7 @@ from onnx import ModelProto, TensorProto, ValueInfoProto
 
 from harden.data.preprocess import METADATA_KEY, Preprocess
 from harden.errors import ModelError
-from harden.graph.analog import AnalogWeight
+from harden.graph.analog import AnalogWeight, CrossbarPer
 from harden.graph.batch import batch_size, whole_examples, with_open_batch
 from harden.graph.build import build
 from harden.graph.editor import OVERRIDABLE, copied, initialized_inputs, make_constant
@@ -43,6 +43,9 @@ class Model:
         source: Where it comes from, for messages.
         data: The bytes it was read from, where serialising it would give others.
         locations: Where tensors are that are kept in other files, by name.
+
+    Attributes:
+        crossbars: Whether the uses of one tensor are one crossbar, or each a crossbar of its own.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class Model:
         data: bytes | None = None,
         locations: Mapping[str, Location] | None = None,
     ) -> None:
+        self.crossbars: CrossbarPer = "tensor"
         self.proto = proto
         self.source = source
         self._data = data
@@ -192,16 +196,22 @@ class Model:
         write_atomic(path, write_external(self.proto, locations, path) if locations else self.serialize())
         return path
 
-    def module(self) -> GraphModule:
+    def module(self, outputs: Sequence[str] = ()) -> GraphModule:
         """The graph as a torch module with parameters of its own.
+
+        Args:
+            outputs: Values of the graph that it gives in place of the graph's outputs, such as what a last Softmax
+                reads.
 
         Raises:
             UnsupportedError: Operators are missing, or a weight cannot be trained.
         """
+        program = self.program.giving(outputs)
         if self.whole_examples:
-            return GraphModule(self.program, WholeExamples(tuple(len(spec.shape) for spec in self.inputs)))
+            return GraphModule(program, WholeExamples(tuple(len(spec.shape) for spec in self.inputs)), self.crossbars)
         size = self.batch_size
-        return GraphModule(self.program, None if size is None else FixedBatch(size, lambda: self._opened))
+        fixed = None if size is None else FixedBatch(size, lambda: self._opened(outputs))
+        return GraphModule(program, fixed, self.crossbars)
 
     @property
     def batch_size(self) -> int | None:
@@ -225,11 +235,13 @@ class Model:
         proto = with_open_batch(self.proto, self.inputs)
         return None if proto is None else self.replaced(proto)
 
-    @cached_property
-    def _opened(self) -> Program | None:
+    def _opened(self, outputs: Sequence[str]) -> Program | None:
         """The program for any batch size, of a model that is made for one."""
-        opened = self.open_batch()
-        return None if opened is None else opened.program
+        return None if self._open is None else self._open.program.giving(outputs)
+
+    @cached_property
+    def _open(self) -> Model | None:
+        return self.open_batch()
 
     def analog_weights(self, digital: Sequence[str] = ()) -> dict[str, AnalogWeight]:
         """The weights that sit on crossbars, by key.
@@ -258,7 +270,15 @@ class Model:
 
     def replaced(self, proto: ModelProto) -> Model:
         """Another graph in the place of this one: from the same source, its tensors kept in the same files."""
-        return Model(proto, self.source, locations=self._locations)
+        return Model(proto, self.source, locations=self._locations).with_crossbars(self.crossbars)
+
+    def with_crossbars(self, per: CrossbarPer) -> Model:
+        """The same model with one crossbar for each tensor, or for each use of a tensor."""
+        if per == self.crossbars:
+            return self
+        other = Model(self.proto, self.source, self._data, self._locations)
+        other.crossbars = per
+        return other
 
     def with_metadata(self, items: Mapping[str, str]) -> Model:
         """The same model with metadata added or replaced; other keys stay as they are."""
@@ -281,7 +301,7 @@ class Model:
     def __getstate__(self) -> dict[str, object]:
         """For another process: the file, without what was computed from it."""
         return {
-            **{name: self.__dict__[name] for name in ("proto", "source", "_data", "_locations")},
+            **{name: self.__dict__[name] for name in ("proto", "source", "crossbars", "_data", "_locations")},
             "_analog": {},
         }
 

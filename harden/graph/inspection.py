@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypedDict
 
-from harden.graph.analog import Use, is_digital, scan_uses
+from harden.graph.analog import Use, scan_uses, select
 from harden.graph.file import Model
 from harden.graph.program import Node, Program
 from harden.graph.roles import Role, assign_roles
@@ -46,7 +46,7 @@ def unsupported(model: Model) -> list[Obstacle]:
         for row in missing_operators(program)
     ]
     lost: dict[tuple[str, str], list[str]] = {}
-    for node in scan_uses(program, assign_roles(program))[1]:
+    for node in scan_uses(program, assign_roles(program)).lost:
         lost.setdefault((node.domain, node.op), []).append(node.label)
     reason = "its weight is not stored in the file as floating-point or QDQ numbers"
     rows += [
@@ -57,29 +57,37 @@ def unsupported(model: Model) -> list[Obstacle]:
 
 
 def weights_table(model: Model, digital: Sequence[str] = ()) -> list[WeightRow]:
-    """Every tensor of real numbers, one row per use on a crossbar and one for each tensor that has none.
+    """Every tensor of real numbers: a row for each crossbar that it is on, or one with the reason why on none.
 
     Integers that a DequantizeLinear turns into a weight count as real numbers.
     """
     program = model.program
     roles = assign_roles(program)
-    uses, _ = scan_uses(program, roles)
-    by_name: dict[str, list[Use]] = {}
-    for use in uses:
-        by_name.setdefault(use.name, []).append(use)
+    scanned = scan_uses(program, roles, model.crossbars)
+    analog = {use.key for use in select(scanned.uses, digital)}
+    crossbars: dict[str, dict[str, Use]] = {}
+    parts: dict[str, Use] = {}
+    for use in scanned.uses:
+        crossbars.setdefault(use.name, {}).setdefault(use.key, use)
+        parts.update((name, use) for name in use.names)
+    exact = {item.name: item for item in reversed(scanned.exact)}
     readers = _readers(program)
     rows: list[WeightRow] = []
     for value, slot in program.stored.items():
         if slot.data_type not in FLOATS and value not in roles.quantized:
             continue
         trainable = roles.of[slot.name] is Role.PARAMETER
-        for use in by_name.get(slot.name, ()):
-            reason = "left digital by --digital" if is_digital(use, digital) else None
-            rows.append(_row(slot, trainable, use.op, use.node, reason, use.key))
-        if slot.name not in by_name:
+        for key, use in crossbars.get(slot.name, {}).items():
+            reason = None if key in analog else "left digital by --digital"
+            rows.append(_row(slot, trainable, use.op, use.node, reason, key))
+        if slot.name not in crossbars:
             node, position = readers.get(value, (None, 0))
-            reason = _reason(node, position) if trainable else roles.reason[slot.name]
             op, label = (node.op, node.label) if node else (None, None)
+            reason = _reason(node, position) if trainable else roles.reason[slot.name]
+            if slot.name in exact:
+                op, label, reason = exact[slot.name].op, exact[slot.name].node, exact[slot.name].reason
+            elif slot.name in parts:
+                reason = f"computed into {parts[slot.name].key}"
             rows.append(_row(slot, trainable, op, label, reason, None))
     return rows
 

@@ -13,8 +13,18 @@ from onnx import TensorProto
 from torch import nn
 
 from harden.errors import ModelError
-from harden.graph.analog import AnalogWeight, Use, analog_weight, find_uses, select
-from harden.graph.plan import NO_OVERRIDES, ExecutionPlan, Frame, Observer, PeripheryHook, Step, Tracer
+from harden.graph.analog import AnalogWeight, CrossbarPer, Use, analog_weight, find_uses, select
+from harden.graph.plan import (
+    NO_OVERRIDES,
+    Crossbars,
+    Entering,
+    ExecutionPlan,
+    Frame,
+    Observer,
+    PeripheryHook,
+    Step,
+    Tracer,
+)
 from harden.graph.precision import Precision
 from harden.graph.program import Node, Program
 from harden.graph.quantized import Quantization
@@ -71,16 +81,19 @@ class GraphModule(nn.Module):
         ModelError: A weight holds NaN.
     """
 
-    def __init__(self, program: Program, fixed: FixedBatch | WholeExamples | None = None) -> None:
+    def __init__(
+        self, program: Program, fixed: FixedBatch | WholeExamples | None = None, per: CrossbarPer = "tensor"
+    ) -> None:
         super().__init__()
         raise_unsupported(program)
+        self.per: CrossbarPer = per
         self.fixed = fixed
         self._twins: list[GraphModule | None] = []
         self.program = program
         self.periphery: PeripheryHook | None = None
         self.precision: Precision | None = None
         self.roles: Roles = assign_roles(program)
-        self.uses: tuple[Use, ...] = tuple(find_uses(program, self.roles))
+        self.uses: tuple[Use, ...] = tuple(find_uses(program, self.roles, per))
         self.input_names = tuple(program.names[value] for value in program.inputs)
         self.output_names = tuple(program.names[value] for value in program.outputs)
         self._constants: dict[int, torch.Tensor] = {}
@@ -97,7 +110,7 @@ class GraphModule(nn.Module):
                 # Batch norms move the buffer itself, not a rounded copy of it.
                 dtype = self._buffers[slot.name].dtype  # type: ignore[union-attr]
             self._tied[value] = _Tie(slot.name, dtype, quantization)
-        self._by_node = _by_node(self.uses)
+        self._crossbars = _crossbars(self.uses)
         self._keys = frozenset(use.key for use in self.uses)
         self._plans: OrderedDict[tuple[Any, ...], ExecutionPlan] = OrderedDict()
 
@@ -186,7 +199,10 @@ class GraphModule(nn.Module):
         frame = self._frame((), NO_OVERRIDES, False, partial=True)
         chosen = select(self.uses, digital)
         self._compute_chains(frame, [use for use in chosen if use.chained])
-        return {use.key: analog_weight(use, frame.values[use.value]) for use in chosen}
+        by_key: dict[str, list[Use]] = {}
+        for use in chosen:
+            by_key.setdefault(use.key, []).append(use)
+        return {key: analog_weight(uses, frame.values[uses[0].value]) for key, uses in by_key.items()}
 
     def export_weights(self) -> dict[str, torch.Tensor]:
         """Every parameter and running statistic by tensor name, detached, for ``Model.with_weights``."""
@@ -218,7 +234,7 @@ class GraphModule(nn.Module):
         """A module for any batch size on the very parameters and statistics of this one, where the graph allows it."""
         if not self._twins:
             program = fixed.opened()
-            self._twins.append(None if program is None else type(self)(program))
+            self._twins.append(None if program is None else type(self)(program, per=self.per))
         twin = self._twins[0]
         if twin is not None:
             twin._parameters, twin._buffers = self._parameters, self._buffers
@@ -262,7 +278,7 @@ class GraphModule(nn.Module):
             values[value] = tie.entering(tensor)
         for value, tensor, kind in zip(self.program.inputs, inputs, self.program.input_types, strict=False):
             values[value] = _declared(tensor, kind)
-        return Frame(values, self.training, update, self._by_node, weights, _device(inputs), frozenset(frozen))
+        return Frame(values, self.training, update, self._crossbars, weights, _device(inputs), frozenset(frozen))
 
     def _check(self, inputs: tuple[Any, ...], weights: Mapping[str, torch.Tensor]) -> None:
         if len(inputs) != len(self.program.inputs):
@@ -344,8 +360,11 @@ def _declared(item: Any, kind: int) -> Any:
     return item.to(dtype)
 
 
-def _by_node(uses: Sequence[Use]) -> dict[str, tuple[tuple[int, str], ...]]:
-    by_node: dict[str, tuple[tuple[int, str], ...]] = {}
+def _crossbars(uses: Sequence[Use]) -> Crossbars:
+    entries: dict[str, dict[Entering, None]] = {}
+    products: dict[str, tuple[tuple[int, str], ...]] = {}
     for use in uses:
-        by_node[use.node] = (*by_node.get(use.node, ()), (use.position, use.key))
-    return by_node
+        entry = use.entry
+        entries.setdefault(entry.label, {})[Entering(entry.position, use.key, entry.index)] = None
+        products[use.node] = (*products.get(use.node, ()), (use.position, use.place))
+    return Crossbars({label: tuple(items) for label, items in entries.items()}, products)

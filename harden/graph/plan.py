@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -20,10 +20,35 @@ from harden.graph.program import Body, Node
 Values = list[Any]
 Observer = Callable[[Node, list[Any], tuple[Any, ...]], None]
 PeripheryHook = Callable[[str, str, torch.Tensor], torch.Tensor]
-"""Called with an analog key, ``"input"`` or ``"output"``, and what goes in or comes out; gives what takes its place."""
+"""Called with a use's place, ``"input"`` or ``"output"``, and what goes in or comes out; gives what takes its place."""
 MOST_CONSTANT = 4 << 30
 """Bytes that values computed from shapes and constants alone may take in one run."""
 NO_OVERRIDES: Mapping[str, torch.Tensor] = {}
+
+
+class Entering(NamedTuple):
+    """A crossbar's numbers at an edge: the position, the crossbar's key, and which of its elements (None: all)."""
+
+    position: int
+    key: str
+    index: torch.Tensor | None
+
+
+@dataclass(frozen=True)
+class Crossbars:
+    """Where crossbars are in a program.
+
+    Attributes:
+        entries: Where their numbers enter, by the label of the node or nested graph that reads them.
+        products: The products that they meet as operands, by label: the position and the use's place.
+    """
+
+    entries: Mapping[str, tuple[Entering, ...]]
+    products: Mapping[str, tuple[tuple[int, str], ...]]
+
+    def entering(self, label: str) -> tuple[Entering, ...]:
+        """What enters at a node or nested graph."""
+        return self.entries.get(label, ())
 
 
 @dataclass
@@ -34,7 +59,7 @@ class Frame:
         values: Every value of the program by number.
         training: Whether batch norms use the batch's statistics.
         update: Whether their running statistics move.
-        uses: For nodes with weights on crossbars, by label: the position and key of each.
+        crossbars: Where crossbars' numbers enter, and which products they meet.
         overrides: Weights to use in place of the program's own, by key.
         device: Where data live.
         frozen: Values whose tensors belong to the caller and are never written to.
@@ -44,7 +69,7 @@ class Frame:
     values: Values
     training: bool
     update: bool
-    uses: Mapping[str, tuple[tuple[int, str], ...]]
+    crossbars: Crossbars
     overrides: Mapping[str, torch.Tensor]
     device: torch.device
     frozen: frozenset[int] = frozenset()
@@ -56,14 +81,17 @@ class Frame:
             self.values[value] = argument
         for node in body.nodes:
             self.call(node)
-        return tuple(self.values[value] for value in body.outputs)
+        results = [self.values[value] for value in body.outputs]
+        if self.overrides:
+            override(results, self.crossbars.entering(body.label), self.overrides)
+        return tuple(results)
 
     def call(self, node: Node) -> tuple[Any, ...]:
         """Run one node and keep its outputs."""
         values = self.values
         arguments = [values[value] for value in node.inputs]
         if self.overrides:
-            override(arguments, self.uses.get(node.label, ()), self.overrides)
+            override(arguments, self.crossbars.entering(node.label), self.overrides)
         outputs = invoke(node, self, arguments)
         for value, output in zip(node.outputs, outputs, strict=False):
             values[value] = output
@@ -80,7 +108,8 @@ class Step:
     framed: bool
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
-    uses: tuple[tuple[int, str], ...]
+    entries: tuple[Entering, ...] = ()
+    products: tuple[tuple[int, str], ...] = ()
     dead: tuple[int, ...] = ()
 
 
@@ -106,15 +135,15 @@ class ExecutionPlan:
         overrides = frame.overrides
         for step in self.steps:
             arguments = [values[value] for value in step.inputs]
-            if overrides and step.uses:
-                override(arguments, step.uses, overrides)
-            periphery = frame.periphery if step.uses else None
+            if overrides and step.entries:
+                override(arguments, step.entries, overrides)
+            periphery = frame.periphery if step.products else None
             if periphery is not None:
-                enter(arguments, step.uses, periphery)
+                enter(arguments, step.products, periphery)
             node = step.node
             outputs = step.function(node, frame, *arguments) if step.framed else step.function(node, *arguments)
             if periphery is not None:
-                outputs = leave(outputs, step.uses, periphery)
+                outputs = leave(outputs, step.products, periphery)
             if len(step.outputs) == 1 and not isinstance(outputs, tuple):
                 values[step.outputs[0]] = outputs
             else:
@@ -125,29 +154,31 @@ class ExecutionPlan:
                 values[value] = None
 
 
-def override(arguments: list[Any], uses: tuple[tuple[int, str], ...], overrides: Mapping[str, torch.Tensor]) -> None:
-    """Put given weights in the place of a node's own."""
-    for position, key in uses:
+def override(arguments: list[Any], entries: tuple[Entering, ...], overrides: Mapping[str, torch.Tensor]) -> None:
+    """Put given weights in the place of those that are read at a node."""
+    for position, key, index in entries:
         if key in overrides:
             weight = overrides[key]
+            if index is not None:
+                weight = weight.flatten()[index.to(weight.device)]
             if weight.shape != arguments[position].shape:
                 takes = list(arguments[position].shape)
                 raise ModelError(f"the weight given for '{key}' has shape {list(weight.shape)}, its node takes {takes}")
             arguments[position] = weight
 
 
-def enter(arguments: list[Any], uses: tuple[tuple[int, str], ...], periphery: PeripheryHook) -> None:
+def enter(arguments: list[Any], products: tuple[tuple[int, str], ...], periphery: PeripheryHook) -> None:
     """Pass what meets a weight on a crossbar through the periphery: of two operands, the other one."""
-    for position, key in uses:
+    for position, place in products:
         if position <= 1:
-            arguments[1 - position] = periphery(key, "input", arguments[1 - position])
+            arguments[1 - position] = periphery(place, "input", arguments[1 - position])
 
 
-def leave(outputs: Any, uses: tuple[tuple[int, str], ...], periphery: PeripheryHook) -> Any:
+def leave(outputs: Any, products: tuple[tuple[int, str], ...], periphery: PeripheryHook) -> Any:
     """Pass what comes out of a crossbar through the periphery."""
     first, *others = outputs if isinstance(outputs, tuple) else (outputs,)
-    for _, key in uses:
-        first = periphery(key, "output", first)
+    for _, place in products:
+        first = periphery(place, "output", first)
     return (first, *others) if isinstance(outputs, tuple) else first
 
 
@@ -242,12 +273,13 @@ class Tracer:
                 _moved(a, frame.device) if v in self.static and p not in operator.host else a
                 for p, (v, a) in enumerate(zip(node.inputs, arguments, strict=True))
             ]
-        uses = frame.uses.get(node.label, ())
+        entries = frame.crossbars.entering(node.label)
+        products = frame.crossbars.products.get(node.label, ())
         if frame.overrides:
-            override(arguments, uses, frame.overrides)
-        if frame.periphery is not None and uses:
-            enter(arguments, uses, frame.periphery)
-            outputs = leave(invoke(node, frame, arguments), uses, frame.periphery)
+            override(arguments, entries, frame.overrides)
+        if frame.periphery is not None and products:
+            enter(arguments, products, frame.periphery)
+            outputs = leave(invoke(node, frame, arguments), products, frame.periphery)
         else:
             outputs = invoke(node, frame, arguments)
         for value, output in zip(node.outputs, outputs, strict=False):
@@ -256,7 +288,9 @@ class Tracer:
         if operator is not None:
             if self._keeps_shape(node):
                 self.shaped.update(node.outputs)
-            self.steps.append(Step(node, operator.function, operator.frame, node.inputs, node.outputs, uses))
+            self.steps.append(
+                Step(node, operator.function, operator.frame, node.inputs, node.outputs, entries, products)
+            )
         if self.observer:
             self.observer(node, arguments, outputs)
 
@@ -286,15 +320,22 @@ class Tracer:
         taken = bool(self.frame.values[node.inputs[0]])
         body = node.bodies["then_branch" if taken else "else_branch"]
         self.run(body.nodes)
-        for source, target in zip(body.outputs, node.outputs, strict=False):
+        for position, (source, target) in enumerate(zip(body.outputs, node.outputs, strict=False)):
             if not target:
                 continue
-            self.frame.values[target] = self.frame.values[source]
+            results = [self.frame.values[source]]
+            entries = tuple(
+                item._replace(position=0)
+                for item in self.frame.crossbars.entering(body.label)
+                if item.position == position
+            )
+            override(results, entries, self.frame.overrides)
+            (self.frame.values[target],) = results
             for facts in (self.static, self.shaped):
                 if source in facts:
                     facts.add(target)
             if source not in self.static:
-                self.steps.append(Step(node, _same, False, (source,), (target,), ()))
+                self.steps.append(Step(node, _same, False, (source,), (target,), entries))
 
 
 def _same(node: Node, value: Any) -> Any:

@@ -6,9 +6,11 @@ whole run. Number 0 stands for an input that is left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+from onnx import ModelProto
 
 from harden.graph.ops import Operator
 from harden.graph.storage import Slot
@@ -16,11 +18,12 @@ from harden.graph.storage import Slot
 
 @dataclass(eq=False)
 class Body:
-    """A nested graph of If, Loop or Scan."""
+    """A nested graph of If, Loop or Scan; its label is that of the node with the attribute's name, and a slash."""
 
     nodes: list[Node]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    label: str
 
 
 @dataclass(eq=False)
@@ -76,6 +79,7 @@ class Program:
         stored: Tensors that the file holds, by the value they give.
         opsets: Opset version by domain.
         input_types: The ONNX element type that each input declares; 0 for none.
+        proto: The file, to infer shapes from.
     """
 
     names: list[str]
@@ -85,10 +89,15 @@ class Program:
     stored: dict[int, Slot]
     opsets: dict[str, int]
     input_types: tuple[int, ...] = ()
+    proto: ModelProto = field(default_factory=ModelProto)
 
     def walk(self) -> Iterator[Node]:
         """Every node, nested ones after the node that holds them."""
         yield from walk(self.nodes)
+
+    def giving(self, names: Sequence[str]) -> Program:
+        """The same program with these values of the main graph as its outputs; without any, with its own."""
+        return replace(self, outputs=tuple(self.names.index(name, 1) for name in names)) if names else self
 
 
 def walk(nodes: list[Node]) -> Iterator[Node]:

@@ -16,6 +16,7 @@ from enum import Enum
 import numpy as np
 
 from harden.errors import ModelError
+from harden.graph.flow import follows, same_values, unchanged
 from harden.graph.program import Node, Program
 from harden.graph.quantized import Quantization, find_quantizations
 from harden.graph.storage import Slot
@@ -42,6 +43,8 @@ class Roles:
         reason: Why a floating-point tensor is a constant, by name.
         slots: The tensors by name.
         fed: Whether a value depends on the values of the graph's inputs.
+        varying: Whether it depends on their values or on their shapes.
+        same: For what a loop hands on unchanged, the value outside.
         roots: The stored floating-point tensors that gradients reach from a value that no input feeds.
         quantized: How stored integers stand for weights, by value.
     """
@@ -50,8 +53,16 @@ class Roles:
     reason: dict[str, str] = field(default_factory=dict)
     slots: dict[str, Slot] = field(default_factory=dict)
     fed: list[bool] = field(default_factory=list)
+    varying: list[bool] = field(default_factory=list)
+    same: dict[int, int] = field(default_factory=dict)
     roots: dict[int, tuple[int, ...]] = field(default_factory=dict)
     quantized: dict[int, Quantization] = field(default_factory=dict)
+
+    def parameters(self, program: Program, value: int) -> list[int]:
+        """The weights that a value which no input feeds is computed from, the largest first."""
+        stored = program.stored
+        roots = [root for root in self.roots.get(value, ()) if self.of[stored[root].name] is Role.PARAMETER]
+        return sorted(roots, key=lambda root: -stored[root].size)
 
 
 @dataclass
@@ -71,7 +82,9 @@ def assign_roles(program: Program) -> Roles:
         ModelError: A weight holds NaN or infinity.
     """
     quantized = find_quantizations(program)
-    roles = Roles(fed=_fed(program), roots=_roots(program, quantized), quantized=quantized)
+    fed, varying = (follows(program, shapes=shapes) for shapes in (False, True))
+    roots, same = _roots(program, quantized), same_values(program)
+    roles = Roles(fed=fed, varying=varying, same=same, roots=roots, quantized=quantized)
     reach = _reach(program)
     for value, slot in program.stored.items():
         roles.slots[slot.name] = slot
@@ -127,33 +140,6 @@ def _check_finite(roles: Roles) -> None:
         raise ModelError(f"weights hold NaN or infinity: {names}", fix="Export the model from a sound checkpoint")
 
 
-def _fed(program: Program) -> list[bool]:
-    fed = [False] * len(program.names)
-    for value in program.inputs:
-        fed[value] = True
-    _feed(program.nodes, fed)
-    return fed
-
-
-def _feed(nodes: list[Node], fed: list[bool]) -> None:
-    for node in nodes:
-        if node.operator is not None and node.operator.shape_only:
-            continue
-        is_fed = any(fed[value] for value in (*node.inputs, *node.captured)) or _draws(node)
-        for body in node.bodies.values():
-            for value in body.inputs:
-                fed[value] = is_fed
-            _feed(body.nodes, fed)
-            is_fed = is_fed or any(fed[value] for value in body.outputs)
-        for value in node.outputs:
-            fed[value] = is_fed
-        fed[0] = False
-
-
-def _draws(node: Node) -> bool:
-    return node.op.startswith("Random") or node.op in ("Bernoulli", "Multinomial")
-
-
 def _roots(program: Program, quantized: Container[int]) -> dict[int, tuple[int, ...]]:
     """For each value, the stored weights it is computed from along differentiable paths."""
     roots: dict[int, tuple[int, ...]] = {
@@ -167,6 +153,9 @@ def _roots(program: Program, quantized: Container[int]) -> dict[int, tuple[int, 
         for value in node.outputs:
             if value and below:
                 roots[value] = tuple(below)
+        for state in unchanged(node):
+            if state.begins in roots:
+                roots[state.inside] = roots[state.begins]
     return roots
 
 

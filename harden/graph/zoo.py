@@ -21,6 +21,7 @@ from harden.graph.file import Model
 
 _SHOWN = 4
 _PATIENCE_S = 10.0
+_WRAPPERS = ("module.", "_orig_mod.", "model.")  # of torch's DataParallel, torch.compile and Lightning
 
 
 def from_timm(
@@ -56,7 +57,7 @@ def from_timm(
             where=source,
             fix="Give --weights FILE.safetensors, or --pretrained",
         )
-    state = None if weights is None else _read(Path(weights))
+    state = None if weights is None else _unwrapped(_read(Path(weights)))
     module = _create(name, pretrained, classes, state)
     if state is not None:
         _fill(module, state, str(weights))
@@ -146,6 +147,13 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
         raise ModelError(f"not a readable safetensors file: {error}", where=str(path)) from error
 
 
+def _unwrapped(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The state under the model's own names, where a wrapper that it was trained in put its own before each."""
+    while wrapper := next((item for item in _WRAPPERS if state and all(key.startswith(item) for key in state)), None):
+        state = {name.removeprefix(wrapper): value for name, value in state.items()}
+    return state
+
+
 def _fill(module: nn.Module, state: dict[str, torch.Tensor], where: str) -> None:
     """Load a state strictly; counters of batches may be left out, no tensor may."""
     own = module.state_dict()
@@ -172,7 +180,7 @@ def _preprocess(module: nn.Module) -> Any:
         std=tuple(config["std"]),
         input_size=(height, width),
         channels=channels,
-        resize="squash" if config.get("crop_mode") == "squash" else "crop",
+        resize="crop" if config["crop_mode"] == "center" else str(config["crop_mode"]),
         crop_pct=config["crop_pct"],
         interpolation=config["interpolation"],
     )

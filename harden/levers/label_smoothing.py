@@ -35,8 +35,8 @@ class Lever(base.Lever[Options]):
     order = 90
 
     def task(self, task: Task) -> Task:
-        """Cross-entropy with smoothed labels."""
-        return task if self.plan.objective == "match" else Smoothed(task, self.options.label_smoothing)
+        """The task with smoothed labels."""
+        return Smoothed(task, self.options.label_smoothing)
 
     def record(self) -> float:
         """The share."""
@@ -44,26 +44,19 @@ class Lever(base.Lever[Options]):
 
 
 class Smoothed:
-    """Cross-entropy with smoothed integer labels [B]; the divergence is that of the task underneath.
-
-    Equation: :math:`(1 - a)\\,H(y, z) + a\\,H(1/C, z)` with cross-entropies H, logits z [B, C].
+    """A task's loss with smoothed labels; the divergence is that of the task underneath.
 
     Args:
-        task: The task with labels.
+        task: The task, which knows its classes.
         smoothing: a, in [0, 1).
     """
 
     def __init__(self, task: Any, smoothing: float) -> None:
-        from torch.nn import functional
-
-        from harden.methods.base import listed
-
         self._task, self._smoothing = task, smoothing
-        self._cross_entropy, self._listed = functional.cross_entropy, listed
 
-    def loss(self, outputs: Outputs, targets: Tensor) -> Tensor:
-        """Mean over the batch, of the first output's logits."""
-        return self._cross_entropy(self._listed(outputs)[0], targets, label_smoothing=self._smoothing)
+    def loss(self, outputs: Outputs, targets: Any) -> Tensor:
+        """Mean over the batch."""
+        return self._task.smoothed(outputs, targets, self._smoothing)
 
     def divergence(self, reference: Outputs, outputs: Outputs, temperature: float = 1.0) -> Tensor:
         """That of the task underneath."""

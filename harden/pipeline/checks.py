@@ -27,6 +27,7 @@ from harden.pipeline.tracking import check_tracking
 from harden.progress import Notify
 from harden.settings import FILE, EvalSettings, FitSettings, Settings, origin
 from harden.statistics.requirements import Requirement, check_meetable
+from harden.tasks import AUTO
 
 T = TypeVar("T")
 
@@ -86,8 +87,14 @@ class Checked:
             threshold=settings.threshold,
             requirements=self.requirements,
             metrics=self.metrics,
+            task=judged_by(settings),
             notify=notify,
         )
+
+
+def judged_by(settings: Settings) -> str:
+    """The task that models are judged by: where outputs are matched in training, labels count if there are any."""
+    return AUTO if settings.objective == "match" else settings.task
 
 
 def check(settings: Settings, *needed: str) -> Checked:

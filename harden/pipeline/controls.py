@@ -135,7 +135,10 @@ def train_and_judge(prepared: Prepared, variant: Variant, folder: Path, notify: 
         folder / f"checkpoint.{variant.file}.safetensors",
     )
     log = folder / f"trials.{variant.file}.jsonl"
-    record = judge.on(judge.condition).of(trained.model, trial_log=log, stage=f"chips, {variant.stage}")
+    judge = judge.on(judge.condition)
+    most = pacing.current().control_chips
+    judge = judge if most is None else judge.few(most)
+    record = judge.of(trained.model, trial_log=log, stage=f"chips, {variant.stage}")
     return AnotherTraining(
         label=variant.label,
         accuracy=record.conditions[0].accuracy,

@@ -11,19 +11,19 @@ from harden.data.dataset import Dataset
 from harden.data.preprocess import Preprocess
 from harden.data.validation import split_validation
 from harden.errors import DataError
-from harden.evaluation.input_feed import Feed
-from harden.evaluation.outputs import kind_of_output
+from harden.evaluation.input_feed import Feed, fitted
 from harden.graph.file import Model
 from harden.pipeline.models import input_names, open_preprocess
 from harden.progress import Notify, silent
 from harden.runtime.sessions import Session
 from harden.settings import FitSettings, Settings
+from harden.tasks import task_of
 
 
 def open_data(source: str, model: Model, settings: Settings, notify: Notify = silent) -> Dataset:
     """Examples to evaluate a model on; with ``--objective match`` labels are left out, and outputs are compared."""
     preprocess, labelled = open_preprocess(model, settings), settings.objective == "labels"
-    return Dataset.open(
+    data = Dataset.open(
         source,
         preprocess,
         limit=settings.limit,
@@ -31,6 +31,7 @@ def open_data(source: str, model: Model, settings: Settings, notify: Notify = si
         progress=reading(source, notify),
         inputs=input_names(model),
     )
+    return fitted(model, data)
 
 
 def reading(source: str, notify: Notify) -> Callable[[int, int], None]:
@@ -105,16 +106,14 @@ def _check_classes(train: Dataset, other: Dataset) -> None:
     )
 
 
-def check_fits(model: Model, *data: Dataset) -> None:
+def check_fits(model: Model, task: str, *data: Dataset) -> None:
     """Run the model on an example of each data set, before anything is written.
 
     Raises:
-        DataError: Shapes differ, or the model's output is not a score for each of the data's classes.
+        DataError: Shapes differ, or outputs or labels are not of the task.
         ModelError: ONNX Runtime does not accept the model.
     """
     session = Session(model.runnable)
     for examples in data:
-        example = Feed(model, examples.subset(np.arange(1))).head(1)
-        output = session.run(*example)[0]
-        if examples.labels is not None:
-            kind_of_output(model, examples, output)
+        outputs = session.run(*Feed(model, examples.subset(np.arange(1))).head(1))
+        task_of(task, model, examples).check(outputs)

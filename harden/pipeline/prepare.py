@@ -11,13 +11,13 @@ from harden import __version__, distributed, methods
 from harden.data.dataset import Dataset
 from harden.data.preprocess import METADATA_KEY, Preprocess
 from harden.engines import Engine
-from harden.evaluation.input_feed import Feed
+from harden.evaluation.input_feed import Feed, fitted
 from harden.evaluation.judge import Judge
 from harden.evaluation.plan import Condition
 from harden.evaluation.where import Where
 from harden.graph.file import Model
 from harden.graph.folding import fold_batch_norms
-from harden.pipeline.checks import Checked, check
+from harden.pipeline.checks import Checked, check, judged_by
 from harden.pipeline.data import check_fits, open_training_data
 from harden.pipeline.machine import thread_count, trained_on
 from harden.pipeline.models import check_digital, input_names, model_of, open_preprocess
@@ -152,10 +152,12 @@ def prepare(settings: FitSettings, notify: Notify = silent) -> Prepared:
         training, validation, test = open_training_data(
             settings, preprocess, input_names(model), labelled=labelled, notify=notify
         )
+        training, validation = fitted(model, training), fitted(model, validation)
+        test = fitted(model, test) if test else None
         if settings.new_head:
             model = with_new_head(model, training, seed=settings.seed, threads=thread_count(settings), notify=notify)
-        check_fits(model, training, test or validation)
-        model = with_preprocess(model, preprocess)
+        check_fits(model, judged_by(settings), training, test or validation)
+        model = with_preprocess(model, training.preprocess)
         test = test or validation
     return Prepared(
         settings=settings,

@@ -8,6 +8,7 @@ from harden import pacing
 from harden.errors import SettingsError
 from harden.evaluation.judge import Judge
 from harden.levers.protect import Record
+from harden.pipeline.checks import judged_by
 from harden.pipeline.prepare import Prepared
 from harden.progress import Notify, stage
 from harden.runfolder import RunFolder
@@ -44,7 +45,9 @@ def _chosen(prepared: Prepared, share: float, notify: Notify) -> Record:
         raise SettingsError("--protect needs --data to rank the layers by")
     seed = prepared.settings.seed
     examples = prepared.validation.sample(_MOST, numpy_generator(seed, "protect"))
-    judge = Judge(examples, prepared.noise[:1], seed=seed, where=prepared.where).here()
+    judge = Judge(
+        examples, prepared.noise[:1], seed=seed, where=prepared.where, task=judged_by(prepared.settings)
+    ).here()
     pace = pacing.current()
     with stage(notify, "ranking layers"):
         return protect(

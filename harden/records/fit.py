@@ -77,8 +77,8 @@ class PreprocessRecord(Record):
     input_size: tuple[Count, Count] | None = always("Height and width in pixels; null takes images as they are.")
     channels: Count | None = always("1 is grey, 3 RGB, 4 RGBA.")
     layout: str = always("NCHW or NHWC.", "")
-    resize: str = always("crop or squash.", "")
-    crop_pct: Rate | None = always("Share of the resized image that is kept.")
+    resize: str = always("crop, squash or border.", "")
+    crop_pct: Positive | None = always("Side of the input over that of the resized image.")
     interpolation: str = always("The filter that images are resized by.", "")
     scale: Positive | None = always("What pixels are divided by.")
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TypedDict
 
-from harden import store
+from harden import pacing, store
 from harden.records import FitRecord, ReportRecord, read
 from harden.report.bom import bom
 from harden.report.document import Reading
@@ -33,7 +33,8 @@ def write_report(folder: Path, record: ReportRecord) -> None:
 
 def _write_pages(folder: Path, record: ReportRecord) -> None:
     reading = Reading(record)
-    write_atomic(folder / "report.html", html(reading))
+    if pacing.current().page:
+        write_atomic(folder / "report.html", html(reading))
     if not _of_seeds(record):
         write_atomic(folder / "README.md", markdown(reading))
 

@@ -37,6 +37,7 @@ class RuntimeCopy:
         rounding: How coarsely the file rounds on its way.
         original: The file as it is, serialised.
         device: Where its sessions run, ``cpu`` or ``cuda``.
+        readers: By the name of each crossbar's value, the places of the products that read it, in their order.
     """
 
     def __init__(self, path: Path, original: bytes, uses: Mapping[str, AnalogWeight], rewritten: Rewritten) -> None:
@@ -48,6 +49,7 @@ class RuntimeCopy:
         self.device = "cpu"
         self._raw: bytes | None = None  # the file's content, where it is kept in memory
         self._initializers = rewritten.initializers
+        self.readers = rewritten.readers
 
     def __getstate__(self) -> dict[str, object]:
         """For another process, where the copy is kept in memory: it may end without a chance to remove files."""

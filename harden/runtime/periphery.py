@@ -34,7 +34,7 @@ class PeripheryCopy:
     Args:
         copy: The plain copy; its folder gets one more file.
         periphery: Converters and output noise.
-        ranges: By key.
+        ranges: By place.
         shapes: Tells the shape of each analog layer's output for given inputs; asked only where there is output noise.
 
     Attributes:
@@ -48,7 +48,7 @@ class PeripheryCopy:
         self.uses = copy.uses
         self._copy, self._periphery, self._ranges, self._shapes = copy, periphery, ranges, shapes
         proto = onnx.load_from_string(copy.read())
-        proto, self._noise, self._probes = insert(proto, copy.initializers, periphery, ranges)
+        proto, self._noise, self._probes = insert(proto, copy.readers, periphery, ranges)
         self._raw = proto.SerializeToString()
         name = f"periphery-{hashlib.sha256(self._raw).hexdigest()[:16]}.onnx"
         self._variant = copy.variant(name, self._raw)
@@ -128,7 +128,7 @@ class PeripherySession:
 
 @dataclass(frozen=True)
 class Probe:
-    """A converter in a graph: its analog key, the values before and behind it, and its law."""
+    """A converter in a graph: the place of its analog use, the values before and behind it, and its law."""
 
     key: str
     before: str
@@ -137,18 +137,18 @@ class Probe:
 
 
 def insert(
-    proto: onnx.ModelProto, initializers: Mapping[str, str], periphery: Periphery, ranges: Ranges
+    proto: onnx.ModelProto, readers: Mapping[str, Sequence[str]], periphery: Periphery, ranges: Ranges
 ) -> tuple[onnx.ModelProto, dict[str, np.dtype], list[Probe]]:
     """Put converters and noise inputs around each analog node of the main graph.
 
     Args:
         proto: A copy whose analog uses have initializers of their own; it stays as it is.
-        initializers: The initializer's name of each key.
+        readers: By the name of each crossbar's value, the places of those that read it, in the order of the nodes.
         periphery: Converters and output noise.
-        ranges: By key.
+        ranges: By place.
 
     Returns:
-        The changed copy; the type of each noise input by key, in the order of the inputs; and the converters.
+        The changed copy; the type of each noise input by place, in the order of the inputs; and the converters.
 
     Raises:
         UnsupportedError: The model's opset is too old.
@@ -160,14 +160,14 @@ def insert(
     editor = Editor(proto)
     noise: dict[str, np.dtype] = {}
     probes: list[Probe] = []
-    keys = {name: key for key, name in initializers.items() if key in ranges}
+    ahead = {name: iter(places) for name, places in readers.items() if all(place in ranges for place in places)}
     for node in list(editor.graph.node):
-        slot = next((i for i, name in enumerate(node.input) if name in keys), None)
-        if slot is None:
+        slot = next((i for i, name in enumerate(node.input) if name in ahead), None)
+        key = None if slot is None else next(ahead[node.input[slot]], None)
+        if slot is None or key is None:
             continue
-        key = keys[node.input[slot]]
         inner, outer = ranges[key]
-        kind = editor.constants[node.input[slot]].data_type
+        kind = _kind(editor, node.input[slot])
         dac, adc = periphery.input_converter(inner), periphery.output_converter(outer)
         if dac is not None:
             before = _Chain(editor, key, kind)
@@ -190,8 +190,15 @@ def insert(
     return editor.proto, noise, probes
 
 
+def _kind(editor: Editor, name: str) -> int:
+    """The element type of a crossbar's value, whose elements may be turned on the way."""
+    while name not in editor.constants:
+        name = editor.producers[name].input[0]
+    return editor.constants[name].data_type
+
+
 class _Chain:
-    """Nodes of one analog key, one behind the other, under fresh names."""
+    """Nodes of one analog use, one behind the other, under fresh names."""
 
     def __init__(self, editor: Editor, key: str, kind: int) -> None:
         self.nodes: list[onnx.NodeProto] = []

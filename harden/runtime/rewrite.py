@@ -1,33 +1,22 @@
-"""Give every analog use of a tensor an initializer of its own.
+"""Give every crossbar an initializer of its own.
 
-In a file one tensor may serve several crossbars (exporters merge equal tensors), may be a Constant node, or may reach
-its node through Identity, Transpose or DequantizeLinear. Noise belongs to the use, so the runtime copy has one
-initializer per use, holding the value that arrives at the node.
+In a file one tensor may be read by several crossbars and by what is none, may be a Constant node, or may reach its node
+through Identity, Transpose or DequantizeLinear. Noise belongs to the crossbar, so the runtime copy has one initializer
+for each, holding the value that arrives where its numbers enter the graph.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from onnx import GraphProto, ModelProto, NodeProto
+import numpy as np
+import torch
+from onnx import ModelProto, NodeProto, helper
 
 from harden.errors import ModelError
-from harden.graph.analog import AnalogWeight
-from harden.graph.editor import OVERRIDABLE, Editor, graphs_of, make_constant
-
-# Moving numbers about does not change them: behind these the clean outputs must stay the same bit for bit.
-_MOVES = {
-    "Identity",
-    "Transpose",
-    "Reshape",
-    "Squeeze",
-    "Unsqueeze",
-    "Flatten",
-    "Constant",
-    "ConstantOfShape",
-    "Expand",
-}
+from harden.graph.analog import AnalogWeight, Entry
+from harden.graph.editor import OVERRIDABLE, Editor, make_constant
 
 
 @dataclass(frozen=True)
@@ -37,11 +26,13 @@ class Rewritten:
     Attributes:
         proto: The rewritten model, values inline.
         initializers: The initializer's name of each analog key.
+        readers: By the name of each crossbar's value, the places of the products that read it, in their order.
         exact: No number was re-expressed on the way: clean outputs must equal the file's bit for bit.
     """
 
     proto: ModelProto
     initializers: dict[str, str]
+    readers: dict[str, list[str]]
     exact: bool
 
 
@@ -61,55 +52,46 @@ def split_uses(proto: ModelProto, uses: Mapping[str, AnalogWeight]) -> Rewritten
     editor = Editor(proto)
     editor.proto.ir_version = max(editor.proto.ir_version, OVERRIDABLE)
     make_constant(editor.graph)  # an initializer that stays an input would be overridable, and computed otherwise
-    nodes = editor.labelled(use.node for use in uses.values())
-    flow = _Flow(editor.graph)
+    nodes = editor.labelled(_label(entry) for use in uses.values() for entry in use.entries)
     names: dict[str, str] = {}
-    exact = True
+    readers: dict[str, list[str]] = {}
     for key, use in uses.items():
-        node = nodes.get(use.node)
-        if node is None or use.position >= len(node.input):
-            what = f"no node of the graph reads the tensor '{use.name}' here"
-            raise ModelError(what, where=f"node '{use.node}'", fix="Load the model again")
-        exact &= flow.only_moved(node, use.position)
         value = use.tensor.detach().cpu().contiguous().numpy()
-        names[key] = node.input[use.position] = editor.add_constant(editor.fresh_name(key), value)
+        names[key] = editor.add_constant(editor.fresh_name(key), value)
+        for entry in use.entries:
+            node = nodes.get(_label(entry))
+            if node is None:
+                what = f"no node of the graph reads the tensor '{use.name}' here"
+                raise ModelError(what, where=f"node '{entry.label}'", fix="Load the model again")
+            turned = names[key] if entry.index is None else _turned(editor, names[key], entry.index)
+            _enter(editor, node, entry, turned)
+            readers.setdefault(turned, []).append(entry.place)
     editor.drop_unread({use.name for use in uses.values()})
-    return Rewritten(editor.proto, names, exact)
+    return Rewritten(editor.proto, names, readers, all(use.moved for use in uses.values()))
 
 
-class _Flow:
-    """Where values of a graph and those nested in it come from: a name means what the innermost graph has for it."""
-
-    def __init__(self, graph: GraphProto) -> None:
-        self._seen = list(_in_order(graph, ()))  # held, so that a node keeps its identity
-        self._around = {id(node): graphs for node, graphs in self._seen}
-        self._makers: dict[int, dict[str, NodeProto]] = {}
-        self._own: dict[int, set[str]] = {}
-        for node, graphs in self._seen:
-            self._makers.setdefault(id(graphs[0]), {}).update({name: node for name in node.output if name})
-        for inner in {id(graph): graph for _, graphs in self._seen for graph in graphs}.values():
-            self._own[id(inner)] = {item.name for item in (*inner.initializer, *inner.input)}
-
-    def only_moved(self, node: NodeProto, position: int) -> bool:
-        """Whether what a node reads there are the very numbers of a stored tensor."""
-        name, graphs = node.input[position], self._around[id(node)]
-        while True:
-            while graphs and name not in self._own[id(graphs[0])] and name not in self._makers.get(id(graphs[0]), {}):
-                graphs = graphs[1:]
-            maker = self._makers.get(id(graphs[0]), {}).get(name) if graphs else None
-            if maker is None:
-                return True
-            if maker.op_type not in _MOVES:
-                return False
-            if not maker.input:
-                return True
-            name = maker.input[0]
+def _turned(editor: Editor, name: str, index: torch.Tensor) -> str:
+    """The elements of an initializer in other places; the optimiser computes them once, when a session is opened."""
+    flat = editor.add_constant(editor.fresh_name(f"{name}.flat"), np.array([-1]))
+    places = editor.add_constant(editor.fresh_name(f"{name}.places"), index.numpy().astype(np.int32))
+    row, turned = (editor.fresh_name(f"{name}.{what}") for what in ("row", "turned"))
+    first = editor.graph.node[0]
+    nodes = [helper.make_node("Reshape", [name, flat], [row]), helper.make_node("Gather", [row, places], [turned])]
+    editor.insert_before(first, nodes)
+    return turned
 
 
-def _in_order(graph: GraphProto, around: Sequence[GraphProto]) -> Iterator[tuple[NodeProto, tuple[GraphProto, ...]]]:
-    """The nodes of a graph and of those nested in it, each with the graphs that it is in, innermost first."""
-    graphs = (graph, *around)
-    for node in graph.node:
-        yield node, graphs
-        for inner in graphs_of(node):
-            yield from _in_order(inner, graphs)
+def _label(entry: Entry) -> str:
+    """The node to edit: that of an entry, or that which holds the nested graph of an entry."""
+    return entry.label.rstrip("/").rpartition("/")[0] if entry.label.endswith("/") else entry.label
+
+
+def _enter(editor: Editor, node: NodeProto, entry: Entry, name: str) -> None:
+    """Let a node, or an output of its nested graph, read a crossbar's numbers."""
+    if not entry.label.endswith("/"):
+        node.input[entry.position] = name
+        return
+    attribute = entry.label.rstrip("/").rpartition("/")[2]
+    (graph,) = (item.g for item in node.attribute if item.name == attribute)
+    graph.output[entry.position].name = editor.fresh_name(f"{entry.label}{entry.position}")
+    graph.node.append(helper.make_node("Identity", [name], [graph.output[entry.position].name]))

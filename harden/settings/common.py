@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from harden.values import Bytes, Durations, Engine, Numbers, Rate, Size, Texts
 
@@ -21,7 +21,24 @@ class Run(BaseModel):
     objective: Literal["labels", "match"] = Field(
         "labels", description="match: the clean network's own outputs are the targets; no labels needed"
     )
+    task: str = Field(
+        "auto",
+        description="what the network is for: classification, match (as --objective match), or a task of a package; "
+        "default: what its outputs and the labels say, see harden inspect",
+    )
     seed: int = Field(0, ge=0, description="root of every random stream")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _match_is_match(cls, values: Any) -> Any:
+        """``objective`` and ``task`` say the same of matching; what one says the other need not repeat."""
+        if not isinstance(values, Mapping):
+            return values
+        given = cast("Mapping[str, object]", values)
+        task, objective = given.get("task", "auto"), given.get("objective")
+        if objective == "match" and task not in ("auto", "match"):
+            raise ValueError(f"--objective match and --task {task} exclude each other")
+        return {**given, "task": "match", "objective": "match"} if "match" in (task, objective) else given
 
 
 class Settings(Run):

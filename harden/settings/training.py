@@ -26,10 +26,10 @@ class _Own(Run):
     weight_decay: float = Field(5e-4, ge=0, description="weight decay of tensors with more than one axis")
     warmup: float = Field(0.05, ge=0, lt=1, description="share of the steps over which the learning rate rises")
     gradient_clip: float = Field(5.0, gt=0, allow_inf_nan=True, description="largest 2-norm of the gradient")
-    select: Literal["accuracy", "balanced_accuracy"] = Field(
-        "accuracy",
-        description="measure on validation chips that decides which weights are kept; "
-        "balanced_accuracy: mean recall of the classes",
+    select: str = Field(
+        "auto",
+        description="measure on validation chips that decides which weights are kept; default: the task's own, such as "
+        "accuracy; balanced_accuracy: mean recall of the classes",
     )
     augment: Literal["auto", "on", "off"] = Field("auto", description="random crops and flips while training")
     amp: Literal["off", "bfloat16"] = Field(

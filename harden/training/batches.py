@@ -101,7 +101,7 @@ class Batches:
 
 def as_tensors(inputs: Sequence[np.ndarray], device: str = "cpu") -> tuple[torch.Tensor, ...]:
     """A network's inputs as tensors on a device."""
-    return tuple(torch.from_numpy(np.ascontiguousarray(part)).to(device) for part in inputs)
+    return tuple(torch.from_numpy(np.asarray(part, order="C")).to(device) for part in inputs)
 
 
 def as_labels(labels: np.ndarray, device: str = "cpu") -> torch.Tensor:

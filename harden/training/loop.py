@@ -21,6 +21,7 @@ from harden.levers.base import Training
 from harden.memory import SMALLER, OutOfMemoryError, out_of_memory
 from harden.methods.base import Batch, Objective
 from harden.runtime.threads import torch_threads
+from harden.tasks import task_of
 from harden.training.allocation import pages_kept
 from harden.training.batches import Batches
 from harden.training.checkpoint import Snapshot, Tensors, latest
@@ -81,11 +82,12 @@ class _Run:
         self.levers = [lever(plan) for lever in levers() if lever.trains]
         # Those that are on, in the order in which they act.
         self.active = [lever for lever in reversed(self.levers) if lever.on(plan)]
-        self.net = model.module().to(plan.device)
-        needs_clean = plan.objective == "match" or any(lever.needs_clean(plan) for lever in self.active)
-        clean = frozen_copy(model, plan.device) if needs_clean else None
+        task = task_of(plan.task, model, data)
+        self.net = model.module(task.outputs).to(plan.device)
+        needs_clean = task.needs_clean or any(lever.needs_clean(plan) for lever in self.active)
+        clean = frozen_copy(model, plan.device, task.outputs) if needs_clean else None
         self.precision = TrainingPrecision(plan, [net for net in (self.net, clean) if net is not None])
-        targets = Targets(plan, clean, self.active)
+        targets = Targets(task, clean, self.active)
         self.batches = Batches(data, plan, targets.task, targets)
         self.total = self.batches.total
         self.training = Training(
@@ -94,8 +96,7 @@ class _Run:
         for lever in self.active:
             lever.start(self.training)
         self.periphery = TrainingPeriphery(self.net, data, plan)
-        reference = clean if plan.objective == "match" else None
-        self.selector = Selector(self.net, validation, plan, reference, self.periphery)
+        self.selector = Selector(self.net, validation, plan, task, clean if task.needs_clean else None, self.periphery)
         self.net.train()
         self.precision.check(self.batches)
         objective.prepare(self.net, self.batches.at(0))

@@ -24,15 +24,15 @@ def pieces(batch: Batch, parts: int) -> Iterator[tuple[Batch, float]]:
     for number in range(parts):
         start, stop = size * number // parts, size * (number + 1) // parts
         if start < stop:
-            cut = slice(start, stop)
+            part = slice(start, stop)
             yield (
-                replace(batch, inputs=_cut(batch.inputs, size, cut), targets=_cut(batch.targets, size, cut)),
+                replace(batch, inputs=cut(batch.inputs, size, part), targets=cut(batch.targets, size, part)),
                 (stop - start) / size,
             )
 
 
-def _cut(value: Any, size: int, cut: slice) -> Any:
+def cut(value: Any, size: int, rows: slice) -> Any:
     """The examples of a part, in tensors and in tuples of them; what has no axis of examples stays whole."""
     if isinstance(value, Tensor):
-        return value[cut] if value.ndim and len(value) == size else value
-    return tuple(_cut(part, size, cut) for part in value) if isinstance(value, (tuple, list)) else value
+        return value[rows] if value.ndim and len(value) == size else value
+    return tuple(cut(part, size, rows) for part in value) if isinstance(value, (tuple, list)) else value

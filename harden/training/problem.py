@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from harden.data.dataset import Dataset
+from harden.evaluation.input_feed import fitted
 from harden.graph.file import Model
 
 
@@ -21,6 +22,11 @@ class Problem:
     model: Model
     training: Dataset
     validation: Dataset
+
+    def __post_init__(self) -> None:
+        """Bring the examples into the layout and the types of the network's inputs."""
+        for name in ("training", "validation"):
+            object.__setattr__(self, name, fitted(self.model, getattr(self, name)))
 
     @property
     def identity(self) -> tuple[str, tuple[str, int], tuple[str, int]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -14,13 +14,13 @@ from harden.data.dataset import Dataset
 from harden.errors import DataError
 from harden.graph.file import Model
 from harden.graph.module import GraphModule
-from harden.methods.base import Outputs, each, listed
 from harden.streams import numpy_generator
+from harden.tasks import Task, task_of
 from harden.training.batches import as_labels, as_tensors
-from harden.training.concordance import Concordance
+from harden.training.microbatches import cut
 from harden.training.periphery import TrainingPeriphery
 from harden.training.plan import TrainingPlan
-from harden.training.tasks import first
+from harden.training.teachers import Targets, frozen_copy
 
 _BATCH = 250
 
@@ -28,19 +28,23 @@ _BATCH = 250
 class Selector:
     """Mean score over a fixed set of validation chips: stream ``"select"``, the same for every candidate.
 
-    With labels the score is the accuracy, or with ``plan.select`` the balanced accuracy: the mean recall of the classes
-    among the examples, to which rare classes then contribute as many as common ones, as far as they go. Without labels
-    it is the concordance with the clean network's outputs (:class:`Concordance`), mean over outputs, at most 1.
+    The task says what the score is: with class numbers the accuracy or, with ``plan.select``, the balanced accuracy;
+    without labels the concordance with the clean network's outputs, at most 1.
 
     Args:
-        net: The network to judge, with whatever weights it has when asked.
+        net: The network to judge, with whatever weights it has when asked; it gives what the task looks at.
         data: Validation examples; at most ``plan.selection_examples`` of them are used.
         plan: Conditions, chips, seed.
-        reference: The clean network, where there are no labels.
+        task: What the network is for.
+        reference: A frozen copy of the network as given, where the task needs one.
         periphery: Sets the converters that stand around each chip's layers; None for none.
+
+    Attributes:
+        measure: Name of the score: ``"accuracy"``, ``"balanced_accuracy"``, ``"concordance"``, ...
 
     Raises:
         DataError: There is nothing to judge by.
+        SettingsError: The task has no such score.
     """
 
     def __init__(
@@ -48,57 +52,38 @@ class Selector:
         net: GraphModule,
         data: Dataset,
         plan: TrainingPlan,
+        task: Task,
         reference: GraphModule | None = None,
         periphery: TrainingPeriphery | None = None,
     ) -> None:
         if len(data) == 0:
             raise DataError("the validation data is empty", where=str(data.source), fix="Give more training examples")
-        if reference is None and data.labels is None:
+        if data.labels is None and task.labelled:
             raise DataError("the validation data has no labels", where=str(data.source), fix="Use --objective match")
         self._net = net
         self.periphery = periphery
         self._plan = plan
+        self.measure = task.selected(plan.select)
         rng = numpy_generator(plan.seed, "select", "examples")
-        balanced = reference is None and plan.select == "balanced_accuracy"
-        order = rng.permutation(len(data))
-        labels = np.empty(0, np.int64) if data.labels is None else data.labels
-        order = class_by_class(order, labels) if balanced else order
+        order = task.order_of(rng.permutation(len(data)), self.measure, data.labels)
         chosen = np.sort(order[: plan.selection_examples or _examples(data.input_shape)])
         parts = [chosen[i : i + _BATCH] for i in range(0, len(chosen), _BATCH)]
         self._inputs = [as_tensors(data.feed(part), plan.device) for part in parts]
-        self._score: Callable[[Outputs, int], float] | None = None
-        if reference is None:
-            self._labels = [as_labels(labels[part], plan.device) for part in parts]
-            self._score = self._balanced_accuracy if balanced else self._accuracy
-            # Right answers weighted with examples / (classes * examples of the class) have the mean recall as mean.
-            counts = torch.bincount(torch.cat(self._labels)).double()
-            self._shares = len(chosen) / (int((counts > 0).sum()) * counts.clamp(min=1))
-        else:
-            with torch.no_grad():
-                self._reference = [reference(*inputs) for inputs in self._inputs]
-
-    @property
-    def measure(self) -> str:
-        """Name of the score: ``"accuracy"``, ``"balanced_accuracy"`` or ``"concordance"``."""
-        if self._score is None:
-            return "concordance"
-        return "accuracy" if self._score == self._accuracy else "balanced_accuracy"
+        labels = [None if data.labels is None else as_labels(data.labels[part], plan.device) for part in parts]
+        self._tally = task.selection(self.measure, [part for part in labels if part is not None])
+        targets = Targets(task, reference)
+        self._targets = [targets(*pair) for pair in zip(self._inputs, labels, strict=True)]
 
     def divide(self) -> bool:
         """Take half as many examples at a time from now on; False where it is one already."""
         if max(len(inputs[0]) for inputs in self._inputs) < 2:
             return False
-        halves = [(inputs, half) for inputs in self._inputs for half in _halves(len(inputs[0]))]
-        counts = [len(_halves(len(inputs[0]))) for inputs in self._inputs]
-        if self._score is not None:
-            labels = [part for part, count in zip(self._labels, counts, strict=True) for _ in range(count)]
-            self._labels = [part[half] for part, (_, half) in zip(labels, halves, strict=True)]
-        else:
-            reference = [part for part, count in zip(self._reference, counts, strict=True) for _ in range(count)]
-            self._reference = [
-                each(lambda x, half=half: x[half], part) for part, (_, half) in zip(reference, halves, strict=True)
-            ]
-        self._inputs = [tuple(x[half] for x in inputs) for inputs, half in halves]
+        halves = [
+            (cut(inputs, len(inputs[0]), half), cut(targets, len(inputs[0]), half))
+            for inputs, targets in zip(self._inputs, self._targets, strict=True)
+            for half in _halves(len(inputs[0]))
+        ]
+        self._inputs, self._targets = [list(parts) for parts in zip(*halves, strict=True)]
         return True
 
     def chip(self, number: int, index: int) -> dict[str, Tensor]:
@@ -131,40 +116,19 @@ class Selector:
         self._net.eval()
         try:
             with torch.no_grad():
-                outputs = (self._net(*inputs, weights=weights) for inputs in self._inputs)
-                return self._concordance(outputs) if self._score is None else self._mean(self._score, outputs)
+                tally = self._tally()
+                for inputs, targets in zip(self._inputs, self._targets, strict=True):
+                    tally.add(self._net(*inputs, weights=weights), targets, len(inputs[0]))
+                return tally.value()
         finally:
             self._net.train(training)
-
-    def _mean(self, score: Callable[[Outputs, int], float], outputs: Iterable[Outputs]) -> float:
-        counts = [len(inputs[0]) for inputs in self._inputs]
-        return sum(score(batch, i) * counts[i] for i, batch in enumerate(outputs)) / sum(counts)
-
-    def _concordance(self, outputs: Iterable[Outputs]) -> float:
-        concordances: dict[int, Concordance] = {}
-        for inputs, reference, batch in zip(self._inputs, self._reference, outputs, strict=True):
-            for number, (a, b) in enumerate(zip(listed(reference), listed(batch), strict=True)):
-                if not a.is_floating_point():
-                    continue
-                by_example = a.dim() > 0 and len(a) == len(inputs[0])  # else each number stands for itself
-                pair = (a, b) if by_example else (a.reshape(-1, 1), b.reshape(-1, 1))
-                concordances.setdefault(number, Concordance()).add(*pair)
-        return sum(concordance.value() for concordance in concordances.values()) / len(concordances)
-
-    def _accuracy(self, outputs: Outputs, part: int) -> float:
-        return float((first(outputs).argmax(-1) == self._labels[part]).double().mean())
-
-    def _balanced_accuracy(self, outputs: Outputs, part: int) -> float:
-        labels = self._labels[part]
-        right = (first(outputs).argmax(-1) == labels).to(self._shares)
-        return float((right * self._shares[labels.to(self._shares.device)]).mean())
 
 
 def noise_free_score(model: Model, data: Dataset, plan: TrainingPlan) -> float:
     """The score of a model without noise, on the validation examples that a run of the plan is judged by."""
-    if plan.objective == "match":
-        return 1.0  # it is its own reference
-    return Selector(model.module().to(plan.device), data, plan).on(None)
+    task = task_of(plan.task, model, data)
+    clean = frozen_copy(model, plan.device, task.outputs) if task.needs_clean else None
+    return Selector(model.module(task.outputs).to(plan.device), data, plan, task, clean).on(None)
 
 
 def _examples(shape: tuple[int, ...]) -> int:
@@ -176,21 +140,6 @@ def _examples(shape: tuple[int, ...]) -> int:
     """
     pixels = math.prod(shape[-2:]) if len(shape) == 3 else 1
     return max(128, min(1000, 1000 * 64 * 64 // max(pixels, 1)))
-
-
-def class_by_class(order: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """An order of examples in which the classes take turns: the first of each, the second of each, ...
-
-    Example:
-        >>> class_by_class(np.array([4, 0, 1, 2, 3]), np.array([0, 0, 0, 1, 0])).tolist()
-        [4, 3, 0, 1, 2]
-    """
-    ranks = np.empty(len(order), np.int64)
-    classes = labels[order]
-    for label in np.unique(classes):
-        members = np.flatnonzero(classes == label)
-        ranks[members] = np.arange(len(members))
-    return order[np.argsort(ranks, kind="stable")]
 
 
 def _halves(size: int) -> list[slice]:

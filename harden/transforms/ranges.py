@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from harden.errors import UnsupportedError
-from harden.graph.analog import AnalogWeight
+from harden.graph.analog import AnalogWeight, Use
 from harden.noise.periphery import Range
 from harden.streams import numpy_generator
 
@@ -37,36 +37,37 @@ def calibrate(
 
     Args:
         module: The network as a :class:`harden.graph.module.GraphModule`; its weights are taken as they are.
-        weights: The uses to look at.
+        weights: The crossbars to look at, by key.
         batches: Inputs; the first axis of the first one counts examples.
         percentile: Percent of the sizes that a range covers, by nearest rank; 100 is the largest.
 
     Returns:
-        By key, the range of the inputs and that of the outputs.
+        By the place of each use, the range of the inputs and that of the outputs.
 
     Raises:
         UnsupportedError: Converters cannot stand around a node; all of them are named.
     """
-    _refuse_others(module, weights)
-    seen = {key: (_Sizes(percentile), _Sizes(percentile)) for key in weights}
+    uses = _uses(module, weights)
+    _refuse_others(module, uses)
+    seen = {use.place: (_Sizes(percentile), _Sizes(percentile)) for use in uses}
     total = sum(len(inputs[0]) for inputs in batches)
     for inputs in batches:
         part = Fraction(len(inputs[0]), total)
-        for key, (inner, outer) in layers(module, weights, *inputs).items():
-            seen[key][0].add(inner, part)
-            seen[key][1].add(outer, part)
-    return {key: (inner.range(), outer.range()) for key, (inner, outer) in seen.items()}
+        for place, (inner, outer) in layers(module, weights, *inputs).items():
+            seen[place][0].add(inner, part)
+            seen[place][1].add(outer, part)
+    return {place: (inner.range(), outer.range()) for place, (inner, outer) in seen.items()}
 
 
 def layers(module: Any, weights: Mapping[str, AnalogWeight], *inputs: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
-    """What goes into each analog layer of the clean network, and what comes out, for one batch."""
-    at = {use.node: key for key, use in weights.items()}
+    """What goes into each analog layer of the clean network, and what comes out, for one batch; by place."""
+    at = {use.node: use for use in _uses(module, weights)}
     found: dict[str, tuple[Tensor, Tensor]] = {}
 
     def look(node: Any, arguments: list[Any], outputs: tuple[Any, ...]) -> None:
-        key = at.get(node.label)
-        if key is not None:
-            found[key] = (arguments[1 - weights[key].position], outputs[0])
+        use = at.get(node.label)
+        if use is not None:
+            found[use.place] = (arguments[1 - use.position], outputs[0])
 
     training = module.training
     module.eval()
@@ -105,12 +106,17 @@ class _Sizes:
         return (-high if self._least < 0 else 0.0), high
 
 
-def _refuse_others(module: Any, weights: Mapping[str, AnalogWeight]) -> None:
+def _uses(module: Any, weights: Mapping[str, AnalogWeight]) -> list[Use]:
+    return [use for use in module.uses if use.key in weights]
+
+
+def _refuse_others(module: Any, uses: Sequence[Use]) -> None:
     main = {node.label for node in module.program.nodes}
-    other = [f"{use.op} '{use.node}'" for use in weights.values() if use.op not in _NODES or use.node not in main]
+    fits = {use.place for use in uses if use.direct and use.op in _NODES and use.node in main}
+    other = [f"{use.op} '{use.node}'" for use in uses if use.place not in fits]
     if other:
         raise UnsupportedError(
-            f"converters cannot be placed around {len(other)} nodes (recurrent ones, or inside If, Loop or Scan): "
-            + ", ".join(other[:5]),
+            f"converters cannot be placed around {len(other)} nodes (recurrent ones, attention, inside If, Loop or "
+            "Scan, or with weights that are chosen or scaled by what inputs feed): " + ", ".join(other[:5]),
             fix="Leave them off the crossbars with --digital, or leave dac_bits, adc_bits and output_noise out",
         )

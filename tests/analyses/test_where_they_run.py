@@ -86,7 +86,7 @@ def test_rare_failures_hold_the_threads(make_linear, monkeypatch):
 
     def score(bench, chip, profile, *, threads):
         used.add(threads)
-        return SimpleNamespace(accuracy=float(chip["w"].mean()))
+        return SimpleNamespace(values={"accuracy": float(chip["w"].mean())})
 
     monkeypatch.setattr(module, "score", score)
     judge = Judge(data, (Condition(Profile.parse(NOISE)),), where=Where(threads=2))

@@ -14,7 +14,7 @@ from harden.data.images import LISTED, Item, decode, decode_all, resize_all
 from harden.errors import DataError
 from harden.streams import numpy_generator
 
-RGB = Preprocess((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+RGB = Preprocess((0.5, 0.4, 0.3), (0.5, 0.5, 0.5))
 GREY = Preprocess((0.5,), (0.5,))
 
 
@@ -43,7 +43,8 @@ def test_images_are_converted_to_the_models_channels():
 
 @pytest.mark.parametrize("size", [(30, 50), (50, 30), (24, 24), (90, 25)])
 @pytest.mark.parametrize("target", [(24, 24), (16, 32), (33, 20)])
-@pytest.mark.parametrize(("resize", "crop_pct"), [("crop", 0.875), ("crop", 1.0), ("squash", 0.9), ("squash", 1.0)])
+@pytest.mark.parametrize("resize", ["crop", "squash", "border"])
+@pytest.mark.parametrize("crop_pct", [0.875, 1.0, 1.15])
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic", "nearest"])
 def test_resizing_equals_timm_to_the_pixel(size, target, resize, crop_pct, interpolation):
     from timm.data.transforms_factory import transforms_imagenet_eval
@@ -52,8 +53,9 @@ def test_resizing_equals_timm_to_the_pixel(size, target, resize, crop_pct, inter
     theirs = transforms_imagenet_eval(
         img_size=target,
         crop_pct=crop_pct,
-        crop_mode="squash" if resize == "squash" else "center",
+        crop_mode="center" if resize == "crop" else resize,
         interpolation=interpolation,
+        mean=RGB.mean,
         normalize=False,
     )
     image = Image.fromarray(noise(*size))

@@ -18,7 +18,9 @@ from harden.data.embedded import FILES, content
 ROOT = Path(__file__).parents[2]
 # What is in the report only, and of whose figures no page says anything: the curve over severities, the ranking of
 # layers, and the controls.
-BRIEF = {"severity_scales": (0.0, 1.0), "ranking_passes": 4, "ranking_chips": 3, "control_steps": 4}
+BRIEF = {
+    "severity_scales": (0.0, 1.0), "ranking_passes": 4, "ranking_chips": 3, "control_steps": 4, "control_chips": 4,
+}  # fmt: skip
 TUTORIALS = ("onnx.md", "timm.md", "device.md", "unlabelled.md", "method.md")
 
 

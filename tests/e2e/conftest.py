@@ -5,12 +5,11 @@ from __future__ import annotations
 import functools
 
 import pytest
+import small_digits
 from forked import Fresh
 
-from harden.data.embedded import FILES, content
-
 SETTINGS = """\
-model = "digits_cnn.onnx"
+model = "small.onnx"
 data = "train.npz"
 test = "test.npz"
 profile = "gaussian:sigma=0.2"
@@ -26,8 +25,7 @@ BRIEF = {"severity_scales": (0.0, 1.0), "ranking_passes": 8, "ranking_chips": 3}
 
 def prepare(folder):
     """Put the embedded network, its data and a harden.toml into ``folder``."""
-    for name in FILES:
-        (folder / name).write_bytes(content(name))
+    small_digits.write(folder)
     (folder / "harden.toml").write_text(SETTINGS)
     return folder
 
@@ -41,7 +39,7 @@ def prepared(tmp_path):
 def finished(tmp_path_factory):
     """A folder whose run ``a`` is finished, and what its command printed. Tests only read it."""
     folder = prepare(tmp_path_factory.mktemp("finished"))
-    done = Fresh().run(folder, "fit", "digits_cnn.onnx", "--out", "a", "--json", pacing=BRIEF)
+    done = Fresh().run(folder, "fit", "small.onnx", "--out", "a", "--json", pacing=BRIEF)
     assert done.code == 0, done.err
     return folder, done
 
@@ -50,6 +48,12 @@ def finished(tmp_path_factory):
 def command(processes):
     """The command line, measuring less beside the chips."""
     return functools.partial(processes.run, pacing=BRIEF)
+
+
+@pytest.fixture(scope="session")
+def without_page(processes):
+    """The same without report.html: for runs of which only the numbers are asked."""
+    return functools.partial(processes.run, pacing={**BRIEF, "page": False})
 
 
 @pytest.fixture

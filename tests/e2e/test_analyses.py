@@ -9,7 +9,7 @@ def test_analyses_land_in_their_own_keys(prepared, command):
     names = ("ranking", "sensitivity", "worst_case", "landscape", "corners", "stress", "per_chip")
     asked = [part for name in names for part in ("--also", name)]
     done = command(
-        prepared, "eval", "digits_cnn.onnx", "--chips", "4", "--limit", "60", "--out", "e", "--json", "-q", *asked
+        prepared, "eval", "small.onnx", "--chips", "4", "--limit", "60", "--out", "e", "--json", "-q", *asked
     )
     assert done.code == 0, done.err
     document = done.document
@@ -33,7 +33,7 @@ def test_the_worst_chips_are_kept_and_run_again(prepared, command):
     done = command(
         prepared,
         "eval",
-        "digits_cnn.onnx",
+        "small.onnx",
         "--chips",
         "6",
         "--out",
@@ -47,7 +47,7 @@ def test_the_worst_chips_are_kept_and_run_again(prepared, command):
     assert done.code == 0, done.err
     (record,) = (prepared / "e" / "chips").glob("*.json")
     worst = min(done.document["conditions"][0]["accuracies"])
-    again = command(prepared, "eval", "digits_cnn.onnx", "--replay", str(record), "--json")
+    again = command(prepared, "eval", "small.onnx", "--replay", str(record), "--json")
     assert again.code == 0, again.err
     assert again.document == {
         "schema": "harden.replay/1",
@@ -62,7 +62,7 @@ def test_the_worst_chips_are_kept_and_run_again(prepared, command):
 
 
 def test_a_sweep_gives_an_entry_a_point(prepared, command):
-    done = command(prepared, "eval", "digits_cnn.onnx", "--chips", "3", "--sweep", "sigma=0:0.2:0.1", "--json")
+    done = command(prepared, "eval", "small.onnx", "--chips", "4", "--sweep", "sigma=0:0.2:0.1", "--json")
     means = [entry["accuracy"]["mean"] for entry in done.document["conditions"]]
     assert [entry["sweep"]["sigma"] for entry in done.document["conditions"]] == [0.0, 0.1, 0.2]
     assert means[0] == done.document["clean"]["accuracy"]
@@ -70,7 +70,7 @@ def test_a_sweep_gives_an_entry_a_point(prepared, command):
 
 
 def test_until_tells_the_mean_and_nothing_else(prepared, command):
-    done = command(prepared, "eval", "digits_cnn.onnx", "--until", "ci95(mean_accuracy)<0.05", "--json")
+    done = command(prepared, "eval", "small.onnx", "--until", "ci95(mean_accuracy)<0.05", "--json")
     assert done.code == 0, done.err
     entry = done.document["conditions"][0]
     low, high = entry["accuracy"]["ci95"]
@@ -80,9 +80,9 @@ def test_until_tells_the_mean_and_nothing_else(prepared, command):
 
 
 def test_compare_pairs_models_with_the_same_weights(prepared, command):
-    fitted = command(prepared, "fit", "digits_cnn.onnx", "--method", "rescale", "--chips", "4", "--out", "r", "--json")
+    fitted = command(prepared, "fit", "small.onnx", "--method", "rescale", "--chips", "4", "--out", "r", "--json")
     assert fitted.code == 0, fitted.err
-    done = command(prepared, "compare", "digits_cnn.onnx", "r/model.onnx", "--chips", "4", "--out", "c", "--json")
+    done = command(prepared, "compare", "small.onnx", "r/model.onnx", "--chips", "4", "--out", "c", "--json")
     (difference,) = done.document["differences"]
     assert difference["paired"]
     assert difference["mean"] > 0
@@ -91,7 +91,7 @@ def test_compare_pairs_models_with_the_same_weights(prepared, command):
 
 def test_rescaling_needs_no_data_and_keeps_the_function(prepared, tmp_path_factory, command):
     empty = tmp_path_factory.mktemp("empty")
-    (empty / "m.onnx").write_bytes((prepared / "digits_cnn.onnx").read_bytes())
+    (empty / "m.onnx").write_bytes((prepared / "small.onnx").read_bytes())
     done = command(empty, "fit", "m.onnx", "--method", "rescale", "--profile", "gaussian:sigma=0.2", "--json")
     assert done.code == 0, done.err
     assert done.document["before"] is None

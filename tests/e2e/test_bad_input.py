@@ -11,17 +11,17 @@ from harden.cli import main
 
 
 def _truncate(folder):
-    path = folder / "digits_cnn.onnx"
+    path = folder / "small.onnx"
     path.write_bytes(path.read_bytes()[:5000])
 
 
 def _text(folder):
-    (folder / "digits_cnn.onnx").write_text("this is no model")
+    (folder / "small.onnx").write_text("this is no model")
 
 
 def _directory(folder):
-    (folder / "digits_cnn.onnx").unlink()
-    (folder / "digits_cnn.onnx").mkdir()
+    (folder / "small.onnx").unlink()
+    (folder / "small.onnx").mkdir()
 
 
 def _unlabelled(folder):
@@ -41,8 +41,8 @@ def _other_run(folder):
 
 
 CASES = [
-    ("truncated ONNX", _truncate, [], 3, "digits_cnn.onnx"),
-    ("text file called .onnx", _text, [], 3, "digits_cnn.onnx"),
+    ("truncated ONNX", _truncate, [], 3, "small.onnx"),
+    ("text file called .onnx", _text, [], 3, "small.onnx"),
     ("a directory", _directory, [], 3, "directory"),
     ("unknown profile", None, ["--profile", "ramm1"], 2, "Did you mean rram1"),
     ("negative sigma", None, ["--profile", "gaussian:sigma=-0.1"], 2, "sigma"),
@@ -68,7 +68,7 @@ def test_bad_input(name, damage, arguments, code, hint, prepared, monkeypatch, c
     before = sorted(p.relative_to(prepared) for p in prepared.rglob("*"))
     out = [] if "--out" in arguments else ["--out", "a"]
     with pytest.raises(SystemExit) as caught:
-        main(["fit", "digits_cnn.onnx", "-q", *out, *arguments])
+        main(["fit", "small.onnx", "-q", *out, *arguments])
     printed = capsys.readouterr()
     assert caught.value.code == code, printed.err
     assert printed.out == ""
@@ -82,7 +82,7 @@ def test_bad_input(name, damage, arguments, code, hint, prepared, monkeypatch, c
 def test_unknown_preprocessing_names_the_flags(prepared, command):
     import onnx
 
-    proto = onnx.load(prepared / "digits_cnn.onnx")
+    proto = onnx.load(prepared / "small.onnx")
     del proto.metadata_props[:]
     onnx.save(proto, prepared / "bare.onnx")
     done = command(prepared, "fit", "bare.onnx", "--out", "a")

@@ -29,12 +29,12 @@ def test_a_dry_fit_tells_settings_work_and_cost_and_writes_nothing(prepared, com
     assert estimate["memory_bytes"] > 1e8
     examples = {name: data["examples"] for name, data in document["data"].items()}
     assert document["resolved"]["steps"] == round(3 * examples["training"] / 32)
-    assert document["writes"] == "runs/digits_cnn-noise-gaussian"
+    assert document["writes"] == "runs/small-noise-gaussian"
 
 
-@pytest.mark.parametrize("words", [["eval"], ["compare", "digits_cnn.onnx", "copy.onnx"]])
+@pytest.mark.parametrize("words", [["eval"], ["compare", "small.onnx", "copy.onnx"]])
 def test_dry_eval_and_compare(words, prepared, monkeypatch, capsys):
-    (prepared / "copy.onnx").write_bytes((prepared / "digits_cnn.onnx").read_bytes())
+    (prepared / "copy.onnx").write_bytes((prepared / "small.onnx").read_bytes())
     monkeypatch.chdir(prepared)
     before = _files(prepared)
     with pytest.raises(SystemExit) as caught:
@@ -43,7 +43,7 @@ def test_dry_eval_and_compare(words, prepared, monkeypatch, capsys):
     assert caught.value.code == 0
     assert _files(prepared) == before
     assert "profile  gaussian:sigma=0.2  (harden.toml, line 4: profile)" in out
-    assert "chips of digits_cnn.onnx: " in out
+    assert "chips of small.onnx: " in out
     assert "nothing was written; the run would write to a" in out
 
 

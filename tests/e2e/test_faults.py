@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import small_digits
 
 from harden.cli import command_output, main
 
 EVAL = [
-    "eval", "digits_cnn.onnx", "--data", "test.npz", "--chips", "4", "--limit", "40", "--threads", "1", "-q",
+    "eval", "small.onnx", "--data", "test.npz", "--chips", "4", "--limit", "40", "--threads", "1", "-q",
     "--out", "run",
 ]  # fmt: skip
 
@@ -87,7 +88,7 @@ def _changed(folder):
 FAULTS = [
     ("missing data", lambda f: (f / "test.npz").unlink(), 3, "test.npz"),
     ("changed data", _changed, 2, "data_sha256"),
-    ("changed model", lambda f: _append(f / "digits_cnn.onnx", b"\x32\x00"), 2, "model_sha256"),
+    ("changed model", lambda f: _append(f / "small.onnx", b"\x32\x00"), 2, "model_sha256"),
     ("damaged record", lambda f: (f / "run" / "report.json").write_text('{"a": '), 3, "report.json"),
     ("deep record", lambda f: (f / "run" / "report.json").write_text("[" * 10**5), 3, "nested too deeply"),
     ("damaged sums", lambda f: _unfinished(f, "probabilities.safetensors", b"\0" * 99), 2, "probabilities.safetensors"),
@@ -108,11 +109,9 @@ def _unfinished(folder, name, content):
 @pytest.fixture(scope="module")
 def evaluated(tmp_path_factory):
     """A folder with a finished evaluation; copied by those who damage it."""
-    from harden.data.embedded import FILES, content
 
     folder = tmp_path_factory.mktemp("evaluated")
-    for name in FILES:
-        (folder / name).write_bytes(content(name))
+    small_digits.write(folder)
     (folder / "harden.toml").write_text('profile = "gaussian:sigma=0.2"\n')
     here = Path.cwd()
     os.chdir(folder)
@@ -162,7 +161,7 @@ def test_a_log_that_lost_its_last_lines_is_filled_up_with_the_same_numbers(evalu
 
 def test_divergence_ends_with_code_4_and_the_way_out(harden, prepared):
     code, said = harden(
-        "fit", "digits_cnn.onnx", "--data", "train.npz", "--method", "noise", "--lr", "1e30", "--gradient-clip", "1e30",
+        "fit", "small.onnx", "--data", "train.npz", "--method", "noise", "--lr", "1e30", "--gradient-clip", "1e30",
         "--clip", "none", "--chips", "2", "--limit", "200", "--threads", "1", "--out", "run", "-q",
     )  # fmt: skip
     assert code == 4
@@ -183,7 +182,7 @@ def test_ctrl_c_prints_the_command_that_goes_on(harden, monkeypatch, out, hint):
         keyboard.setattr(command_output.Screen, "__call__", interrupt)
         code, said = harden(*arguments)
     assert code == 130
-    assert said.startswith("interrupted; to resume: harden eval digits_cnn.onnx --data test.npz")
+    assert said.startswith("interrupted; to resume: harden eval small.onnx --data test.npz")
     assert hint in said
     if out:
         assert harden(*arguments) == (0, "")

@@ -15,27 +15,26 @@ import signal
 from collections import Counter
 
 import pytest
+import small_digits
 from documents import without_times
 from forked import AVAILABLE
-
-from harden.data.embedded import FILES, content
 
 pytestmark = pytest.mark.skipif(not AVAILABLE, reason="needs fork and pidfd (Linux)")
 
 FIT = [
-    "fit", "digits_cnn.onnx", "--data", "train.npz", "--test", "test.npz", "--profile", "gaussian:sigma=0.2",
+    "fit", "small.onnx", "--data", "train.npz", "--test", "test.npz", "--profile", "gaussian:sigma=0.2",
     "--threads", "1", "-q", "--method", "noise", "--chips", "3", "--limit", "200", "--batch-size", "16",
     "--budget", "60s", "--controls", "--protect", "auto:5%", "--out", "run",
 ]  # fmt: skip
 EVAL = [
-    "eval", "digits_cnn.onnx", "--data", "test.npz", "--profile", "gaussian:sigma=0.2", "--profile", "rram1", "-q",
+    "eval", "small.onnx", "--data", "test.npz", "--profile", "gaussian:sigma=0.2", "--profile", "rram1", "-q",
     "--chips", "6", "--limit", "100", "--threads", "1", "--column-baseline", "--also", "stress", "--out", "run",
 ]  # fmt: skip
 # Less to do, intervals that a run of seconds reaches, and a pilot that always finds room for the same steps.
 SHORT = {
     "checkpoint_s": 0.1, "patience": 0.0, "commit_trials": 3, "commit_s": 0.1, "budget_steps": 16,
     "protection_passes": 4, "protection_checks": 1, "protection_chips": 2, "severity_scales": (0.0, 1.0),
-    "ranking_passes": 4, "ranking_chips": 3,
+    "ranking_passes": 4, "ranking_chips": 3, "page": False,
 }  # fmt: skip
 # What a run has done, by the last of these files that is there.
 PHASES = {
@@ -58,8 +57,7 @@ def call(processes, folder, arguments, **end):
 def fresh(folder):
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    for name in FILES:
-        (folder / name).write_bytes(content(name))
+    small_digits.write(folder)
     return folder
 
 
@@ -128,7 +126,8 @@ def test_ctrl_c_ends_a_training_with_the_command_that_resumes_it(processes, tmp_
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("arguments", "kills"), [(FIT, 140), (EVAL, 60)], ids=["fit", "eval"])
-def test_two_hundred_kills_at_random_moments(processes, tmp_path, arguments, kills, capsys):
+def test_two_hundred_kills_at_random_moments(processes, tmp_path, arguments, kills, capsys, monkeypatch):
+    monkeypatch.setitem(SHORT, "page", True)
     seen = kill_many(processes, tmp_path, arguments, kills, chain=6)
     with capsys.disabled():
         print(

@@ -13,7 +13,7 @@ from documents import without_times
 from forked import AVAILABLE
 from onnx import numpy_helper
 
-FIT = ("fit", "digits_cnn.onnx", "--out", "a", "--json")
+FIT = ("fit", "small.onnx", "--out", "a", "--json")
 
 
 def test_the_gain_is_large_and_on_the_same_chips(finished):
@@ -29,7 +29,7 @@ def test_the_gain_is_large_and_on_the_same_chips(finished):
 
 def test_the_hardened_file_is_the_same_graph_with_other_weights(finished):
     folder, _ = finished
-    old = onnx.load(folder / "digits_cnn.onnx")
+    old = onnx.load(folder / "small.onnx")
     new = onnx.load(folder / "a" / "model.onnx")
     assert [n.SerializeToString() for n in old.graph.node] == [n.SerializeToString() for n in new.graph.node]
     assert [i.SerializeToString() for i in old.graph.input] == [i.SerializeToString() for i in new.graph.input]
@@ -83,9 +83,9 @@ def test_the_run_folder_holds_what_the_architecture_names(finished):
     assert "https://" not in links
 
 
-def test_the_hardened_file_needs_no_flags(finished, command):
+def test_the_hardened_file_needs_no_flags(finished, without_page):
     folder, done = finished
-    found = command(folder, "eval", "a/model.onnx", "--chips", "6", "--json")
+    found = without_page(folder, "eval", "a/model.onnx", "--chips", "6", "--json")
     assert found.code == 0, found.err
     assert found.document["conditions"][0]["accuracy"] == done.document["after"]["conditions"][0]["accuracy"]
 
@@ -100,20 +100,20 @@ def test_the_same_command_on_a_finished_run_computes_nothing(finished, command):
     }
 
 
-def test_two_runs_with_one_seed_are_identical_but_for_times(finished, prepared, command):
+def test_two_runs_with_one_seed_are_identical_but_for_times(finished, prepared, without_page):
     folder, done = finished
-    again = command(prepared, "fit", "digits_cnn.onnx", "--out", "b", "--json")
+    again = without_page(prepared, "fit", "small.onnx", "--out", "b", "--json")
     assert without_times(again.document) == without_times(done.document)
     for name in ("model.onnx", "model.safetensors", "train.jsonl", "trials.jsonl", "trials.before.jsonl"):
         assert (folder / "a" / name).read_bytes() == (prepared / "b" / name).read_bytes(), name
 
 
 @pytest.mark.skipif(not AVAILABLE, reason="needs fork and pidfd (Linux)")
-def test_a_killed_run_ends_with_the_same_bits(finished, prepared, command):
+def test_a_killed_run_ends_with_the_same_bits(finished, prepared, without_page):
     folder, done = finished
     for marker in ("trials.before.jsonl", "train.jsonl", "trials.jsonl"):
-        assert command(prepared, *FIT, kill_when=f"a/{marker}").code is None
-    resumed = command(prepared, *FIT)
+        assert without_page(prepared, *FIT, kill_when=f"a/{marker}").code is None
+    resumed = without_page(prepared, *FIT)
     assert resumed.code == 0, resumed.err
     assert without_times(resumed.document) == without_times(done.document)
     for name in ("model.onnx", "train.jsonl", "trials.jsonl"):
@@ -129,11 +129,11 @@ def test_a_folder_of_another_run_is_refused_and_kept(finished, tmp_path, command
     assert (folder / "a" / "model.onnx").read_bytes() == (finished[0] / "a" / "model.onnx").read_bytes()
 
 
-def test_require_decides_the_exit_code(finished, command):
+def test_require_decides_the_exit_code(finished, without_page):
     folder, _ = finished
-    good = command(folder, "eval", "a/model.onnx", "--chips", "6", "--require", "mean_accuracy>=0.5")
-    bad = command(folder, "eval", "a/model.onnx", "--chips", "6", "--require", "p05_accuracy>=0.999")
-    never = command(folder, "eval", "a/model.onnx", "--chips", "6", "--require", "yield(0.5)>=0.99@95%")
+    good = without_page(folder, "eval", "a/model.onnx", "--chips", "6", "--require", "mean_accuracy>=0.5")
+    bad = without_page(folder, "eval", "a/model.onnx", "--chips", "6", "--require", "p05_accuracy>=0.999")
+    never = without_page(folder, "eval", "a/model.onnx", "--chips", "6", "--require", "yield(0.5)>=0.99@95%")
     assert (good.code, bad.code, never.code) == (0, 6, 2)
     assert "p05_accuracy>=0.999 is not met" in bad.err
     assert "299" in never.err

@@ -9,13 +9,13 @@ import harden
 
 
 def test_untouched_models_are_saved_byte_for_byte(prepared):
-    model = harden.load(prepared / "digits_cnn.onnx")
+    model = harden.load(prepared / "small.onnx")
     model.save(prepared / "copy.onnx")
-    assert (prepared / "copy.onnx").read_bytes() == (prepared / "digits_cnn.onnx").read_bytes()
+    assert (prepared / "copy.onnx").read_bytes() == (prepared / "small.onnx").read_bytes()
 
 
 def test_chip_17_is_chip_17(prepared):
-    model = harden.load(prepared / "digits_cnn.onnx")
+    model = harden.load(prepared / "small.onnx")
     profile = harden.Profile.load("rram1", sigma_d=0.2)
     chip = profile.chip(model.analog_weights(), seed=0, index=17)
     again = profile.chip(model.analog_weights(), seed=0, index=17)
@@ -25,7 +25,7 @@ def test_chip_17_is_chip_17(prepared):
 
 
 def test_evaluate_gives_the_numbers_of_the_command_line(prepared, finished):
-    model = harden.load(prepared / "digits_cnn.onnx")
+    model = harden.load(prepared / "small.onnx")
     data = harden.Dataset.open(prepared / "test.npz", preprocess=model.preprocess)
     found = harden.evaluate(model, harden.Profile.parse("gaussian:sigma=0.2"), data, chips=6, seed=0)
     before = finished[1].document["before"]
@@ -35,7 +35,7 @@ def test_evaluate_gives_the_numbers_of_the_command_line(prepared, finished):
 
 
 def test_fit_hands_back_a_model_that_is_better_on_chips(prepared):
-    model = harden.load(prepared / "digits_cnn.onnx")
+    model = harden.load(prepared / "small.onnx")
     profile = harden.Profile.parse("gaussian:sigma=0.2")
     train = harden.Dataset.open(prepared / "train.npz", preprocess=model.preprocess)
     test = harden.Dataset.open(prepared / "test.npz", preprocess=model.preprocess)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import jsonschema
 import numpy as np
 import pytest
+import small_digits
 
-from harden.data.embedded import FILES, content
 from harden.errors import RunFolderError
 from harden.pipeline.fit import fit
 from harden.report import schema
@@ -29,13 +29,12 @@ TINY = {
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("seeds")
-    for name in FILES:
-        (folder / name).write_bytes(content(name))
+    small_digits.write(folder)
     return folder
 
 
 def settings(folder, out, **others):
-    files = {"model": "digits_cnn.onnx", "data": "train.npz", "test": "test.npz", "out": out}
+    files = {"model": "small.onnx", "data": "train.npz", "test": "test.npz", "out": out}
     return FitSettings(**{k: str(folder / v) for k, v in files.items()}, **{**TINY, **others})
 
 

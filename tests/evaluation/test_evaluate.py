@@ -306,7 +306,7 @@ def test_one_class_is_refused(deep, digits):
 
 
 def test_examples_of_another_shape_are_refused(deep, problem):
-    with pytest.raises(DataError, match=r"shape \[12\].*\[1, 8, 8\]"):
+    with pytest.raises(DataError, match=r"examples are \[12\].*\[1, 8, 8\]"):
         evaluate(deep, NOISE, problem[1], chips=1)
 
 

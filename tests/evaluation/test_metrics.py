@@ -10,14 +10,19 @@ from safetensors.numpy import save
 from scipy.special import softmax
 
 from harden.errors import SettingsError
-from harden.evaluation.chip_sums import Sums, summed_images
+from harden.evaluation.chip_sums import Sums
 from harden.evaluation.custom import load_metrics
-from harden.evaluation.scores import UNIT, ClassScorer, Reference
 from harden.statistics.metrics import auroc, confusion_scores, expected_kl
 from harden.statistics.reliability import bin_sums, calibration_error, reliability
 from harden.streams import numpy_generator
+from harden.tasks._class_scores import UNIT, ClassScorer, Reference, summed_images
+from harden.tasks._heads import Head
 
 sklearn_metrics = pytest.importorskip("sklearn.metrics")
+
+
+SCORES = Head(0, "y")
+SHAPES = {"mass": (5, 2), "hits": (5,), "bins": (15, 3)}
 
 
 def outputs(n, classes, seed=0):
@@ -42,7 +47,7 @@ def test_against_scikit_learn(classes):
 
 def test_a_chip_scored_in_batches_is_scored_as_a_whole():
     z, labels = outputs(333, 10)
-    scorer = ClassScorer(Reference(labels, "logits", clean=labels))
+    scorer = ClassScorer(Reference(labels, SCORES, 10, clean=labels))
     whole, parts = scorer.tally(), scorer.tally()
     whole.add([z])
     for start in range(0, 333, 32):
@@ -54,7 +59,7 @@ def test_a_chip_scored_in_batches_is_scored_as_a_whole():
 def test_scores_of_a_chip():
     z, labels = outputs(500, 10)
     p = softmax(z.astype(np.float64), axis=1)
-    tally = ClassScorer(Reference(labels, "logits", clean=p.argmax(1))).tally()
+    tally = ClassScorer(Reference(labels, SCORES, 10, clean=p.argmax(1))).tally()
     tally.add([z])
     scores = tally.result()
 
@@ -116,7 +121,7 @@ def test_expected_kl_is_the_mean_divergence(chips, classes, images):
 
 def test_infinite_outputs_are_wrong_and_carry_no_opinion():
     z = np.array([[1.0, np.inf, 0.0], [np.nan, 0, 0], [0, 0, 5]], np.float32)
-    tally = ClassScorer(Reference(np.array([1, 0, 2]), "logits")).tally()
+    tally = ClassScorer(Reference(np.array([1, 0, 2]), SCORES, 3)).tally()
     tally.add([z])
     scores = tally.result()
 
@@ -127,14 +132,14 @@ def test_infinite_outputs_are_wrong_and_carry_no_opinion():
 
 
 def test_sums_of_a_version_that_kept_less_are_made_again(tmp_path):
-    sums = Sums(1, 5, 5, 2)
+    sums = Sums(1, SHAPES)
     sums.done = 3
     path = tmp_path / "probabilities.safetensors"
     sums.save(path, "run", "2x1")
-    assert Sums(1, 5, 5, 2).load(path, "run") == "2x1"
-    old = {"mass": sums.mass, "hits": sums.hits}
+    assert Sums(1, SHAPES).load(path, "run") == "2x1"
+    old = {name: np.zeros((1, *SHAPES[name]), np.int32) for name in ("mass", "hits")}
     path.write_bytes(save(old, metadata={"identity": "run", "done": "3", "layout": "2x1"}))
-    fresh = Sums(1, 5, 5, 2)
+    fresh = Sums(1, SHAPES)
     assert fresh.load(path, "run") is None
     assert fresh.done == 0
 
@@ -143,16 +148,17 @@ def test_sums_do_not_depend_on_the_order_of_chips():
     scores = []
     for chip in range(7):
         z, _ = outputs(50, 4, seed=chip)
-        tally = ClassScorer(Reference(np.zeros(50, np.int64), "logits")).tally()
+        tally = ClassScorer(Reference(np.zeros(50, np.int64), SCORES, 4)).tally()
         tally.add([z])
         scores.append(tally.result())
-    forward, backward = Sums(1, 50, 50, 4), Sums(1, 50, 50, 4)
+    shapes = {"mass": (50, 4), "hits": (50,)}
+    forward, backward = Sums(1, shapes), Sums(1, shapes)
     for one, other in zip(scores, reversed(scores), strict=True):
-        forward.add(0, one)
-        backward.add(0, other)
+        forward.add(0, one.sums)
+        backward.add(0, other.sums)
 
-    assert np.array_equal(forward.mass, backward.mass)
-    assert forward.of(0, 7).mean_p.sum(axis=1) == pytest.approx(np.ones(50))
+    assert np.array_equal(forward.of(0)["mass"], backward.of(0)["mass"])
+    assert forward.of(0)["mass"].sum(axis=1) / (7 * UNIT) == pytest.approx(np.ones(50))
 
 
 @given(st.integers(1, 5000), st.integers(1, 1000), st.integers(1, 20), st.integers(1, 10**6))

@@ -92,6 +92,14 @@ def test_equal_tensors_of_a_fresh_model_are_not_tied():
     assert set(model.module().export_weights()) == wanted
 
 
+@pytest.mark.parametrize("wrapper", ["module.", "_orig_mod.", "module._orig_mod.", "model."])
+def test_names_that_a_wrapper_put_before_are_the_models_own(checkpoint, tmp_path, wrapper):
+    path, module = checkpoint
+    save_file({wrapper + name: value for name, value in module.state_dict().items()}, tmp_path / "wrapped.safetensors")
+    wrapped = from_timm("resnet10t", weights=tmp_path / "wrapped.safetensors")
+    assert wrapped.sha256 == from_timm("resnet10t", weights=path).sha256
+
+
 def test_weights_that_do_not_fit_are_named(checkpoint, tmp_path):
     _, module = checkpoint
     state = module.state_dict()

@@ -297,6 +297,7 @@ def test_weights_in_a_local_function_are_tied_over_its_calls():
     model = Model.from_proto(proto)
     module = model.module()
     assert len(list(module.parameters())) == 1
-    assert list(module.analog_weights()) == ["w@first/product", "w@second/product"]
+    assert list(module.analog_weights()) == ["w"]
+    assert list(model.with_crossbars("use").analog_weights()) == ["w@first/product", "w@second/product"]
     tuned = trained(model, toys.numbers(2, 3))
     assert len(tuned.proto.functions) == 1

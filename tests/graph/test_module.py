@@ -56,9 +56,11 @@ def test_a_weight_behind_a_transpose_keeps_its_name_and_shows_the_nodes_value():
     torch.testing.assert_close(module(x, weights={"w": other}), x @ other)
 
 
-def test_a_shared_tensor_has_one_key_a_use_and_one_parameter():
+def test_a_shared_tensor_has_one_key_or_one_for_each_use_and_one_parameter():
     nodes = [node("MatMul", ["x", "w"], ["h"], "first"), node("MatMul", ["h", "w"], ["y"], "second")]
-    module = load(nodes, {"x": ["n", 3]}, ["y"], {"w": toys.numbers(3, 3)}).module()
+    model = load(nodes, {"x": ["n", 3]}, ["y"], {"w": toys.numbers(3, 3)})
+    assert list(model.analog_weights()) == ["w"]
+    module = model.with_crossbars("use").module()
     weights = module.analog_weights()
     assert list(weights) == ["w@first", "w@second"]
     assert [name for name, _ in module.named_parameters()] == ["w"]

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import small_digits
 import torch
 from click.testing import CliRunner
 
@@ -122,21 +123,19 @@ class Lever(base.Lever[Options]):
             parameter.data.mul_(1 - self.options.shrink)
 '''
 USE = """
-import json, sys
-from pathlib import Path
+import sys
 
+from harden import pacing
 from harden.cli import cli
-from harden.data.embedded import content
 
-folder = Path(sys.argv[1])
-for name in ("digits_cnn.onnx", "train.npz", "test.npz"):
-    (folder / name).write_bytes(content(name))
-cli(
-    ["fit", str(folder / "digits_cnn.onnx"), "--data", str(folder / "train.npz"), "--profile", "gaussian",
-     "--method", "noise", "--limit", "64", "--epochs", "1", "--chips", "2", "--second-try", "off", "--threads", "1",
-     "-q", "--out", str(folder / sys.argv[2]), *sys.argv[3:]],
-    standalone_mode=False,
-)
+pacing.use(pacing.Pacing(severity_scales=(0.0, 1.0), ranking_passes=4, ranking_chips=2))
+cli(["fit", "--help"], standalone_mode=False)
+for arguments in (["--out", "off"], ["--out", "on", "--shrink", "0.01"]):
+    cli(
+        ["fit", "small.onnx", "--data", "train.npz", "--profile", "gaussian", "--method", "noise", "--limit", "64",
+         "--epochs", "1", "--chips", "2", "--second-try", "off", "--threads", "1", "-q", *arguments],
+        standalone_mode=False,
+    )
 """
 
 
@@ -149,15 +148,13 @@ def test_a_third_partys_lever_is_one_file_and_an_entry_point(tmp_path):
     (info / "entry_points.txt").write_text("[harden.levers]\nshrink = harden_toy\n")
     environment = {"PYTHONPATH": f"{ROOT}:{site}", "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
 
-    def run(*arguments):
-        command = [sys.executable, "-c", *arguments]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    assert "--shrink X" in run("from harden.cli import main; main(['fit', '--help'])")
-    run(USE, str(tmp_path), "off")
-    run(USE, str(tmp_path), "on", "--shrink", "0.01")
+    small_digits.write(tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", USE], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "--shrink X" in done.stdout
     off, on = (json.loads((tmp_path / name / "report.json").read_text()) for name in ("off", "on"))
     assert off["levers"]["shrink"] is None
     assert on["levers"]["shrink"] == {"shrink": 0.01}

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+import toys
 from torch.nn import functional
 
 from harden.methods.base import Batch
 from harden.streams import generator
-from harden.training.tasks import Labels
 
 
 class TwoLayers(torch.nn.Module):
@@ -102,7 +102,7 @@ def make_batch(step=0):
     labels = torch.arange(24) % 3
     centres = torch.empty(3, 6).normal_(0, 1.5, generator=generator(0, "toy", "centres"))
     x = centres[labels] + torch.empty(24, 6).normal_(generator=source)
-    return Batch((x,), labels, Labels(), seed=0, step=step, progress=0.0)
+    return Batch((x,), labels, toys.labels(), seed=0, step=step, progress=0.0)
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ from harden.methods.base import Batch
 from harden.noise.profile import Profile
 from harden.noise.sampler import NoiseSampler
 from harden.streams import generator
-from harden.training.tasks import Labels, Match
 
 # File or kind of network, and the shape of an example.
 GRAPHS = {
@@ -61,7 +60,7 @@ def prepared(graph, name):
     with torch.no_grad():
         outputs = net(*inputs)
     classifies = isinstance(outputs, torch.Tensor) and outputs.dim() == 2
-    batch = Batch(inputs, torch.arange(2) if classifies else outputs, Labels() if classifies else Match())
+    batch = Batch(inputs, torch.arange(2) if classifies else outputs, toys.labels() if classifies else toys.matching())
     method = methods.load(name, {"heads": 3} if name == "nft_irs" else {"count": 3})
     method.prepare(net, batch)
 

@@ -278,16 +278,16 @@ def fit_html():
     return html(make_fit())
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def eval_document():
     return make_eval
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def fit_document():
     return make_fit
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def compare_document():
     return make_compare

@@ -5,19 +5,19 @@ from __future__ import annotations
 import re
 
 import onnx
+import small_digits
 
-from harden.data.embedded import content
 from harden.pipeline.fit import fit
 from harden.settings import FitSettings, resolve
 
 EVIL = "<script>alert(1)</script>"
 
 
-def test_a_script_in_a_models_names_is_shown_and_not_run(tmp_path, monkeypatch):
+def test_a_script_in_a_models_names_is_shown_and_not_run(tmp_path, monkeypatch, pace):
     monkeypatch.chdir(tmp_path)
-    for data in ("train.npz", "test.npz"):
-        (tmp_path / data).write_bytes(content(data))
-    proto = onnx.load_from_string(content("digits_cnn.onnx"))
+    pace(severity_scales=(0.0, 1.0), ranking_passes=4, ranking_chips=2)
+    small_digits.write(tmp_path)
+    proto = onnx.load(tmp_path / small_digits.NAME)
     weight = next(node.input[1] for node in proto.graph.node if node.op_type == "Conv")
     for node in proto.graph.node:
         node.name = f"{EVIL}{node.name}"

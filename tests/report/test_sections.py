@@ -5,11 +5,13 @@ from __future__ import annotations
 import copy
 import re
 from typing import Any
+from unittest import mock
 
 import pytest
 from markupsafe import Markup
 
 from harden.registry import SECTIONS
+from harden.report import render
 from harden.report.blocks import Columns, Details, Figure, Table
 from harden.report.document import Reading
 from harden.report.render import html, sections
@@ -33,7 +35,7 @@ EMPTY = {
 }
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def documents(eval_document, fit_document, compare_document):
     return {
         "fit": fit_document(),
@@ -47,6 +49,17 @@ def documents(eval_document, fit_document, compare_document):
         "after only": {**fit_document(), "before": None},
         **EMPTY,
     }
+
+
+@pytest.fixture(scope="module")
+def drawn(documents):
+    """Each document's sections and page, drawn once."""
+    made = {}
+    for name, document in documents.items():
+        built = sections(document)
+        with mock.patch.object(render, "sections", return_value=built):
+            made[name] = built, html(document)
+    return made
 
 
 def one_chip(document):
@@ -110,8 +123,8 @@ def test_orders_are_distinct():
     assert not equal, f"these sections have the same ORDER: {equal}"
 
 
-def test_sections_apply_to_what_they_are_about(documents):
-    found = {name: " ".join(s.name for s in sections(document)) for name, document in documents.items()}
+def test_sections_apply_to_what_they_are_about(drawn):
+    found = {name: " ".join(s.name for s in built) for name, (built, _) in drawn.items()}
     results, rest = "summary distribution severity yields tolerance", "calibration limits perturbed record"
     assert found["fit"] == f"{results} levers training sensitivity {rest}"
     assert found["eval"] == f"summary distribution yields tolerance {rest}"
@@ -124,9 +137,9 @@ def test_sections_apply_to_what_they_are_about(documents):
         assert found[name] == "limits record"
 
 
-def test_figures_have_words_and_tables_are_rectangular(documents):
-    for document in documents.values():
-        for section in sections(document):
+def test_figures_have_words_and_tables_are_rectangular(drawn):
+    for built, _ in drawn.values():
+        for section in built:
             for block in blocks(section):
                 if isinstance(block, Figure):
                     assert len(block.alt) > 30
@@ -138,9 +151,8 @@ def test_figures_have_words_and_tables_are_rectangular(documents):
                     assert all(isinstance(cell, str) for row in block.rows for cell in row)
 
 
-def test_no_text_shows_python_or_promises_what_statistics_cannot(documents):
-    for document in documents.values():
-        text = html(document)
+def test_no_text_shows_python_or_promises_what_statistics_cannot(drawn):
+    for _, text in drawn.values():
         for trace in (">None", "None<", "nan%", "nan ", "inf%", "Traceback", "Markup("):
             assert trace not in text, trace
         for word in ("certified", "guaranteed", "proven", "compliant"):

@@ -55,8 +55,20 @@ def test_clean_outputs_equal_the_files_bit_for_bit(convolutions, images, tmp_pat
     assert np.array_equal(copy.session().run(images)[0], run(proto.SerializeToString(), images))
 
 
-def test_each_use_of_a_shared_tensor_is_replaced_alone(shared_weights, tmp_path):
+def test_a_shared_tensor_is_replaced_at_all_its_uses_turned_as_each_reads_it(shared_weights, tmp_path):
     copy = RuntimeCopy.build(Model.from_proto(shared_weights), tmp_path)
+    x = numpy_generator(1, "x").standard_normal((3, 6), dtype=np.float32)
+    k = next(u.tensor.detach().numpy() for u in copy.uses.values() if u.node == "three")
+    other = numpy_generator(2, "other").standard_normal((6, 6), dtype=np.float32)
+
+    assert set(copy.keys) == {"w", "k"}
+    copy.check(x)
+    got = copy.session({"w": other}).run(x)[0]
+    assert np.allclose(got, np.maximum(x @ other, 0) @ other.T @ k, rtol=1e-4, atol=1e-4)
+
+
+def test_each_use_of_a_shared_tensor_is_replaced_alone_where_that_is_asked_for(shared_weights, tmp_path):
+    copy = RuntimeCopy.build(Model.from_proto(shared_weights).with_crossbars("use"), tmp_path)
     x = numpy_generator(1, "x").standard_normal((3, 6), dtype=np.float32)
     w = numpy_helper.to_array(shared_weights.graph.initializer[0])
     k = next(u.tensor.detach().numpy() for u in copy.uses.values() if u.node == "three")

@@ -109,8 +109,13 @@ def nested():
 
 
 def agree(proto, folder, *inputs):
-    """Hold ONNX Runtime to torch for noise on each weight alone; gives the node of each key."""
-    loaded = Model.from_proto(proto)
+    """Hold ONNX Runtime to torch for noise on each crossbar alone; gives the node of each key of a use."""
+    (folder / "tensors").mkdir()
+    agree_with(Model.from_proto(proto), folder / "tensors", *inputs)
+    return agree_with(Model.from_proto(proto).with_crossbars("use"), folder, *inputs)
+
+
+def agree_with(loaded, folder, *inputs):
     copy, module = RuntimeCopy.build(loaded, folder), loaded.module().eval()
     for x in inputs or (X,):
         copy.check(x)
@@ -160,7 +165,8 @@ def test_noise_reaches_nodes_in_branches_and_in_the_functions_they_call(tmp_path
     assert "if/then_branch/m#2#2" in nodes.values()
 
 
-def test_noise_reaches_nodes_of_branches_within_functions_that_call_functions(tmp_path):
+@pytest.mark.parametrize(("per", "count"), [("use", 14), ("tensor", 5)])
+def test_noise_reaches_nodes_of_branches_within_functions_that_call_functions(per, count, tmp_path):
     """A branch reads a value from outside it, has one of a like name, and an attribute that the call sets."""
 
     def branch(number):
@@ -186,15 +192,16 @@ def test_noise_reaches_nodes_of_branches_within_functions_that_call_functions(tm
         node("Outer", ["h", "w1"], ["y"], domain="my", name="two", slope=0.25),
     ]
     proto = model(calls, ["w0", "w1"], [layer(), function])
-    uses = Model.from_proto(proto).analog_weights()
-    assert len({use.node for use in uses.values()}) == len(uses) == 14
+    loaded = Model.from_proto(proto).with_crossbars(per)
+    uses = loaded.analog_weights()
+    assert len({use.node for use in uses.values()}) == len(uses) == count
     changed = {key: replace(use, tensor=use.tensor + torch.from_numpy(matrix(key))) for key, use in uses.items()}
     for x in (X, np.zeros_like(X)):
         for chosen in (uses, changed):
             got = plain(split_uses(proto, chosen).proto, x)
             weights = {key: use.tensor for key, use in chosen.items()}
             with torch.no_grad():
-                expected = Model.from_proto(proto).module().eval()(torch.from_numpy(x), weights=weights).numpy()
+                expected = loaded.module().eval()(torch.from_numpy(x), weights=weights).numpy()
             np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-3)
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harden.streams import numpy_generator
-from harden.training.concordance import Concordance
+from harden.tasks._concordance import Concordance
 
 
 def concordance(*parts):

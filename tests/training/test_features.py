@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+import toys
 
 from harden.errors import ModelError, SettingsError
 from harden.evaluation.plan import Condition
 from harden.noise.profile import Profile
 from harden.training.batches import Batches
 from harden.training.loop import train
-from harden.training.tasks import Labels
 
 PROFILE = Profile.parse("gaussian:sigma=0.1")
 ONE = {
@@ -29,7 +29,7 @@ def first_step(problem, plan, **values):
 def test_the_loss_is_the_mean_relative_distance_at_the_taps(problem, model, clouds, plan, teacher):
     record = first_step(problem, plan, teacher=teacher, teacher_match="features", teacher_weight=1.0)
     net = model.module().train()
-    x = torch.from_numpy(clouds().inputs(Batches(clouds(), plan(**ONE, teacher="clean"), Labels()).index(0)))
+    x = torch.from_numpy(clouds().inputs(Batches(clouds(), plan(**ONE, teacher="clean"), toys.labels()).index(0)))
     asked = net if teacher == "self" else model.module().eval()
     weights = PROFILE.perturb(net.analog_weights(), seed=0, path=("train", 0, 0, "noise"))
     with torch.no_grad():

@@ -5,13 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+import toys
 
 from harden.data import Dataset, Preprocess
 from harden.evaluation.plan import Condition
 from harden.noise.profile import Profile
 from harden.statistics.metrics import confusion_scores
+from harden.tasks.classification import class_by_class
 from harden.training.plan import TrainingPlan
-from harden.training.selection import Selector, class_by_class
+from harden.training.selection import Selector
 
 LABELS = np.array([0] * 90 + [1] * 9 + [3])
 
@@ -30,7 +32,7 @@ def _selector(answers, **plan):
     values = np.stack([answers, answers, answers], axis=1).astype(np.float32)
     data = Dataset.from_arrays(values, LABELS, Preprocess((0,), (1,)))
     conditions = (Condition(Profile.parse("gaussian:sigma=0.1")),)
-    return Selector(_Answers(), data, TrainingPlan(conditions=conditions, **plan))
+    return Selector(_Answers(), data, TrainingPlan(conditions=conditions, **plan), toys.labels())
 
 
 def test_always_answering_the_common_class_is_accurate_but_not_balanced():
@@ -52,7 +54,7 @@ def test_it_is_the_evaluators_balanced_accuracy_also_in_halves():
 
 def test_rare_classes_are_among_few_examples():
     few = _selector(LABELS, select="balanced_accuracy", selection_examples=7)
-    assert [int((few._labels[0] == label).sum()) for label in (0, 1, 3)] == [3, 3, 1]
+    assert [int((few._targets[0] == label).sum()) for label in (0, 1, 3)] == [3, 3, 1]
     assert few.score() == pytest.approx(1.0)
 
 
@@ -78,7 +80,7 @@ def _matching(said, right=None):
     values = np.random.RandomState(0).normal(0, 1, (300, 3)).astype(np.float32)
     data = Dataset.from_arrays(values, None, Preprocess((0,), (1,)))
     plan = TrainingPlan(conditions=(Condition(Profile.parse("gaussian:sigma=0.1")),), objective="match")
-    return Selector(_Says(said), data, plan, reference=_Says(right or (lambda x: x)))
+    return Selector(_Says(said), data, plan, toys.matching(), _Says(right or (lambda x: x)))
 
 
 def test_without_labels_a_network_that_always_says_the_same_is_no_match():

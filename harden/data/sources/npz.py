@@ -34,7 +34,7 @@ def read(source: str, request: Request) -> Examples:
         values, total = _array(archive, first, request.limit)
         others = []
         for name in rest:
-            array, count = _array(archive, name, request.limit)
+            array, count = _array(archive, name, request.limit, examples=total)
             others.append(array)
             if count != total:
                 what = f"{total} examples of '{first}' and {count} of '{name}'"
@@ -68,14 +68,22 @@ def _pick(names: list[str], accepted: tuple[str, ...], source: str) -> str:
     return name
 
 
-def _array(archive: zipfile.ZipFile, name: str, limit: int | None) -> tuple[np.ndarray, int]:
-    """The first ``limit`` items of an array, and how many there are in the file."""
+def _array(
+    archive: zipfile.ZipFile, name: str, limit: int | None, examples: int | None = None
+) -> tuple[np.ndarray, int]:
+    """The first ``limit`` items of an array, and how many there are in the file.
+
+    A single value counts for every one of the ``examples``, where it may be one.
+    """
     with archive.open(f"{name}.npy") as member:
         version = np.lib.format.read_magic(member)
         header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, by_columns, kind = header(member)
         if kind.hasobject:
             raise ValueError(f"array '{name}' holds Python objects, which could run code")
+        if not shape and examples is not None:
+            value = np.frombuffer(member.read(kind.itemsize), kind)
+            return np.repeat(value, examples if limit is None else min(limit, examples)), examples
         if not shape:
             raise ValueError(f"array '{name}' is a single value; its first axis has to count the examples")
         count = shape[0] if limit is None or by_columns else min(limit, shape[0])

@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from harden import distributed
+
 
 class Concordance:
     r"""Lin's concordance correlation of an output with its reference, over examples that come in parts.
@@ -58,3 +60,15 @@ class Concordance:
         if not math.isfinite(scale):
             return -1.0
         return 1.0 if spread <= 1e-12 * scale else 2 * covariance / spread
+
+
+def relative_error(reference: Tensor, output: Tensor) -> Tensor:
+    """Squared error over the reference's variance.
+
+    Example:
+        >>> relative_error(torch.tensor([0.0, 2.0]), torch.tensor([1.0, 1.0])).item()
+        1.0
+    """
+    centre = distributed.mean(reference.mean())
+    spread = distributed.mean((reference - centre).square().mean())
+    return (output - reference).square().mean() / spread.clamp_min(1e-12)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from harden.errors import ModelError
+from harden.tasks import base
+from harden.tasks._heads import Head
 
 
 @dataclass(frozen=True)
@@ -16,23 +18,34 @@ class FidelityScores:
     """One chip against the clean network."""
 
     values: Mapping[str, float | None]
-    metrics: Mapping[str, float] = field(default_factory=dict)
+    sums: base.Sums = field(default_factory=dict)
 
 
-class FidelityScorer:
-    """Compares all floating-point outputs with those of the clean network, image by image.
+class FidelityScorer(base.Scorer):
+    """Compares outputs with those of the clean network, example by example.
 
     Args:
-        outputs: Types and shapes of the outputs for one batch.
+        heads: The outputs that may be compared; those that have one row per example are.
+        outputs: Types and shapes of the model's outputs for one batch.
+        batch: Examples in it.
         examples: N.
         folder: Where the clean outputs are kept, memory-mapped.
+        source: What messages call the model.
 
     Raises:
-        ModelError: No output holds floating-point numbers for each image.
+        ModelError: No output has a row for each example.
     """
 
-    def __init__(self, outputs: list[np.ndarray], batch: int, examples: int, folder: Path, source: str) -> None:
-        self._chosen = [i for i, o in enumerate(outputs) if o.dtype.kind == "f" and o.ndim and len(o) == batch]
+    def __init__(
+        self,
+        heads: Sequence[Head],
+        outputs: Sequence[np.ndarray],
+        batch: int,
+        examples: int,
+        folder: Path,
+        source: str,
+    ) -> None:
+        self._chosen = [head.index for head in heads if outputs[head.index].shape[:1] == (batch,)]
         if not self._chosen:
             raise ModelError(
                 "no output holds floating-point numbers for each example, so chips cannot be compared with it",

@@ -7,12 +7,15 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from harden.evaluation.custom import Metric, apply_metrics
-from harden.evaluation.outputs import Kind, log_probabilities
-from harden.statistics.metrics import auroc, confusion_scores
-from harden.statistics.reliability import bin_sums, calibration_error
+from harden.records.measure import ACCURACY
+from harden.statistics.metrics import auroc, confusion_scores, expected_kl
+from harden.statistics.reliability import BINS, bin_sums, calibration_error, reliability
+from harden.tasks import base
+from harden.tasks._heads import Head
 
 _RANKED_CLASSES = 20  # above this the area under the curve costs more than it tells
+_SUMMED_NUMBERS = 2**22  # int64 probabilities kept for the metrics over chips
+_CLEAN = ("accuracy", "loss", "confidence", "ece", "top5", "balanced_accuracy", "f1", "auroc")
 UNIT = 2.0**32  # probabilities are summed over chips as integers of this unit, so the order of the chips cannot matter
 
 
@@ -22,41 +25,66 @@ class Reference:
 
     Attributes:
         labels: [N] int64.
-        kind: What the model's output means.
+        head: The output that scores the classes.
+        classes: C.
         clean: [N] class the clean network names; None while it is being found.
         images: Indices of the images that take part in the metrics over chips (all of them, or an even spread where
             the sums of so many classes would not fit).
     """
 
     labels: np.ndarray
-    kind: Kind
+    head: Head
+    classes: int
     clean: np.ndarray | None = None
     images: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
-class ClassScorer:
+class ClassScorer(base.Scorer):
     """Scores chips by the classes they name.
 
     Attributes:
         reference: Labels and meaning of the outputs.
-        custom: The user's metrics by name, called with (outputs, labels).
     """
 
     reference: Reference
-    custom: Mapping[str, Metric] = field(default_factory=dict)
+    headline = ACCURACY
 
-    def over(self, images: np.ndarray | None) -> ClassScorer:
-        """The same, with the metrics over chips taken from these images only."""
-        return replace(self, reference=replace(self.reference, images=images))
+    def knowing(self, clean: base.Scores) -> ClassScorer:
+        """With the classes that the clean network names."""
+        assert isinstance(clean, ChipScores)
+        return ClassScorer(replace(self.reference, clean=clean.predicted))
 
-    def on(self, labels: np.ndarray) -> ClassScorer:
-        """The same for other images, known by their labels."""
-        return ClassScorer(Reference(labels, self.reference.kind))
+    def on(self, index: np.ndarray) -> ClassScorer:
+        """The same for some of the images."""
+        return ClassScorer(replace(self.reference, labels=self.reference.labels[index], clean=None, images=None))
+
+    def summed(self, conditions: int) -> tuple[ClassScorer, Mapping[str, tuple[int, ...]]]:
+        """Probabilities of as many images as fit, how many chips got each image right, and images by confidence."""
+        examples, classes = len(self.reference.labels), self.reference.classes
+        images = summed_images(examples, classes, conditions, _SUMMED_NUMBERS)
+        count = examples if images is None else len(images)
+        shapes = {"mass": (count, classes), "hits": (examples,), "bins": (BINS, 3)}
+        return ClassScorer(replace(self.reference, images=images)), shapes
 
     def tally(self) -> ClassTally:
         """An empty tally."""
-        return ClassTally(self.reference, self.custom)
+        return ClassTally(self.reference)
+
+    def clean_record(self, scores: base.Scores) -> Mapping[str, object]:
+        """Its measures, and the reliability diagram."""
+        kept = {key: scores.values[key] for key in _CLEAN if key in scores.values}
+        return {**kept, "reliability": reliability(scores.sums["bins"])}
+
+    def summary(self, trials: base.Columns, sums: base.Sums | None, chips: int) -> Mapping[str, object]:
+        """What the sums tell."""
+        if sums is None:
+            return {}
+        return {
+            "ekl": expected_kl(sums["mass"] / (UNIT * chips), float(trials["entropy"].mean())),
+            "reliability": reliability(sums["bins"]),
+            "class_accuracy": class_accuracy(sums["hits"], self.reference.labels, chips),
+        }
 
 
 @dataclass
@@ -65,25 +93,20 @@ class ClassTally:
 
     Args:
         reference: Labels and meaning of the outputs.
-        custom: The user's metrics.
     """
 
     reference: Reference
-    custom: Mapping[str, Metric] = field(default_factory=dict)
-    _outputs: list[np.ndarray] = field(default_factory=list)
     _log_p: list[np.ndarray] = field(default_factory=list)
     _finite: list[np.ndarray] = field(default_factory=list)
 
     def add(self, outputs: list[np.ndarray]) -> None:
-        """Take the next images' outputs, of which the first, [B, ...], holds the scores.
+        """Take the next images' outputs.
 
         An image whose scores are not finite counts as wrong, with no opinion about its class.
         """
-        output = outputs[0]
-        if self.custom:
-            self._outputs.append(output)
+        output = outputs[self.reference.head.index]
         with np.errstate(invalid="ignore", over="ignore"):
-            log_p = log_probabilities(output, self.reference.kind)
+            log_p = self.reference.head.log_probabilities(output)
         finite = np.isfinite(output.reshape(len(output), -1)).all(axis=1)
         if not finite.all():
             log_p[~finite] = -np.log(log_p.shape[1])
@@ -120,9 +143,8 @@ class ClassTally:
             values["auroc"] = auroc(p, labels)
         if not finite.all():
             values["non_finite"] = int((~finite).sum())
-        metrics = apply_metrics(self.custom, np.concatenate(self._outputs), labels) if self.custom else {}
         mass = np.rint(p[chosen] * UNIT).astype(np.int64)
-        return ChipScores(values, metrics, correct, predicted, mass, bin_sums(top, correct))
+        return ChipScores(values, correct, predicted, mass, bin_sums(top, correct))
 
 
 @dataclass(frozen=True)
@@ -131,7 +153,6 @@ class ChipScores:
 
     Attributes:
         values: Numbers by metric, for the trial's line.
-        metrics: Those of the user's metrics, by name.
         correct: [N] bool.
         predicted: [N] class, -1 where the output was not finite.
         mass: [M, C] int64, probabilities in units of 2^-32, for the sums over chips.
@@ -139,13 +160,37 @@ class ChipScores:
     """
 
     values: Mapping[str, float | None]
-    metrics: Mapping[str, float]
     correct: np.ndarray
     predicted: np.ndarray
     mass: np.ndarray
     bins: np.ndarray
 
     @property
-    def accuracy(self) -> float:
-        """Share of right answers."""
-        return float(self.correct.mean())
+    def sums(self) -> base.Sums:
+        """What is added up over chips."""
+        return {"mass": self.mass, "hits": self.correct, "bins": self.bins}
+
+
+def summed_images(examples: int, classes: int, conditions: int, budget: int) -> np.ndarray | None:
+    """Indices of the images whose probabilities are summed: all (None), or evenly spread ones that fit the budget.
+
+    Args:
+        examples: N.
+        classes: C.
+        conditions: How many tables are kept.
+        budget: Most numbers in all tables together.
+    """
+    room = max(1, budget // max(1, classes * conditions))
+    return None if examples <= room else (np.arange(room) * examples) // room
+
+
+def class_accuracy(hits: np.ndarray, labels: np.ndarray, chips: int) -> list[float | None]:
+    """Mean accuracy over chips of the images of each class; None for a class without images.
+
+    Example:
+        >>> class_accuracy(np.array([2, 1, 0]), np.array([0, 0, 2]), 2)
+        [0.75, None, 0.0]
+    """
+    images = np.bincount(labels)
+    right = np.bincount(labels, weights=hits)
+    return [float(r / (n * chips)) if n else None for r, n in zip(right, images, strict=True)]
