@@ -3,7 +3,7 @@
 Takes ONNX files, and wheels and source archives with ONNX files in them, at any depth. Each file has a process of its
 own, so that one that crashes or hangs costs its own row only.
 
-    python benchmarks/files.py FOLDER [--page docs/files.md] [--largest 64] [--seconds 240]
+    python benchmarks/files.py FOLDER [--page docs/files.md] [--largest MIB] [--seconds S] [--out FILE]
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import argparse
 import hashlib
 import json
 import logging
+import multiprocessing
 import re
-import subprocess
 import sys
 import tarfile
 import tempfile
@@ -24,6 +24,22 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+
+from harden.errors import HardenError
+from harden.evaluation.plan import Condition
+from harden.evaluation.trials import draw_chip
+from harden.graph.file import Model
+from harden.noise.profile import Profile
+from harden.pipeline.inspect import inspect
+from harden.runtime.copy import RuntimeCopy
+from harden.runtime.examples import find_inputs
+from harden.runtime.sessions import plain_session
+from harden.store import append_line, read_lines
 
 ARCHIVES = (".whl", ".zip", ".tar.gz")
 MIB = 2**20
@@ -64,11 +80,6 @@ class Row:
 
 def look(path: Path) -> Row:
     """Everything about one file, as ``harden inspect`` and one chip of ``harden eval`` see it."""
-    from harden.errors import HardenError
-    from harden.graph.file import Model
-    from harden.pipeline.inspect import inspect
-    from harden.runtime.sessions import plain_session
-
     row = Row(path.name, size=path.stat().st_size)
     try:
         model = Model.load(path)
@@ -88,18 +99,8 @@ def look(path: Path) -> Row:
     return row if found.obstacles else replace(row, reaches=_reach(model))
 
 
-def _reach(model: object) -> float:
+def _reach(model: Model) -> float:
     """How far one chip moves the outputs in ONNX Runtime, of the largest of each; on random inputs."""
-    import numpy as np
-
-    from harden.evaluation.plan import Condition
-    from harden.evaluation.trials import draw_chip
-    from harden.graph.file import Model
-    from harden.noise.profile import Profile
-    from harden.runtime.copy import RuntimeCopy
-    from harden.runtime.examples import find_inputs
-
-    assert isinstance(model, Model)
     inputs = find_inputs(model)
     with tempfile.TemporaryDirectory() as folder:
         copy = RuntimeCopy.build(model, folder)
@@ -148,19 +149,41 @@ def _with_neighbours(names: list[str]) -> list[str]:
     return [name for name in names if name.endswith(kinds) and not name.startswith(("/", ".."))]
 
 
+def _distinct(found: Iterator[tuple[str, Path]], largest: int) -> Iterator[tuple[str, Path]]:
+    """Every file once, and none that is larger."""
+    seen: set[bytes] = set()
+    for package, path in found:
+        digest = hashlib.sha256(path.read_bytes()).digest()
+        if digest not in seen and path.stat().st_size <= largest:
+            seen.add(digest)
+            yield package, path
+
+
 def run(path: Path, seconds: int) -> Row:
     """The row of one file, from a process of its own."""
-    command = [sys.executable, __file__, "--one", str(path)]
     row = Row(path.name, size=path.stat().st_size)
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds)
-    except subprocess.TimeoutExpired:
-        return replace(row, verdict=f"took more than {seconds} s")
-    if done.returncode == 0:
-        return Row(**json.loads(done.stdout.splitlines()[-1]))
-    last = (done.stderr.strip().splitlines() or [""])[-1]
-    how = f"signal {-done.returncode}" if done.returncode < 0 else last
+    with tempfile.NamedTemporaryFile() as answer:
+        child = multiprocessing.get_context("fork").Process(target=_answer, args=(path, Path(answer.name)))
+        child.start()
+        child.join(seconds)
+        if child.is_alive():
+            child.kill()
+            child.join()
+            return replace(row, verdict=f"took more than {seconds} s")
+        text = Path(answer.name).read_text()
+    if child.exitcode == 0:
+        return Row(**json.loads(text))
+    how = f"signal {-child.exitcode}" if (child.exitcode or 0) < 0 else text
     return replace(row, verdict=f"crashed: {how}")
+
+
+def _answer(path: Path, answer: Path) -> None:
+    """In the child: write the row, or what was raised."""
+    try:
+        answer.write_text(json.dumps(asdict(look(path))))
+    except Exception as error:
+        answer.write_text(f"{type(error).__name__}: {error}")
+        sys.exit(1)
 
 
 def table(rows: list[Row]) -> list[str]:
@@ -183,28 +206,30 @@ def _plain(text: str) -> str:
 
 def page(rows: list[Row], largest: int) -> str:
     """The outcome as a page of the documentation."""
-    import onnx
-    import onnxruntime
-    import torch
-
     passed = sum(row.verdict == HARDENED for row in rows)
     producers = {row.producer.split()[0] for row in rows if row.producer}
     versions = (
         f"torch {torch.__version__.split('+')[0]}, onnx {onnx.__version__}, onnxruntime {onnxruntime.__version__}"
     )
+    intro = (
+        f"{len(rows)} ONNX files of {len({row.package for row in rows if row.package})} packages, by {len(producers)} "
+        f"producers: **{passed} can be hardened**, and of each other one the reason is told. `make bench-files "
+        f"FOLDER=...` on a folder of wheels, {time.strftime('%Y-%m-%d')}, {versions}, one thread of an x86 processor. "
+        f"Files above {largest} MiB are left out; equal files of several packages count once."
+    )
+    chip = (
+        f"- **one chip**: how far the noise of one chip (`{NOISE}`) moves an output in ONNX Runtime, of the largest; "
+        "`inf` where it changes how many things a detector sees;"
+    )
     lines = [
         "# Files from elsewhere",
         "",
-        f"{len(rows)} ONNX files of {len({row.package for row in rows})} packages, by {len(producers)} producers: "
-        f"**{passed} can be hardened**; of each other one the reason is told. `make bench-files FOLDER=...` on a "
-        f"folder of wheels, {time.strftime('%Y-%m-%d')}, {versions}, one thread of an x86 processor. Files above "
-        f"{largest} MiB are left out; equal files of several packages count once.",
+        intro,
         "",
         "- **opens**: ONNX Runtime takes the file;",
         "- **trainable**: it runs in torch, its weights as parameters;",
         "- **parity**: the largest difference between torch and ONNX Runtime on random inputs, of the largest output;",
-        "- **one chip**: how far the noise of one chip (`gaussian:sigma=0.1`) moves an output in ONNX Runtime, of the "
-        "largest; `inf` where it changes how many things a detector sees;",
+        chip,
         "- **verdict**: what `harden inspect` says, which asks what `harden eval` and `harden fit` ask.",
         "",
         *table(rows),
@@ -215,26 +240,24 @@ def page(rows: list[Row], largest: int) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--one", action="store_true", help="print the row of this one file; for the child processes")
+    parser.add_argument("--out", type=Path, default=Path("files.jsonl"), help="rows; a run goes on where one stopped")
     parser.add_argument("--page", type=Path, help="write the outcome as a page of the documentation")
     parser.add_argument("--largest", type=int, default=64, metavar="MIB", help="leave larger files out")
     parser.add_argument("--seconds", type=int, default=240, help="for one file")
     arguments = parser.parse_args()
-    if arguments.one:
-        warnings.simplefilter("ignore")
-        logging.disable(logging.WARNING)
-        print(json.dumps(asdict(look(arguments.folder))))
-        return
-    rows: list[Row] = []
-    seen: set[bytes] = set()
+    warnings.simplefilter("ignore")
+    logging.disable(logging.WARNING)
+    torch.set_num_threads(1)
+    rows = [Row(**row) for row in read_lines(arguments.out)] if arguments.out.exists() else []
+    done = {(row.package, row.file, row.size) for row in rows}
     with tempfile.TemporaryDirectory() as scratch:
-        for package, path in files(arguments.folder, Path(scratch)):
-            digest = hashlib.sha256(path.read_bytes()).digest()
-            if digest in seen or path.stat().st_size > arguments.largest * MIB:
+        chosen = _distinct(files(arguments.folder, Path(scratch)), arguments.largest * MIB)
+        for package, path in sorted(chosen, key=lambda item: item[1].stat().st_size):
+            if (package, path.name, path.stat().st_size) in done:
                 continue
-            seen.add(digest)
             row = replace(run(path, arguments.seconds), package=package)
             rows.append(row)
+            append_line(arguments.out, asdict(row))
             print(f"{row.package:34.34} {row.file:40.40} {row.producer:20.20} {row.analog:5} {_plain(row.verdict)}")
             sys.stdout.flush()
     counts = Counter(row.verdict == HARDENED for row in rows)
