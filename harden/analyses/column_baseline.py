@@ -15,24 +15,27 @@ CHIPS = 20
 _STAGE = "chips of a mapping that scales each column"
 
 
-def with_column_baseline(judge: Judge, model: Model, record: EvalRecord, trial_log: Path | None = None) -> EvalRecord:
+def with_column_baseline(
+    judge: Judge, model: Model, record: EvalRecord, trial_log: Path | None = None, chips: int = CHIPS
+) -> EvalRecord:
     """The record with ``column_baseline`` in each condition whose profile refers to the largest weight of the tensor.
 
     Much of what rescaling gains is what hardware with a digital scale per column gives by itself, so a gain is shown
     beside it. Conditions of other profiles get ``None``.
 
     Args:
-        judge: The judge of the record; at most 20 of its chips are used.
+        judge: The judge of the record.
         model: The model that the record is of.
         record: What that judge found.
         trial_log: The run's own log; the logs of these chips lie beside it, so that a killed run resumes.
+        chips: How many of the judge's chips are used, at most.
     """
     conditions = []
     for number, (entry, condition) in enumerate(zip(record.conditions, judge.conditions, strict=True)):
         baseline = None
         column = by_column(condition)
         if column is not None:
-            few = judge.here().on(column).few(CHIPS)
+            few = judge.here().on(column).few(chips)
             log = None if trial_log is None else trial_log.with_name(f"trials.column-{number}.jsonl")
             accuracy = few.of(model, trial_log=log, stage=_STAGE).conditions[0].accuracy
             baseline = ColumnBaseline(chips=few.chips, accuracy=accuracy)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 
 from harden import pacing
 from harden.analyses.gradients import loss_and_gradients
+from harden.analyses.sample import Sample
 from harden.analyses.sensitivity import accuracies, layer_row
 from harden.evaluation.bench import Bench
 from harden.evaluation.judge import Judge
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 _IMAGES = 128
 _REPORT_EXAMPLES, _REPORT_IMAGES = 500, 32
+_LEAST_GRADIENTS, _LEAST_CHIPS = Sample(16, 8), Sample(8, 64)
+_BACKWARD = 3  # what a pass with gradients costs, in passes without
 
 
 def rank_layers(
@@ -63,19 +67,25 @@ def rank_layers(
         return LayerRanking(sensitivity=(*checked, *rows[check:]), sensitivity_r2=r2, passes=passes, chips=check_chips)
 
 
-def layer_ranking(judge: Judge, model: Model) -> LayerRanking:
+def layer_ranking(judge: Judge, model: Model, cost: float = math.inf) -> LayerRanking:
     """The report's ranking of layers: few backward passes and chips on a sample of the examples.
 
-    Nothing is decided by it. It costs 48 backward passes of 32 examples, and 20 chips on at most 500.
+    Nothing is decided by it. It takes 48 backward passes of 32 examples, and 20 chips on at most 500.
 
     Args:
         judge: The run's judge.
         model: The hardened model.
+        cost: What it may cost, in passes of one example without gradients, half for each part; to keep it, passes and
+            chips are reduced with their examples, down to 16 of 8 and 8 on 64.
     """
-    passes, chips = pacing.current().ranking_passes, pacing.current().ranking_chips
-    few = judge.here().few(chips, _REPORT_EXAMPLES, "layers")
+    pace = pacing.current()
+    gradients = Sample(pace.ranking_passes, _REPORT_IMAGES).within(cost / 2 / _BACKWARD, _LEAST_GRADIENTS)
+    sample = Sample(pace.ranking_chips, _REPORT_EXAMPLES).within(cost / 2, _LEAST_CHIPS)
+    few = judge.here().few(sample.chips, sample.examples, "layers")
     with stage(judge.notify, "ranking layers"):
-        ranking = rank_layers(few, model, passes=passes, images=_REPORT_IMAGES, check=0, check_chips=chips)
+        ranking = rank_layers(
+            few, model, passes=gradients.chips, images=gradients.examples, check=0, check_chips=sample.chips
+        )
     return LayerRanking(sensitivity=ranking.sensitivity, sensitivity_r2=ranking.sensitivity_r2)
 
 

@@ -35,8 +35,8 @@ def sensitivity(judge: Judge, model: Model, *, chips: int = 10, keys: Sequence[s
     with judge.bench(model) as bench:
         noisy = accuracies(judge, bench, chips, lambda chip: chip)
         rows = tuple(layer_row(judge, bench, key, noisy) for key in (keys or tuple(bench.weights)))
-        ends = {"clean": bench.clean_headline, "noisy": float(noisy.mean())}
-        return LayerRanking(sensitivity=rows, **ends, chips=chips)
+        clean, end = bench.clean_headline, float(noisy.mean())
+        return LayerRanking(sensitivity=rows, clean=clean, noisy=end, chips=chips)
 
 
 def layer_row(judge: Judge, bench: Bench, key: str, noisy: np.ndarray) -> LayerRow:

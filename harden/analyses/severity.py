@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from harden import pacing
+from harden.analyses.sample import Sample
 from harden.evaluation.judge import Judge
 from harden.evaluation.plan import Condition
 from harden.graph.file import Model
 from harden.records import AccuracySpread
 from harden.records.fit import SeverityRecord
 
-CHIPS = 20
-EXAMPLES = 300
+_MOST, _LEAST = Sample(20, 300), Sample(4, 64)
 
 
-def severity_curve(judge: Judge, original: Model, hardened: Model, folder: Path) -> SeverityRecord:
+def sampled(passes: float) -> Sample:
+    """The chips and examples that the curves of two networks may have for so many passes."""
+    return _MOST.within(passes / (2 * len(pacing.current().severity_scales)), _LEAST)
+
+
+def severity_curve(
+    judge: Judge, original: Model, hardened: Model, folder: Path, passes: float = math.inf
+) -> SeverityRecord:
     """Mean accuracy and 5th to 95th percentile of a few chips at multiples of the first condition's noise.
 
     Args:
@@ -23,10 +31,12 @@ def severity_curve(judge: Judge, original: Model, hardened: Model, folder: Path)
         original: The model before hardening.
         hardened: The model after it.
         folder: The run folder; trials are kept there, so that a killed run resumes.
+        passes: What it may cost, in passes of one example; chips and examples are reduced to keep it, down to 4 and 64.
     """
     condition, scales = judge.condition, pacing.current().severity_scales
     scaled = (Condition(condition.profile.scaled(scale), condition.at_s) for scale in scales)
-    few = judge.here().on(*scaled).few(CHIPS, EXAMPLES, "severity")
+    sample = sampled(passes)
+    few = judge.here().on(*scaled).few(sample.chips, sample.examples, "severity")
     curves: dict[str, list[AccuracySpread]] = {}
     for stage, model in (("before", original), ("after", hardened)):
         log = folder / f"trials.severity-{stage}.jsonl"

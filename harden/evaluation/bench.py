@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from harden.evaluation.layout import available_cores
 from harden.evaluation.periphery import ANALYSIS, EvaluationPeriphery
 from harden.evaluation.where import Where
 from harden.graph.analog import AnalogWeight
+from harden.graph.inspection import exact_products
 from harden.noise.profile import Profile
 from harden.records.evaluation import Clean
 from harden.runtime.canary import Canary, check_noise
@@ -97,7 +98,8 @@ def open_bench(
     copy.device = choose_device(where.device)
     head = feed.head(_CHECKED_IMAGES)
     copy.check(*head)
-    canary = check_noise(copy, model.module(), head)
+    exact = tuple(exact_products(model, where.digital))
+    canary = replace(check_noise(copy, model.module(), head), exact=exact)
     job = task_of(task, model, data)
     session = copy.clean_session(threads=where.cores)
     scorer = job.scorer(session.run(*feed.head(feed.batch)), feed.batch, folder)
@@ -110,6 +112,7 @@ def open_bench(
         "examples": len(data),
         "metrics": sorted(metrics or {}),
         **({} if copy.device == "cpu" else {"device": copy.device}),
+        **({} if model.crossbars == "tensor" else {"crossbars": model.crossbars}),
     }
     periphery = EvaluationPeriphery(model, copy, weights, feed)
     scorer = scorer.knowing(judged.scores)

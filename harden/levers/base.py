@@ -292,11 +292,12 @@ def described(name: str, record: Any, words: str | None = None) -> Row | None:
     title = label(name)
     if isinstance(record, list):
         return Row(title, "", shown(record), "") if record else None
-    if not record or (isinstance(record, Mapping) and not any(record.values())):
-        return Row(title, "off", "", "")
     if not isinstance(record, Mapping):
-        return Row(title, "on", shown(record) if words is None else words, "")
-    rest = {key: item for key, item in record.items() if item is not None}
+        return Row(title, "on", shown(record) if words is None else words, "") if record else Row(title, "off", "", "")
+    items = cast("Mapping[str, Any]", record)
+    if not any(items.values()):
+        return Row(title, "off", "", "")
+    rest = {key: item for key, item in items.items() if item is not None}
     state = next((shown(rest.pop(key)) for key in ("state", "kind") if key in rest), "")
     if not state and "kept" in rest:
         state = "kept" if rest.pop("kept") else "not kept" if rest.get("tried", True) else "not tried"

@@ -10,7 +10,7 @@ from typing import TypedDict
 import numpy as np
 
 from harden import pacing
-from harden.analyses import column_baseline, severity
+from harden.analyses.severity import sampled
 from harden.data.dataset import Dataset
 from harden.evaluation.judge import Judge
 from harden.evaluation.plan import Condition
@@ -25,6 +25,7 @@ from harden.pipeline.fit import run_folder
 from harden.pipeline.hardening import training_plan
 from harden.pipeline.machine import where_of
 from harden.pipeline.prepare import Prepared, prepare
+from harden.pipeline.side import SHARE, baseline_chips, run_passes
 from harden.progress import Notify, silent, stage
 from harden.settings import CompareSettings, EvalSettings, FitSettings, Settings, origin
 from harden.training.plan import TrainingPlan
@@ -151,7 +152,8 @@ def _fit(settings: FitSettings, notify: Notify) -> tuple[Work, Cost]:
     judge = prepared.judge()
     if judge is not None:
         with stage(notify, "timing a few chips"):
-            seconds |= _trials(judge, prepared.model)
+            passes = run_passes(judge, plan, steps or 0)
+            seconds |= _trials(judge, prepared.model, None if settings.quick_report else passes)
         if settings.controls and training is not None:
             seconds["controls"] = 2 * (training + _one_condition(seconds, prepared))
         if settings.ablation and training is not None and plan is not None:
@@ -199,15 +201,24 @@ def _quick_pace(plan: TrainingPlan, problem: Problem) -> tuple[Pace, int]:
     return pace, memory_bytes
 
 
-def _trials(judge: Judge, model: Model) -> dict[str, float | None]:
-    """Seconds of everything in a fit that runs chips."""
+def _trials(judge: Judge, model: Model, passes: float | None) -> dict[str, float | None]:
+    """Seconds of everything in a fit that runs chips.
+
+    Args:
+        judge: What the run is measured by.
+        model: The model as given.
+        passes: What the run itself costs; None where nothing is measured beside it.
+    """
     setup_s, image_s = _pace(judge, model)
     examples = len(judge.data)
     each = setup_s + len(judge.conditions) * judge.chips * examples * image_s
+    if passes is None:
+        return {"chips before": each, "chips after": each}
+    sample = sampled(SHARE["severity"] * passes)
     scales = len(pacing.current().severity_scales)
-    curve = scales * min(judge.chips, severity.CHIPS) * min(examples, severity.EXAMPLES) * image_s
+    curve = scales * min(judge.chips, sample.chips) * min(examples, sample.examples) * image_s
     columns = sum(condition.profile.scales_with_range for condition in judge.conditions)
-    baseline = columns * (setup_s + min(judge.chips, column_baseline.CHIPS) * examples * image_s)
+    baseline = columns * (setup_s + baseline_chips(judge) * examples * image_s)
     labelled = judge.data.labels is not None
     return {
         "chips before": each,

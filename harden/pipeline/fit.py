@@ -8,13 +8,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from harden import distributed, methods
-from harden.analyses.column_baseline import with_column_baseline
-from harden.analyses.layer_ranking import layer_ranking
-from harden.analyses.severity import severity_curve
 from harden.data.overlap import shared_examples
 from harden.evaluation.document import data_part, model_part
-from harden.evaluation.judge import Judge
-from harden.graph.file import Model
 from harden.pipeline.controls import run_ablation, run_controls
 from harden.pipeline.hardening import harden_model
 from harden.pipeline.machine import command_line, environment
@@ -22,9 +17,9 @@ from harden.pipeline.placement import placed
 from harden.pipeline.prepare import Prepared, prepare
 from harden.pipeline.protection import with_protection
 from harden.pipeline.seeds import repeated
+from harden.pipeline.side import beside, column_baseline, run_passes
 from harden.progress import Notify, silent
 from harden.records import EvalRecord, FitRecord, TrainingRecord
-from harden.records.evaluation import LayerRanking
 from harden.report.files import read_record, write_report
 from harden.runfolder import RunFolder, refuse_another_run
 from harden.settings import EvalSettings, FitSettings, to_toml
@@ -87,7 +82,8 @@ def _run(prepared: Prepared, folder: RunFolder, notify: Notify) -> FitRecord:
     if judge is not None:
         log = folder / "trials.before.jsonl"
         before = judge.of(prepared.model, trial_log=log, stage="chips before")
-        before = with_column_baseline(judge, prepared.model, before, folder / "trials.jsonl")
+        if not prepared.settings.quick_report:
+            before = column_baseline(judge, prepared.model, before, folder)
     prepared, protection = with_protection(prepared, folder, notify)
     judge = prepared.judge(notify)
     done = harden_model(prepared, folder.path, notify)
@@ -101,18 +97,11 @@ def _run(prepared: Prepared, folder: RunFolder, notify: Notify) -> FitRecord:
             after = after.replaced(model=after.model.replaced(path="model.onnx"))
     controls = run_controls(prepared, folder, notify, done) if prepared.settings.controls else None
     ablation = run_ablation(prepared, folder, notify, done) if prepared.settings.ablation else None
-    analyses: dict[str, object] = _analyses(judge, prepared.model, hardened, folder)
-    analyses |= {"controls": controls, "ablation": ablation}
+    analyses: dict[str, object] = {"severity": None, "controls": controls, "ablation": ablation}
+    if judge is not None and judge.data.labels is not None and not prepared.settings.quick_report:
+        passes = run_passes(judge, done.plan, training.steps or 0)
+        analyses |= beside(judge, prepared.model, hardened, folder, passes)
     return _record(prepared, folder.path, before, after, training, analyses)
-
-
-def _analyses(judge: Judge | None, original: Model, hardened: Model, folder: RunFolder) -> dict[str, object]:
-    """Beside the chips: a quick severity curve and a ranking of layers, under the first condition."""
-    if judge is None or judge.data.labels is None:
-        return {"severity": None}
-    severity = severity_curve(judge, original, hardened, folder.path)
-    ranking = folder.step("layers", LayerRanking, lambda: layer_ranking(judge, hardened))
-    return {"severity": severity, **dict(ranking.given())}
 
 
 def _record(

@@ -8,6 +8,7 @@ weights like the file's own, so a chip runs at the clean model's speed.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,24 @@ from harden.runtime.sessions import Session
 
 _DATA = "weights.data"
 _ALIGNMENT = 64
+
+
+@dataclass(frozen=True)
+class MovableSession:
+    """A session that takes other weights by key with every run.
+
+    Attributes:
+        session: It has the initializers as inputs, too.
+        initializers: The initializer's name of each key.
+    """
+
+    session: Session
+    initializers: Mapping[str, str]
+
+    def run(self, *inputs: np.ndarray, values: Mapping[str, np.ndarray] | None = None) -> list[np.ndarray]:
+        """The outputs for one batch, with some weights replaced."""
+        renamed = {self.initializers[key]: value for key, value in (values or {}).items()}
+        return self.session.run(*inputs, values=renamed)
 
 
 class RuntimeCopy:
@@ -138,6 +157,19 @@ class RuntimeCopy:
             weights = {key: use.tensor for key, use in self.uses.items()} | dict(weights)
         replaced = {self._initializers[k]: self._checked(k, v) for k, v in weights.items()}
         return Session(variant or self._raw or self.path, replaced, threads=threads, device=self.device)
+
+    def movable(self, *, threads: int = 1) -> MovableSession:
+        """One session for many chips: it takes other weights with every run, and so fuses and folds nothing of them."""
+        proto = onnx.load_from_string(self.read())
+        names = set(self._initializers.values())
+        proto.graph.input.extend(
+            onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
+            for tensor in proto.graph.initializer
+            if tensor.name in names
+        )
+        source = self.variant("movable.onnx", proto.SerializeToString())
+        weights = {} if self._raw is None else {self._initializers[k]: w.tensor.numpy() for k, w in self.uses.items()}
+        return MovableSession(Session(source, weights, threads=threads, device=self.device), self._initializers)
 
     def clean_session(self, *, threads: int = 1) -> Session:
         """A session of the file as it is."""

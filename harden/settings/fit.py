@@ -35,6 +35,11 @@ class FitSettings(RunOptions, Settings):
     track: Literal["none", "tensorboard", "trackio"] = Field(
         "none", description="also send the training's numbers to tensorboard (in the run folder) or trackio"
     )
+    quick_report: bool = Field(
+        False,
+        description="leave out what is measured beside the chips: severity curve, ranking of layers, column baseline; "
+        "harden report RUN --add severity,layers,column_baseline adds it later",
+    )
     controls: bool = Field(
         False, description="also fine-tune without noise, with and without the levers, and show both beside the result"
     )

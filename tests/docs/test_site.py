@@ -90,3 +90,9 @@ def test_duels_are_fought_seed_by_seed(site):
 
 def test_every_lever_of_the_advice_is_looked_for(site):
     assert sorted(site.make_evidence.LEVERS) == sorted(site.advice()["levers"])
+
+
+def test_the_readme_counts_methods_and_profiles():
+    readme = (DOCS.parent / "README.md").read_text(encoding="utf-8")
+    assert f"lists {len(METHODS.names())} hardening methods" in readme
+    assert f"lists {len(noise_text.listing())} noise profiles" in readme

@@ -27,7 +27,7 @@ def digits(tmp_path_factory):
     return model, *(Dataset.open(str(folder / f"{part}.npz"), model.preprocess) for part in ("train", "test"))
 
 
-def accuracy(model, data, profile, chips=20):
+def accuracy(model, data, profile, chips=10):
     net = model.module().eval()
     weights = net.analog_weights()
     x, labels = torch.from_numpy(data.inputs(slice(0, 300))), torch.from_numpy(np.asarray(data.labels[:300]))
@@ -43,8 +43,9 @@ def test_training_under_bit_errors_helps_and_clipping_helps_more(digits, text):
     training, validation = data.split(0.1, np.random.default_rng(0))
 
     def trained(method, clip):
-        values = {"steps": 40, "batch_size": 64, "lr": 0.05, "selections": 1, "conditions": (Condition(profile),)}
-        values |= {"column_scaling": "off", "freeze_batch_norms": 0.0}  # clipping and training alone
+        values = {"steps": 40, "batch_size": 32, "lr": 0.05, "selections": 1, "conditions": (Condition(profile),)}
+        values |= {"column_scaling": "off", "freeze_batch_norms": 0.0}
+        values |= {"batch_norm_reestimation": "off"}  # clipping and training alone
         run = train(Problem(model, training, validation), TrainingPlan(method=method, clip=clip, **values))
         return accuracy(run.model, test, profile)
 

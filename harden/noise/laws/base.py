@@ -68,12 +68,10 @@ class NoiseLaw(BaseModel):
     """Base of all laws: the parameters are the fields, and a parameter that does not exist is an error.
 
     Attributes:
-        timed: The deviation depends on the time since programming.
         needs_ends: The law uses ``Cells.ends``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-    timed: ClassVar[bool] = False
     needs_ends: ClassVar[bool] = False
 
     def deviation(self, now: Tensor, cells: Cells, moment: Moment) -> Tensor | None:
@@ -92,10 +90,6 @@ class NoiseLaw(BaseModel):
     def spread(self, cells: Cells, at_s: float) -> Tensor | None:
         """The standard deviation of the deviation at ``cells.target``, or None where the law has no closed form."""
         return None
-
-    def depends_on_time(self) -> bool:
-        """Whether the deviation depends on the time since programming."""
-        return self.timed
 
     def covers_s(self) -> tuple[float, float] | None:
         """The first and last time the law was measured at, or None where its formula holds at all times."""

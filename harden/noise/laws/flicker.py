@@ -12,7 +12,7 @@ larger at once.
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import Field
 from torch import Tensor
@@ -23,8 +23,6 @@ from harden.noise.laws.base import Cells, Moment, NoiseLaw
 
 class Law(NoiseLaw):
     """1/f read noise; nothing before the time of one reading has passed."""
-
-    timed: ClassVar[bool] = True
 
     amplitude: Curve = Field(description="Q")
     argument: Literal["share", "unit"] = Field("share", description="of Q: the share of g_max, or µS or nA")

@@ -10,7 +10,6 @@ Source: Nandakumar et al., ICECS 2019; constants in IBM/aihwkit, ``inference/noi
 from __future__ import annotations
 
 import math
-from typing import ClassVar
 
 from pydantic import Field
 from torch import Tensor
@@ -21,8 +20,6 @@ from harden.noise.laws.base import Cells, Moment, NoiseLaw
 
 class Law(NoiseLaw):
     """Power-law drift; severity and ``scale`` multiply the exponent."""
-
-    timed: ClassVar[bool] = True
 
     mean: Curve = Field(description="μ of the exponent over the target's share of g_max")
     sigma: Curve = Field(description="σ of the exponent over the target's share of g_max")

@@ -8,7 +8,6 @@ Source: Falcone et al.: CMO/HfOx RRAM; constants in IBM/aihwkit, ``inference/noi
 from __future__ import annotations
 
 import math
-from typing import ClassVar
 
 from pydantic import Field
 from torch import Tensor
@@ -25,8 +24,6 @@ class Law(NoiseLaw):
         >>> law.spread(Cells(torch.ones(1), full=88.2), at_s=math.e)
         tensor([0.4538])
     """
-
-    timed: ClassVar[bool] = True
 
     mean_per_e: float = Field(description="a: shift of the mean for each factor e of time")
     sigma_per_e: float = Field(ge=0, description="b: growth of the standard deviation for each factor e of time")

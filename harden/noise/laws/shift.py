@@ -39,10 +39,6 @@ class Law(NoiseLaw):
         """A shift does not spread: 0."""
         return filled(cells.target, 0.0)
 
-    def depends_on_time(self) -> bool:
-        """Whether the curve differs from time to time."""
-        return self.mean.timed
-
     def covers_s(self) -> tuple[float, float] | None:
         """The curve's first and last time."""
         return self.mean.covers_s

@@ -44,10 +44,6 @@ class Law(NoiseLaw):
         """σ(g)."""
         return self._curve(cells.target, cells, at_s).mul_(self.scale)
 
-    def depends_on_time(self) -> bool:
-        """Whether the curve differs from time to time."""
-        return self.sigma.timed
-
     def covers_s(self) -> tuple[float, float] | None:
         """The curve's first and last time."""
         return self.sigma.covers_s
