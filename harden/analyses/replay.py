@@ -69,6 +69,7 @@ def worst_chips(evaluation: EvalRecord, *, count: int = 3, digital: tuple[str, .
                 chip=int(chip),
                 accuracy=float(accuracies[chip]),
                 digital=digital,
+                crossbars=model.crossbars,
             )
             records.append(record.replaced(copies=condition.copies) if condition.copies else record)
     return records
@@ -123,7 +124,7 @@ def replay(
         )
     condition = _condition(record, profile)
     where = replace(where or Where(), digital=record.digital)
-    with bench_of(model, data, where) as bench:
+    with bench_of(_wired(model, record), data, where) as bench:
         chip = draw_chip(condition, bench.weights, seed=record.seed, index=record.chip)
         path = ("chip", record.chip)
         scores = score(bench, chip, condition.profile, threads=where.cores, seed=record.seed, path=path)
@@ -146,10 +147,16 @@ def chip_onnx(record: ChipRecord, model: Model, profile: Profile | None = None) 
     if model.sha256 != record.model_sha256:
         raise ModelError("this is not the model of the chip", where=str(model.source), fix="Use the evaluated file")
     condition = _condition(record, profile)
+    model = _wired(model, record)
     weights = model.analog_weights(record.digital)
     chip = draw_chip(condition, weights, seed=record.seed, index=record.chip)
     uses = {key: replace(use, tensor=chip[key]) for key, use in weights.items()}
     return split_uses(model.proto, uses).proto.SerializeToString()
+
+
+def _wired(model: Model, record: ChipRecord) -> Model:
+    """The model with the crossbars of the record."""
+    return model.with_crossbars("tensor" if record.crossbars == "tensor" else "use")
 
 
 def _condition(record: ChipRecord, profile: Profile | None) -> Condition:

@@ -7,7 +7,7 @@ import click
 LEVERS = "*"  # where the options of the levers with this heading stand
 HEADINGS: dict[str, tuple[str, ...]] = {
     "Essentials": ("profile", "at", "method", "options", "budget", "epochs", LEVERS, "out"),
-    "Model": ("weights", "pretrained", "new_head", "fold_bn", "digital", LEVERS),
+    "Model": ("weights", "pretrained", "new_head", "fold_bn", "digital", "crossbars", LEVERS),
     "Data": ("data", "test", "val", "task", "objective", "mean", "std", "input_size", "limit", "augment", "select"),
     "Chips and requirements": (
         *("chips", "threshold", "require", "metric", "until", "sweep", "copies", "column_baseline", "also", "replay"),

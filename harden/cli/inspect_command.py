@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 import click
 
 from harden.cli.screen import Answer, answer_options
+from harden.words import plural
 
 if TYPE_CHECKING:
     from harden.graph.inspection import WeightRow
     from harden.pipeline.inspect import Inspection
 
 _CANNOT = 3
+_SHOWN = 10
 
 
 @click.command("inspect")
@@ -64,6 +66,12 @@ def _text(inspection: Inspection) -> str:
     if weights:
         count = sum(math.prod(weight["shape"]) for weight in analog)
         lines.append(f"  {len(analog)} analog weights ({count:,} values) of {len(weights)} tensors")
+    if inspection.exact:
+        lines.append(f"  {plural(len(inspection.exact), 'product')} with a stored operand that is on no crossbar:")
+        lines += [f"    {item.op} {item.node}: {item.name}, {item.reason}" for item in inspection.exact[:_SHOWN]]
+        lines += ["    more of them with --json"] if len(inspection.exact) > _SHOWN else []
+    if inspection.inert:
+        lines.append(f"  moves no output on the inputs tried: {', '.join(inspection.inert)}")
     if inspection.parity:
         lines.append(f"  torch and ONNX Runtime differ by at most {inspection.parity.max_abs_error:.1e}")
     lines += [f"  obstacle: {obstacle}" for obstacle in inspection.obstacles]

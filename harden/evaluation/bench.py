@@ -21,6 +21,7 @@ from harden.evaluation.periphery import ANALYSIS, EvaluationPeriphery
 from harden.evaluation.rows import check_rows
 from harden.evaluation.where import Where
 from harden.graph.analog import AnalogWeight
+from harden.graph.inspection import exact_products
 from harden.noise.profile import Profile
 from harden.records.evaluation import Clean
 from harden.records.measure import ACCURACY, Measure
@@ -110,7 +111,8 @@ def open_bench(
     copy.device = choose_device(where.device)
     head = feed.head(_CHECKED_IMAGES)
     copy.check(*head)
-    canary = check_noise(copy, model.module(), head)
+    exact = tuple(exact_products(model, where.digital))
+    canary = replace(check_noise(copy, model.module(), head), exact=exact)
     job = task_of(task, model, data)
     session = copy.clean_session(threads=where.cores)
     outputs = check_rows(job, session, feed)
@@ -135,6 +137,7 @@ def open_bench(
         **({} if headline == AUTO else {"headline": headline}),
         **({"reference": reference.sha256} if asked and reference is not None else {}),
         **({} if copy.device == "cpu" else {"device": copy.device}),
+        **({} if model.crossbars == "tensor" else {"crossbars": model.crossbars}),
     }
     periphery = EvaluationPeriphery(model, copy, weights, feed)
     judge = replace(judge, scorer=scorer.knowing(judged.scores))
@@ -157,13 +160,13 @@ def _headline(name: str, task: Task, scorer: Scorer, metrics: Mapping[str, Metri
         return scorer.headline
     if name == METRIC and metrics:
         return measure_of(*next(iter(metrics.items())))
-    found = next((measure for measure in task.measures if measure.name == name), None)
-    if found is None:
+    chosen = next((measure for measure in task.measures if measure.name == name), None)
+    if chosen is None:
         names = [measure.name for measure in task.measures] + [METRIC] * bool(metrics)
         raise SettingsError(
             f"the task {task.name} has no figure {name}", where="--headline", fix=f"Give {' or '.join(names)}"
         )
-    return found
+    return chosen
 
 
 def _score_clean(judge: WithMetrics, feed: Feed, session: Session, right: Session) -> Judged:

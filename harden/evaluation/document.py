@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,7 @@ from harden.records.evaluation import (
     Canary,
     Classes,
     DataRecord,
+    ExactProduct,
     ExactTensor,
     ModelRecord,
     Runtime,
@@ -55,7 +57,11 @@ def record_of(
             for row in rows
             if (reason := row["digital_reason"]) is not None
         ),
-        canary=Canary(tensors=bench.canary.tensors, inert=tuple(bench.canary.inert)),
+        canary=Canary(
+            tensors=bench.canary.tensors,
+            inert=tuple(bench.canary.inert),
+            exact=tuple(ExactProduct(**asdict(item)) for item in bench.canary.exact),
+        ),
         runtime=runtime,
     )
 
@@ -93,12 +99,15 @@ def model_part(model: Model, weights: Mapping[str, AnalogWeight] | None = None) 
     if weights is not None:
         analog = sum(weight.tensor.numel() for weight in weights.values())
         size = {"parameters": model.parameters, "analog_parameters": analog}
-    record = ModelRecord(
-        path=str(model.source),
-        sha256=model.sha256,
-        opset=model.opset,
-        **size,
-        batch_norm=model.batch_norm,
-    )
     options = deciding_options(model)
-    return record.replaced(session=options) if options else record
+    return ModelRecord.read(
+        {
+            "path": str(model.source),
+            "sha256": model.sha256,
+            "opset": model.opset,
+            **size,
+            "batch_norm": model.batch_norm,
+            **({"crossbars": model.crossbars} if model.crossbars != "tensor" else {}),
+            **({"session": options} if options else {}),
+        }
+    )

@@ -138,6 +138,7 @@ class Run:
                 node=w.node,
                 op=w.op,
                 shape=tuple(w.tensor.shape),
+                **({"uses": w.uses} if w.uses > 1 else {}),
                 rms_noise_relative=_finite(noise[key]["relative_to_rms"]),
                 rms_noise_relative_to_max=_finite(noise[key]["relative_to_max"]),
             )

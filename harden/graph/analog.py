@@ -126,6 +126,7 @@ class AnalogWeight:
         position: Which of the node's inputs it is.
         entries: Where its numbers enter the graph; the node's input alone by default.
         moved: Whether the tensor's numbers are the file's, whatever their places.
+        uses: How many operands of products it is.
     """
 
     key: str
@@ -138,6 +139,7 @@ class AnalogWeight:
     position: int = 1
     entries: tuple[Entry, ...] = ()
     moved: bool = True
+    uses: int = 1
 
     def __getstate__(self) -> dict[str, object]:
         """For another process: the numbers, without the way to the parameters."""
@@ -261,6 +263,7 @@ def analog_weight(uses: Sequence[Use], tensor: torch.Tensor) -> AnalogWeight:
         position=use.position,
         entries=tuple(entries.values()),
         moved=all(item.moved for item in uses),
+        uses=len(uses),
     )
 
 

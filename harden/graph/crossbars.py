@@ -42,7 +42,7 @@ class Reading:
 
 def readings(program: Program, roles: Roles, values: Sequence[int]) -> list[Reading]:
     """The crossbar of each of several values that no input feeds, in their order."""
-    origins = _Origins(program, roles)
+    origins = Origins(program, roles)
     by_source: defaultdict[Hashable, list[int]] = defaultdict(list)
     for place, value in enumerate(values):
         by_source[origins.identity(origins.source(value))].append(place)
@@ -58,7 +58,7 @@ def readings(program: Program, roles: Roles, values: Sequence[int]) -> list[Read
     return [made[place] for place in range(len(values))]
 
 
-def _shared(origins: _Origins, values: Sequence[int], places: Sequence[int]) -> dict[int, Reading]:
+def _shared(origins: Origins, values: Sequence[int], places: Sequence[int]) -> dict[int, Reading]:
     """The crossbars of different readings of one source."""
     indices = {place: index for place in places if (index := origins.index(values[place])) is not None}
     shared: dict[int, Reading] = {}
@@ -91,7 +91,7 @@ def _overlapping(indices: dict[int, Tensor], places: list[int]) -> tuple[list[in
         elements = torch.cat([elements, *(indices[place].flatten() for place in more)])
 
 
-class _Origins:
+class Origins:
     """Where values that no input feeds come from."""
 
     def __init__(self, program: Program, roles: Roles) -> None:

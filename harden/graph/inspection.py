@@ -7,11 +7,14 @@ from typing import TypedDict
 
 from harden.graph.analog import Use, scan_uses, select
 from harden.graph.file import Model
+from harden.graph.products import Exact
 from harden.graph.program import Node, Program
 from harden.graph.roles import Role, assign_roles
 from harden.graph.storage import Slot
 from harden.graph.tensors import FLOATS
 from harden.graph.unsupported import Missing, computes_on_integers, missing_operators
+
+_LEFT_OUT = "left digital by --digital"
 
 
 class Obstacle(Missing):
@@ -56,6 +59,14 @@ def unsupported(model: Model) -> list[Obstacle]:
     return rows
 
 
+def exact_products(model: Model, digital: Sequence[str] = ()) -> list[Exact]:
+    """Every product with a stored operand that is on no crossbar, and why."""
+    scanned = scan_uses(model.program, assign_roles(model.program), model.crossbars)
+    analog = {use.key for use in select(scanned.uses, digital)}
+    left_out = [Exact(use.node, use.op, use.name, _LEFT_OUT) for use in scanned.uses if use.key not in analog]
+    return [*scanned.exact, *left_out]
+
+
 def weights_table(model: Model, digital: Sequence[str] = ()) -> list[WeightRow]:
     """Every tensor of real numbers: a row for each crossbar that it is on, or one with the reason why on none.
 
@@ -78,7 +89,7 @@ def weights_table(model: Model, digital: Sequence[str] = ()) -> list[WeightRow]:
             continue
         trainable = roles.of[slot.name] is Role.PARAMETER
         for key, use in crossbars.get(slot.name, {}).items():
-            reason = None if key in analog else "left digital by --digital"
+            reason = None if key in analog else _LEFT_OUT
             rows.append(_row(slot, trainable, use.op, use.node, reason, key))
         if slot.name not in crossbars:
             node, position = readers.get(value, (None, 0))

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from harden.graph.crossbars import Origins
 from harden.graph.flow import carried, scanned, yielded
 from harden.graph.program import Node, Program
 from harden.graph.roads import Content, Edge, Road, Roads
@@ -70,18 +71,22 @@ class _Search:
         self._program, self._roles = program, roles
         self._roads = Roads(program, roles, Shapes(program))
         self._products = Products()
+        self._unfed: list[tuple[Node, list[int]]] = []
 
     def run(self) -> Products:
+        order = {node.label: at for at, node in enumerate(self._program.walk())}
         for node in self._program.walk():
             if node.operator is not None and node.operator.analog:
                 self._product(node)
+        self._join()
+        self._products.operands.sort(key=lambda item: (order[item.node.label], item.position))
         self._leave_out(_elsewhere(self._program, self._products.operands))
         return self._products
 
     def _product(self, node: Node) -> None:
         positions = [p for p in _analog(node) if p < len(node.inputs) and node.inputs[p]]
         if not any(self._varies(value) for value in node.inputs if value):
-            self._unfed(node, positions)
+            self._unfed.append((node, positions))
             return
         for group in ((0, 1), (2,)) if node.op == "Attention" else (positions,):
             self._operands(node, [p for p in positions if p in group])
@@ -89,13 +94,21 @@ class _Search:
     def _varies(self, value: int) -> bool:
         return self._roles.varying[self._roles.same.get(value, value)]
 
-    def _unfed(self, node: Node, positions: Sequence[int]) -> None:
-        """A product of constants alone."""
-        for p in positions:
-            value = self._roles.same.get(node.inputs[p], node.inputs[p])
-            for root in self._roles.parameters(self._program, value)[:1]:
-                if root == value:
-                    self._exact(node, root, "no input is multiplied with it")
+    def _join(self) -> None:
+        """Let products of constants use the crossbars there are: the first step of a recurrent cell, with h = 0."""
+        origins = Origins(self._program, self._roles)
+        there = {origins.identity(item.road.value) for item in self._products.operands if not item.road.steps}
+        for node, positions in self._unfed:
+            values = {p: self._roles.same.get(node.inputs[p], node.inputs[p]) for p in positions}
+            stored = [p for p, value in values.items() if self._roles.parameters(self._program, value)]
+            on_one = [p for p in stored if origins.identity(values[p]) in there]
+            if on_one:
+                p = on_one[-1]
+                self._products.operands.append(Operand(node, p, Road((node.label, p), values[p])))
+                continue
+            for p in stored:
+                if values[p] in self._program.stored:
+                    self._exact(node, values[p], "multiplied with no input")
 
     def _operands(self, node: Node, positions: Sequence[int]) -> None:
         direct = [p for p in positions if not self._varies(node.inputs[p])]
@@ -114,14 +127,14 @@ class _Search:
             weight = max(stored, key=lambda p: (self._size(contents[p]), p))
             for p in stored:
                 if p != weight:
-                    self._read(node, contents.pop(p), "read as an input of")
+                    self._read(node, contents.pop(p), "the input of a product with another stored operand")
         for p, content in contents.items():
             if matrices or not content.activation:
                 roads = [r for r in content.roads.values() if not content.activation or self._roads.matrix(r)]
                 self._products.operands += [Operand(node, p, road) for road in roads]
             else:
                 for road in content.roads.values():
-                    self._exact(node, self._root(road), f"{road.mixed} what inputs feed, on its way to")
+                    self._exact(node, self._root(road), f"{road.mixed} what inputs feed, on its way")
 
     def _size(self, content: Content) -> int:
         return max(self._program.stored[self._root(road)].size for road in content.roads.values())
@@ -135,7 +148,7 @@ class _Search:
 
     def _exact(self, node: Node, root: int, reason: str) -> None:
         name = self._program.stored[root].name
-        self._products.exact.append(Exact(node.label, node.op, name, f"{reason} {node.op} '{node.label}'"))
+        self._products.exact.append(Exact(node.label, node.op, name, reason))
 
     def _leave_out(self, elsewhere: dict[Edge, Node | None]) -> None:
         """Operands whose road also leads elsewhere would carry their noise there."""
@@ -144,7 +157,7 @@ class _Search:
             if operand.road.edge in elsewhere:
                 other = elsewhere[operand.road.edge]
                 place = f"{other.op} '{other.label}'" if other else "an output of the graph"
-                reason = f"read by {place} as well, and not only by"
+                reason = f"read by {place} as well"
                 self._exact(operand.node, self._root(operand.road), reason)
             else:
                 kept.append(operand)

@@ -67,7 +67,11 @@ def open_models(settings: CompareSettings, notify: Notify = silent) -> tuple[dic
 
 def _opened(source: str, settings: CompareSettings, notify: Notify) -> Model:
     """One of the models; ``--weights`` and ``--pretrained`` are for those of timm."""
-    return model_of(settings, source, notify) if source.startswith("timm:") else open_model(source)
+    return (
+        model_of(settings, source, notify)
+        if source.startswith("timm:")
+        else open_model(source).with_crossbars(settings.crossbars)
+    )
 
 
 def _names(sources: tuple[str, ...]) -> list[str]:

@@ -101,7 +101,7 @@ def _kept(prepared: Prepared, folder: Path) -> Hardened | None:
     earlier, file = read_record(folder / _RECORD), folder / "model.onnx"
     if earlier is None or "plan" not in earlier or not file.exists():
         return None
-    hardened = Model.load(file)
+    hardened = Model.load(file).with_crossbars(prepared.model.crossbars)
     changes = earlier.pop("plan")
     training = TrainingRecord.read(earlier, str(folder / _RECORD))
     if hardened.sha256 != training.sha256:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from harden.errors import ModelError, SettingsError, VerificationError
 from harden.graph.file import Model
-from harden.graph.inspection import Obstacle, WeightRow, unsupported, weights_table
+from harden.graph.inspection import Obstacle, WeightRow, exact_products, unsupported, weights_table
+from harden.graph.products import Exact
 from harden.graph.tensors import TensorSpec
 from harden.graph.unsupported import described
 from harden.pipeline.models import open_model
@@ -26,6 +27,8 @@ class Inspection:
         obstacles: Every reason why it cannot be hardened.
         unsupported: The operators among them.
         weights: Every tensor of real numbers.
+        exact: Products with a stored operand that is on no crossbar.
+        inert: Keys of tensors on crossbars that move no output on the inputs tried.
         parity: How far torch and ONNX Runtime are apart; None where it does not run in torch.
     """
 
@@ -34,6 +37,8 @@ class Inspection:
     obstacles: list[str]
     unsupported: list[Obstacle]
     weights: list[WeightRow]
+    exact: list[Exact]
+    inert: list[str]
     parity: Parity | None
 
     @property
@@ -61,6 +66,8 @@ class Inspection:
             "obstacles": self.obstacles,
             "unsupported": self.unsupported,
             "weights": self.weights,
+            "exact_products": [asdict(item) for item in self.exact],
+            "inert": self.inert,
             "parity": parity
             and {
                 "inputs": parity.inputs,
@@ -97,20 +104,22 @@ def inspect(
     missing = unsupported(model)
     obstacles = [f"{described(row)}: {row['reason']}" for row in missing]
     table: list[WeightRow] = []
+    exact: list[Exact] = []
+    inert: list[str] = []
     checked = None
     if not missing:
         try:
-            table = weights_table(model, digital=digital)
+            table, exact = weights_table(model, digital=digital), exact_products(model, digital)
             examples = find_inputs(model, shapes)
             checked = parity(model, examples)
             if checked.passed:  # what harden eval and harden fit check before they compute anything
-                canary(model, examples, digital=tuple(digital))
+                inert = list(canary(model, examples, digital=tuple(digital)).inert)
             else:
                 obstacles.append(f"torch and ONNX Runtime disagree by {checked.max_abs_error:.2e}")
         except (ModelError, VerificationError) as error:
             obstacles.append(str(error))
     random_weights = source.startswith("timm:") and weights is None
-    return Inspection(model, random_weights, obstacles, missing, table, checked)
+    return Inspection(model, random_weights, obstacles, missing, table, exact, inert, checked)
 
 
 def _described(spec: TensorSpec) -> dict[str, object]:

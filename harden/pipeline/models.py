@@ -55,9 +55,10 @@ def model_of(settings: Settings, source: str | None = None, notify: Notify = sil
     """The model that a command's settings name, or another of its ``source``s under the same flags."""
     source = source or settings.model
     with stage(notify, f"opening {Path(source).name}"):
-        return open_model(
+        model = open_model(
             source, weights=settings.weights, pretrained=settings.pretrained, input_size=settings.input_size
         )
+    return model.with_crossbars(settings.crossbars)
 
 
 def open_preprocess(model: Model, settings: Settings) -> Preprocess:

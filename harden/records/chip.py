@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from harden.records.base import Count, Digest, Document, Positive, Rate, Whole, always, sometimes
+from harden.records.base import Count, Described, Digest, Document, Positive, Rate, Whole, always, sometimes
 
 
 class ChipRecord(Document):
@@ -24,6 +24,9 @@ class ChipRecord(Document):
     chip: Count = always("The chip's number.", 0)
     accuracy: Rate = always("What it scored.", float("nan"))
     digital: tuple[str, ...] = sometimes("Globs of weights kept off the crossbars; not in the first records.", ())
+    crossbars: Annotated[str, Described("enum", ("tensor", "use"))] = sometimes(
+        "What a crossbar was for: each stored tensor, or each of its uses, as in records without this key.", "use"
+    )
     copies: Mapping[str, Count] = sometimes("With --copies: devices averaged for each weight, by glob.", {})
 
 

@@ -40,6 +40,9 @@ class ModelRecord(Record):
     parameters: Count | None = sometimes("Number of parameters; not with --until, nor without data.")
     analog_parameters: Count | None = sometimes("How many of them are on crossbars; where parameters is.")
     batch_norm: Annotated[str, Described("enum", ("kept", "folded", "none"))] = always("Batch norms in the graph.", "")
+    crossbars: Annotated[str, Described("enum", ("tensor", "use"))] = sometimes(
+        "With --crossbars use: each use of a stored tensor is a crossbar of its own.", "tensor"
+    )
     session: Mapping[str, str] = sometimes(
         "Of a file with QuantizeLinear or DequantizeLinear: options of the ONNX Runtime sessions that computed it.", {}
     )
@@ -80,12 +83,13 @@ class Clean(Record):
 
 
 class TensorRecord(Record):
-    """A use of a tensor on a crossbar."""
+    """A tensor on a crossbar."""
 
-    key: str = always("Its key: the tensor's name, with the node's where it is used more than once.", "")
-    node: str = always("The node that uses it.", "")
+    key: str = always("Its key: the tensor's name, with the node's where it has other uses.", "")
+    node: str = always("The node that uses it; the first of several.", "")
     op: str = always("That node's operator.", "")
     shape: tuple[Count, ...] = always("Its shape.", ())
+    uses: Number = sometimes("Where there are several: how many operands of nodes it is.", 1)
     rms_noise_relative: Positive | None = always("RMS of chip 0's noise over that of the weights.")
     rms_noise_relative_to_max: Positive | None = always("RMS of chip 0's noise over the largest weight.")
 
@@ -97,11 +101,21 @@ class ExactTensor(Record):
     reason: str = always("Why it is left exact.", "")
 
 
+class ExactProduct(Record):
+    """A product with a stored operand that is computed exactly."""
+
+    node: str = always("The node.", "")
+    op: str = always("Its operator.", "")
+    name: str = always("The stored tensor.", "")
+    reason: str = always("Why it is on no crossbar.", "")
+
+
 class Canary(Record):
     """The check that noise arrives: strong noise changes the outputs alike in torch and ONNX Runtime."""
 
     tensors: Count | None = always("In how many tensors it was tried.")
     inert: tuple[str, ...] = always("Those that move no output.", ())
+    exact: tuple[ExactProduct, ...] = sometimes("Products with a stored operand that is on no crossbar.", ())
 
 
 class Runtime(Record):

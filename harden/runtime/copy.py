@@ -8,6 +8,7 @@ weights like the file's own, so a chip runs at the clean model's speed.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +29,31 @@ _DATA = "weights.data"
 _ALIGNMENT = 64
 
 
+@dataclass(frozen=True)
+class MovableSession:
+    """A session that takes other weights by key with every run.
+
+    Attributes:
+        session: It has the initializers as inputs, too.
+        initializers: The initializer's name of each key.
+    """
+
+    session: Session
+    initializers: Mapping[str, str]
+
+    def run(self, *inputs: np.ndarray, values: Mapping[str, np.ndarray] | None = None) -> list[np.ndarray]:
+        """The outputs for one batch, with some weights replaced."""
+        renamed = {self.initializers[key]: value for key, value in (values or {}).items()}
+        return self.session.run(*inputs, values=renamed)
+
+
 class RuntimeCopy:
     """A model on disk whose analog weights a session replaces by key.
 
     Attributes:
         uses: The analog uses by key.
         exact: Clean outputs must equal the file's bit for bit.
-        rounding: How coarsely the file rounds on its way; single precision unless it is known.
+        rounding: How coarsely the file rounds on its way.
         original: The file as it is, serialised.
         device: Where its sessions run, ``cpu`` or ``cuda``.
         readers: By the name of each crossbar's value, the places of the products that read it, in their order.
@@ -138,6 +157,19 @@ class RuntimeCopy:
             weights = {key: use.tensor for key, use in self.uses.items()} | dict(weights)
         replaced = {self._initializers[k]: self._checked(k, v) for k, v in weights.items()}
         return Session(variant or self._raw or self.path, replaced, threads=threads, device=self.device)
+
+    def movable(self, *, threads: int = 1) -> MovableSession:
+        """One session for many chips: it takes other weights with every run, and so fuses and folds nothing of them."""
+        proto = onnx.load_from_string(self.read())
+        names = set(self._initializers.values())
+        proto.graph.input.extend(
+            onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
+            for tensor in proto.graph.initializer
+            if tensor.name in names
+        )
+        source = self.variant("movable.onnx", proto.SerializeToString())
+        weights = {} if self._raw is None else {self._initializers[k]: w.tensor.numpy() for k, w in self.uses.items()}
+        return MovableSession(Session(source, weights, threads=threads, device=self.device), self._initializers)
 
     def clean_session(self, *, threads: int = 1) -> Session:
         """A session of the file as it is."""

@@ -110,19 +110,30 @@ class Session:
         self.inputs = list(self.session.get_inputs())
         self.outputs = list(self.session.get_outputs())
 
-    def run(self, *inputs: np.ndarray, outputs: Sequence[str] | None = None) -> list[np.ndarray]:
+    def run(
+        self,
+        *inputs: np.ndarray,
+        outputs: Sequence[str] | None = None,
+        values: Mapping[str, np.ndarray] | None = None,
+    ) -> list[np.ndarray]:
         """The outputs for one batch, in the file's order.
 
         Inputs that all have one axis more than the file says are examples: they are run one by one, and the outputs
         stacked.
 
+        Args:
+            inputs: One array for each input.
+            outputs: Names of the values to return; None for all outputs.
+            values: For this run, arrays by name of initializers that are listed as inputs, too.
+
         Raises:
             ModelError: ONNX Runtime refuses these inputs, or fails on them.
         """
         if len(inputs) > 1 and all(x.ndim == len(s.shape) + 1 for x, s in zip(inputs, self.inputs, strict=True)):
-            results = [self.run(*example, outputs=outputs) for example in zip(*inputs, strict=True)]
+            results = [self.run(*example, outputs=outputs, values=values) for example in zip(*inputs, strict=True)]
             return [np.stack(parts) for parts in zip(*results, strict=True)]
         feed = {spec.name: value for spec, value in zip(self.inputs, inputs, strict=True)}
+        feed |= values or {}
         try:
             results: Any = self.session.run(outputs, feed)
         except Exception as error:  # as above

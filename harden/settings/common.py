@@ -79,6 +79,10 @@ class Settings(Run):
     batch_size: int | None = Field(None, ge=1, description="examples per batch")
     limit: int | None = Field(None, ge=1, description="use the first N examples of each data set")
     digital: Texts = Field((), description="glob of tensors or nodes kept off the crossbars; may be repeated")
+    crossbars: Literal["tensor", "use"] = Field(
+        "tensor",
+        description="use: each use of a stored tensor is a crossbar with noise of its own; tensor: all of them are one",
+    )
     threads: int | None = Field(None, ge=1, le=256, description="processor threads; default: all cores")
     device: Literal["auto", "cpu", "cuda"] = Field(
         "cpu", description="where ONNX Runtime runs chips, and where a network is trained"

@@ -14,6 +14,8 @@ import toys
 from onnx import TensorProto, helper, numpy_helper
 
 from harden.graph.file import Model
+from harden.graph.inspection import exact_products, weights_table
+from harden.noise.profile import Profile
 from harden.runtime.canary import canary
 from harden.runtime.copy import RuntimeCopy
 from harden.store import scratch
@@ -51,9 +53,12 @@ def with_tensor(proto, name, array):
     return copy
 
 
-def arrives(proto, name, feeds, *, axis=None, per="tensor"):
-    """Other numbers for one crossbar do in both runtimes what they do in the file's own tensor."""
-    model = Model.from_proto(proto).with_crossbars(per)
+def arrives(proto, name, feeds, *, axis=None, held=np.asarray):
+    """Other numbers for one crossbar do in both runtimes what they do in the file's own tensor.
+
+    ``held`` is what the crossbar holds of the tensor, where something is computed in between.
+    """
+    model = Model.from_proto(proto)
     weights = model.analog_weights()
     (key,) = (key for key, weight in weights.items() if weight.name == name)
     weight = weights[key]
@@ -63,7 +68,7 @@ def arrives(proto, name, feeds, *, axis=None, per="tensor"):
     other = (own + 0.5 * toys.numbers(*own.shape, seed=7)).astype(own.dtype)
     want = plain(with_tensor(proto, name, other), **feeds)
     assert not toys.agrees(plain(proto, **feeds), want)
-    values = {key: torch.from_numpy(other)}
+    values = {key: torch.from_numpy(np.ascontiguousarray(held(other)))}
     inputs = tuple(feeds.values())
     with scratch() as folder, torch.no_grad():
         copy = RuntimeCopy.build(model, folder)
@@ -196,3 +201,254 @@ def test_weights_that_a_condition_chooses_are_crossbars_of_their_own(how):
     assert len(Model.from_proto(proto).analog_weights()) == 2
     arrives(proto, "u", {"x": np.abs(X)}, axis=1)
     arrives(proto, "v", {"x": -np.abs(X)}, axis=1)
+
+
+@pytest.mark.parametrize("demodulated", [False, True])
+def test_modulated_convolutions_are_analog_where_the_modulation_begins(demodulated):
+    """StyleGAN's: one weight, scaled for each example by its style, and normalised again."""
+    nodes = [
+        node("ReduceMean", ["x"], ["style"], axes=[2, 3], keepdims=1),
+        node("Reshape", ["style", "to"], ["s"]),
+        node("Mul", ["w", "s"], ["m"], name="modulate"),
+    ]
+    weight = "m"
+    if demodulated:
+        nodes += [
+            node("Mul", ["m", "m"], ["sq"]),
+            node("ReduceSum", ["sq", "axes"], ["sum"]),
+            node("Sqrt", ["sum"], ["d"]),
+            node("Div", ["m", "d"], ["n"]),
+        ]
+        weight = "n"
+    nodes += [node("Squeeze", [weight, "zero"], ["k"]), node("Conv", ["x", "k"], ["y"], kernel_shape=[3, 3])]
+    tensors = {
+        "w": toys.numbers(1, 5, 4, 3, 3, seed=3),
+        "to": np.array([-1, 1, 4, 1, 1]),
+        "axes": np.array([2, 3, 4]),
+        "zero": np.array([0]),
+    }
+    proto = toys.proto(nodes, {"x": [1, 4, 6, 6]}, ["y"], tensors)
+    arrives(proto, "w", {"x": 1 + toys.numbers(1, 4, 6, 6)}, axis=1)
+
+
+def test_a_gain_on_what_inputs_feed_is_no_weight():
+    """Rotary tables spread over heads, and the gain of a norm of queries, multiply activations."""
+    nodes = [
+        node("MatMul", ["x", "w"], ["q"]),
+        node("Mul", ["q", "table"], ["turned"]),
+        node("Mul", ["turned", "gain"], ["scaled"]),
+        node("Transpose", ["x"], ["k"], perm=[0, 2, 1]),
+        node("MatMul", ["scaled", "k"], ["y"], name="scores"),
+    ]
+    tensors = {"w": toys.numbers(4, 4), "table": toys.numbers(3, 4, seed=1), "gain": toys.numbers(4, seed=2)}
+    model = Model.from_proto(toys.proto(nodes, {"x": ["n", 3, 4]}, ["y"], tensors))
+    assert set(model.analog_weights()) == {"w"}
+    assert [(p.node, p.name, p.reason) for p in exact_products(model)] == [
+        ("scores", "table", "multiplied with what inputs feed, on its way")
+    ]
+
+
+def test_keys_of_its_own_beside_fed_ones_are_named():
+    """MultiheadAttention's bias_k: a stored row behind the fed ones."""
+    nodes = [
+        node("Concat", ["x", "bias_k"], ["k"], axis=0),
+        node("Transpose", ["k"], ["kt"]),
+        node("MatMul", ["x", "kt"], ["y"], name="scores"),
+    ]
+    model = Model.from_proto(toys.proto(nodes, {"x": ["n", 4]}, ["y"], {"bias_k": toys.numbers(2, 4)}))
+    assert model.analog_weights() == {}
+    assert [(p.node, p.name, p.reason) for p in exact_products(model)] == [
+        ("scores", "bias_k", "joined with what inputs feed, on its way")
+    ]
+    (row,) = weights_table(model)
+    assert (row["analog"], row["digital_reason"]) == (False, "joined with what inputs feed, on its way")
+
+
+def test_what_is_also_read_elsewhere_stays_exact_and_is_named():
+    nodes = [
+        node("Gather", ["table", "i"], ["e"]),
+        node("Transpose", ["x"], ["k"]),
+        node("MatMul", ["e", "k"], ["s"], name="scores"),
+        node("MatMul", ["s", "x"], ["m"]),
+        node("Add", ["m", "e"], ["y"], name="residual"),
+    ]
+    proto = toys.proto(nodes, {"x": ["n", 4]}, ["y"], {"table": toys.numbers(9, 4)})
+    proto.graph.input.append(info("i", ["m"], TensorProto.INT64))
+    model = Model.from_proto(proto)
+    assert model.analog_weights() == {}
+    assert [(p.node, p.name, p.reason) for p in exact_products(model)] == [
+        ("scores", "table", "read by an output of the graph as well")
+    ]
+
+
+# Expanded to the batch
+
+
+def batch_of(*tail):
+    """Nodes that make the shape [n, *tail] for the batch size n of x."""
+    return [node("Shape", ["x"], ["n"], start=0, end=1), node("Concat", ["n", "tail"], ["to"], axis=0)], {
+        "tail": np.array(tail)
+    }
+
+
+def latents():
+    nodes, tensors = batch_of(3, 4)
+    nodes += [
+        node("Expand", ["q", "to"], ["queries"]),
+        node("Transpose", ["x"], ["k"], perm=[0, 2, 1]),
+        node("MatMul", ["queries", "k"], ["s"], name="scores"),
+        node("Softmax", ["s"], ["p"]),
+        node("MatMul", ["p", "x"], ["y"], name="mix"),
+    ]
+    return toys.proto(nodes, {"x": ["n", 5, 4]}, ["y"], tensors | {"q": toys.numbers(1, 3, 4, seed=3)})
+
+
+def test_learned_queries_are_analog_up_to_the_expand():
+    weight = arrives(latents(), "q", {"x": toys.numbers(2, 5, 4)}, axis=1)
+    assert tuple(weight.tensor.shape) == (1, 3, 4)
+
+
+def test_a_weight_expanded_for_bmm_is_analog_up_to_the_expand():
+    nodes, tensors = batch_of(4, 6)
+    nodes += [node("Expand", ["w", "to"], ["ws"]), node("MatMul", ["x", "ws"], ["y"])]
+    proto = toys.proto(nodes, {"x": ["n", 5, 4]}, ["y"], tensors | {"w": toys.numbers(4, 6, seed=3)})
+    arrives(proto, "w", {"x": toys.numbers(2, 5, 4)}, axis=1)
+
+
+def test_projections_of_expanded_latents_are_analog_and_the_latents_are_their_input():
+    nodes, tensors = batch_of(3, 4)
+    nodes += [
+        node("Expand", ["q", "to"], ["latents"]),
+        node("MatMul", ["latents", "w"], ["queries"], name="project"),
+        node("Transpose", ["x"], ["k"], perm=[0, 2, 1]),
+        node("MatMul", ["queries", "k"], ["s"], name="scores"),
+        node("MatMul", ["s", "x"], ["m"], name="mix"),
+        node("Add", ["m", "latents"], ["y"]),
+    ]
+    tensors |= {"q": toys.numbers(3, 4, seed=3), "w": toys.numbers(4, 4, seed=4)}
+    proto = toys.proto(nodes, {"x": ["n", 5, 4]}, ["y"], tensors)
+    assert set(Model.from_proto(proto).analog_weights()) == {"w"}
+    arrives(proto, "w", {"x": toys.numbers(2, 5, 4)}, axis=1)
+
+
+@pytest.mark.parametrize("expanded", [False, True])
+@pytest.mark.parametrize(("stored_as", "axis"), [("query", -2), ("key", -2), ("value", -1)])
+def test_one_rule_over_opsets_for_stored_operands_of_attention(stored_as, axis, expanded):
+    """What is analog as MatMul, Softmax, MatMul is analog as Attention (opset 23), on the same axis."""
+    nodes, tensors = batch_of(2, 5, 4)
+    tensors["w"] = toys.numbers(1, 2, 5, 4, seed=3)
+    if expanded:
+        nodes.append(node("Expand", ["w", "to"], ["ws"]))
+    stored = "ws" if expanded else "w"
+    q, k, v = (stored if name == stored_as else "x" for name in ("query", "key", "value"))
+    single = [node("Attention", [q, k, v], ["y"], name="attention", scale=0.5)]
+    written_out = [
+        node("Transpose", [k], ["kt"], perm=[0, 1, 3, 2]),
+        node("Mul", [q, "half"], ["qs"]),
+        node("MatMul", ["qs", "kt"], ["s"], name="scores"),
+        node("Softmax", ["s"], ["p"]),
+        node("MatMul", ["p", v], ["y"], name="mix"),
+    ]
+    x = toys.numbers(2 if expanded else 1, 2, 5, 4)
+    for opset, last in ((24, single), (18, written_out)):
+        inner = nodes if expanded else []
+        extra = {"half": np.float32(0.5)} | (tensors if expanded else {"w": tensors["w"]})
+        proto = toys.proto([*inner, *last], {"x": ["n", 2, 5, 4]}, ["y"], extra, opset=opset, ir_version=10)
+        turned = opset == 18 and not expanded and stored_as == "key"
+        scaled = opset == 18 and not expanded and stored_as == "query"
+        held = (lambda w: w.swapaxes(2, 3)) if turned else (lambda w: w * np.float32(0.5)) if scaled else np.asarray
+        arrives(proto, "w", {"x": x}, axis=4 + (-1 if turned else axis), held=held)
+
+
+# One tensor, one crossbar
+
+
+def unrolled(steps, per_step=()):
+    """h <- 0.9 h + x_t w + h r, as torch's dynamo exporter unrolls a cell: nodes of its own for each step."""
+    nodes, state = [], "h0"
+    for t in range(steps):
+        w, r = "w", "r"
+        if "Transpose" in per_step:
+            nodes += [node("Transpose", [w], [f"w{t}"], perm=[1, 0]), node("Transpose", [r], [f"r{t}"], perm=[1, 0])]
+            w, r = f"w{t}", f"r{t}"
+        nodes += [
+            node("Gather", ["x", f"i{t}"], [f"x{t}"]),
+            node("MatMul", [f"x{t}", w], [f"a{t}"], name=f"in{t}"),
+            node("MatMul", [state, r], [f"b{t}"], name=f"state{t}"),
+            node("Add", [f"a{t}", f"b{t}"], [f"h{t + 1}"]),
+        ]
+        state = f"h{t + 1}"
+    tensors = {"w": np.ones((1, 1)), "r": np.full((1, 1), 0.95), "h0": np.zeros((1, 1))}
+    tensors = {name: value.astype(np.float32) for name, value in tensors.items()}
+    tensors |= {f"i{t}": np.array(t) for t in range(steps)}
+    nodes[-1].output[0] = "y"
+    return toys.proto(nodes, {"x": [steps, "n", 1]}, ["y"], tensors)
+
+
+@pytest.mark.parametrize("per_step", [(), ("Transpose",)])
+def test_a_leaky_integrator_unrolled_moves_as_in_closed_form(per_step):
+    """With one draw of the two weights, the answer to ones is w (1 - r^20) / (1 - r)."""
+    steps = 20
+    model = Model.from_proto(unrolled(steps, per_step))
+    weights = model.analog_weights()
+    assert {key: weight.uses for key, weight in weights.items()} == {"w": steps, "r": steps}
+    assert len(model.with_crossbars("use").analog_weights()) == 2 * steps
+    x = np.ones((steps, 1, 1), np.float32)
+    spread = []
+    profile = Profile.load("gaussian", sigma=0.05)
+    with scratch() as folder:
+        copy = RuntimeCopy.build(model, folder)
+        for index in range(25):
+            chip = profile.chip(weights, seed=0, index=index)
+            got = copy.session(chip).run(x)[0].item()
+            w, r = chip["w"].item(), chip["r"].item()
+            np.testing.assert_allclose(got, w * (1 - r**steps) / (1 - r), rtol=1e-4)
+            module = model.module()
+            np.testing.assert_allclose(module(torch.from_numpy(x), weights=chip).item(), got, rtol=1e-4)
+            spread.append(got)
+    separate = model.with_crossbars("use")
+    alone = []
+    with scratch() as folder:
+        copy = RuntimeCopy.build(separate, folder)
+        for index in range(25):
+            alone.append(copy.session(profile.chip(copy.uses, seed=0, index=index)).run(x)[0].item())
+    assert np.std(spread) > 1.5 * np.std(alone)
+
+
+def test_siamese_branches_are_one_crossbar_and_parts_without_common_numbers_are_several():
+    nodes = [
+        node("MatMul", ["x", "w"], ["a"], name="left"),
+        node("Relu", ["a"], ["r"]),
+        node("MatMul", ["r", "w"], ["b"], name="right"),
+        node("Slice", ["packed", "zero", "four"], ["first"]),
+        node("Slice", ["packed", "four", "eight"], ["second"]),
+        node("MatMul", ["b", "first"], ["c"], name="one"),
+        node("MatMul", ["c", "second"], ["y"], name="two"),
+    ]
+    tensors = {"w": toys.numbers(4, 4), "packed": toys.numbers(8, 4, seed=1)}
+    tensors |= {"zero": np.array([0]), "four": np.array([4]), "eight": np.array([8])}
+    proto = toys.proto(nodes, {"x": ["n", 4]}, ["y"], tensors)
+    assert set(Model.from_proto(proto).analog_weights()) == {"w", "packed@one", "packed@two"}
+    arrives(proto, "w", {"x": X}, axis=1)
+
+
+def test_parts_that_overlap_are_one_crossbar_of_the_whole_tensor():
+    nodes = [
+        node("Slice", ["w", "zero", "four"], ["first"]),
+        node("Slice", ["w", "two", "six"], ["second"]),
+        node("MatMul", ["x", "first"], ["c"], name="one"),
+        node("MatMul", ["c", "second"], ["y"], name="two"),
+    ]
+    tensors = {"w": toys.numbers(6, 4, seed=1)}
+    tensors |= {name: np.array([at]) for name, at in (("zero", 0), ("two", 2), ("four", 4), ("six", 6))}
+    proto = toys.proto(nodes, {"x": ["n", 4]}, ["y"], tensors)
+    weight = arrives(proto, "w", {"x": X})
+    assert tuple(weight.tensor.shape) == (6, 4)
+
+
+def test_a_crossbar_with_a_digital_use_is_digital():
+    nodes = [node("MatMul", ["x", "w"], ["a"], name="left"), node("MatMul", ["a", "w"], ["y"], name="right")]
+    model = Model.from_proto(toys.proto(nodes, {"x": ["n", 4]}, ["y"], {"w": toys.numbers(4, 4)}))
+    assert model.analog_weights(["right"]) == {}
+    assert set(model.with_crossbars("use").analog_weights(["right"])) == {"w@left"}
+    assert {p.reason for p in exact_products(model, ["right"])} == {"left digital by --digital"}

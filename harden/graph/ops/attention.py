@@ -13,7 +13,7 @@ from harden.graph.program import Node
 Tensor = torch.Tensor
 
 
-@operator("Attention", since=23, fixed=(6,))
+@operator("Attention", since=23, learned=(0, 1, 2), analog=(0, 1, 2), fixed=(6,))
 def attention(
     node: Node,
     query: Tensor,

@@ -59,7 +59,9 @@ def _facts(reading: Reading, perturbed: Sequence[TensorRecord], exact: Sequence[
     if analog is not None and total:
         facts.append(("weights on crossbars", f"{analog:,} of {total:,} parameters ({percent(analog / total)})"))
     if perturbed:
-        facts.append(("perturbed", plural(len(perturbed), "use") + " of a tensor on a crossbar"))
+        uses = sum(tensor.uses for tensor in perturbed)
+        several = f", read by {uses:,} products" if uses > len(perturbed) else ""
+        facts.append(("perturbed", plural(len(perturbed), "tensor") + " on a crossbar" + several))
     if exact:
         reasons = Counter(clean(tensor.reason or "other") for tensor in exact)
         listed = ", ".join(
@@ -73,6 +75,10 @@ def _facts(reading: Reading, perturbed: Sequence[TensorRecord], exact: Sequence[
         inert = [clean(name) for name in canary.inert]
         text = f"strong noise in {canary.tensors} tensors changed the outputs alike in torch and ONNX Runtime"
         facts.append(("canary", text + (f"; no effect on any output: {', '.join(inert)}" if inert else "")))
+        if canary.exact:
+            listed = [f"{clean(item.op)} {clean(item.node)} ({clean(item.reason)})" for item in canary.exact[:SHOWN]]
+            more = f", and {len(canary.exact) - SHOWN:,} more" if len(canary.exact) > SHOWN else ""
+            facts.append(("products that stay exact", "; ".join(listed) + more))
     if model.batch_norm:
         facts.append(("batch norms", clean(model.batch_norm)))
     return facts
