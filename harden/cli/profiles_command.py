@@ -12,9 +12,8 @@ from harden.cli.completion import profiles
 from harden.cli.screen import Answer, answer_options, table
 
 if TYPE_CHECKING:
+    from harden.noise.calibration import Comparison, Stuck
     from harden.pipeline.catalogue import Calibrated
-
-_NOTED_OUTLIERS = 1e-3
 
 
 @click.group("profiles")
@@ -75,6 +74,12 @@ def check_command(file: str, answer: Answer) -> None:
 @click.option("--g-max-us", type=float, help="largest conductance, µS  [default: the largest target]")
 @click.option("--g-min-us", type=float, help="smallest conductance, µS  [default: the smallest target]")
 @click.option("--citation", help="where the data come from")
+@click.option(
+    "--drift",
+    type=click.Choice(["auto", "power_drift", "relaxation", "each_time"]),
+    default="auto",
+    help="how followed cells change in time  [default: the best supported]",
+)
 @answer_options
 def calibrate_command(
     measurements: Path,
@@ -83,16 +88,18 @@ def calibrate_command(
     g_max_us: float | None,
     g_min_us: float | None,
     citation: str | None,
+    drift: str,
     answer: Answer,
 ) -> None:
-    """Fit a profile to MEASUREMENTS, a CSV file with target_us, measured_us and perhaps time_s, device, cell.
+    """Fit a profile to MEASUREMENTS, with target and measured conductances and perhaps time, cell and device.
 
     \b
     harden profiles calibrate wafer7.csv --citation 'our wafer 7, 2026'
     """
-    from harden.pipeline.catalogue import calibrate
+    from harden.pipeline.catalogue import Wanted, calibrate
 
-    document = calibrate(measurements, out=out, name=name, g_max_us=g_max_us, g_min_us=g_min_us, citation=citation)
+    wanted = Wanted(out, name, g_max_us, g_min_us, citation, drift)
+    document = calibrate(measurements, wanted)
     answer.show(document, _calibrate_text(document))
 
 
@@ -107,16 +114,56 @@ def _calibrate_text(document: Calibrated) -> str:
     """The result for people."""
     fit = document["fit"]
     lines = [f"{document['profile']}: fitted to {fit['rows']} measurements; data against fit in {document['plot']}"]
+    lines += [f"  note: {note}" for note in fit["notes"]]
+    if fit["stuck"] is not None:
+        lines.append(f"  {_stuck_text(fit['stuck'])}")
+    for title, models in fit["compared"].items():
+        lines.append(f"  {title}: {_choice_text(models)}")
     for title, law in fit["fits"].items():
-        spread = ", ".join(f"{value:.4g}" for value in law["sigma"])
-        lines.append(f"  {title}: sigma polynomial in g/g_max: {spread}")
+        lines.append(f"  {title}: {law['shape']}; σ over g/g_max: {_curve_text(law['sigma'])}")
         lines.append(
-            f"    within 1 sigma {law['within_1']:.1%} (Gaussian 68.3%), 2 sigma {law['within_2']:.1%} (95.4%); "
-            f"R2 of sigma {law['r2_sigma']:.3f}"
+            f"    within 1 σ {law['within_1']:.1%} (Gaussian 68.3%), 2 σ {law['within_2']:.1%} (95.4%), "
+            f"beyond 4 σ {law['beyond_4']:.2%} (fitted {law['beyond_4_fitted']:.2%}, Gaussian 0.01%)"
         )
-        lines.append(f"    Kolmogorov-Smirnov against a Gaussian {law['ks']:.3f} (p = {law['ks_p']:.2g})")
-        if law["outliers"] > _NOTED_OUTLIERS:
-            lines.append(f"    {law['outliers']:.1%} of the values are far off (stuck cells?); sigma includes them")
+        lines.append(
+            f"    R² of σ {law['r2_sigma']:.3f}; Kolmogorov-Smirnov against the fit {law['ks']:.3f} "
+            f"(p = {law['ks_p']:.2g})"
+        )
     if fit["d2d"] is not None:
         lines.append(f"  device to device: {fit['d2d']:.4g} relative")
     return "\n".join(lines)
+
+
+def _stuck_text(stuck: Stuck) -> str:
+    ends = [
+        f"{share:.0%} {where}" + ("" if place is None else f" ({place:.3g} µS)")
+        for share, where, place in (
+            (stuck["low"], "low", stuck["low_us"]),
+            (stuck["high"], "high", stuck["high_us"]),
+            (stuck["anywhere"], "anywhere", None),
+        )
+    ]
+    return f"{stuck['share']:.2%} of the cells are stuck (of these {', '.join(ends)}); σ is that of the others"
+
+
+def _choice_text(models: Sequence[Comparison]) -> str:
+    """Which model was chosen, and against what."""
+    pick = next(model for model in models if model["chosen"])
+    first = (
+        f"{pick['model']}, {pick['held_out']:.4f}: the fewest parameters ({pick['parameters']}) of those within one "
+        "standard error of the best held-out log-likelihood a value"
+    )
+    lines = [first]
+    for model in models:
+        if model is not pick:
+            why = f"; set aside: {model['objection']}" if model["objection"] else ""
+            gap = pick["held_out"] - model["held_out"]
+            lines.append(f"    {model['model']} ({model['parameters']}): {-gap:+.4f} ± {model['error']:.4f}{why}")
+    return "\n".join(lines)
+
+
+def _curve_text(numbers: Sequence[float] | Sequence[Sequence[float]]) -> str:
+    if numbers and isinstance(numbers[0], Sequence):
+        values = [point[1] for point in numbers if isinstance(point, Sequence)]
+        return f"{len(values)} levels, {min(values):.4g} to {max(values):.4g}"
+    return "polynomial " + ", ".join(f"{value:.4g}" for value in numbers)

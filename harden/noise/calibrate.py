@@ -1,112 +1,49 @@
-"""From a lab's measurements to a profile: fitted laws, how well they fit, and a plot of data against fit.
+"""From a lab's measurements to a profile: fitted laws, why these, and how well they fit.
 
-What is fitted follows from the columns. Every file gives the programming error: the mean and the standard deviation
-as polynomials of the target's share of g_max. With times and cells followed through at least three of them, the drift
-exponent of each cell is found, and its mean and spread are fitted (power law from the first reading on); what is left
-around each cell's line is read noise. With times but no cells, each time has its own programming error, and the
-profile is valid at those times only. With at least five devices, the spread of their gains becomes die-to-die
-variation.
+What is fitted follows from the columns. Every file gives the error of the first reading: its mean, its scale and its
+shape over the target's share of g_max (`harden.noise.fitting`), and the share of stuck cells. With cells followed
+through several times, models of how they change are compared (`harden.noise.ageing`). With times but no cells, each
+time has its own error, and the profile is valid at those times only. With at least five devices, the spread of their
+gains becomes die-to-die variation. A fit whose spread has nothing to do with the measured one is refused.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from io import StringIO
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, TypedDict
 
 import numpy as np
 import tomli_w
 
-from harden.errors import SettingsError
+from harden.errors import DataError, SettingsError
+from harden.noise.ageing import Followed, PowerDrift, candidates, fits_at_times
+from harden.noise.calibration import Calibration, Comparison, Fitted, Panel, PanelFit, Stuck
 from harden.noise.definition import read_definition
-from harden.noise.fitting import Fit, Goodness, bins, fit, goodness
+from harden.noise.fitted_laws import ageing_laws, spread_laws, stuck_law
+from harden.noise.fitting import Fit, Values
+from harden.noise.goodness import goodness
 from harden.noise.measurements import Measurements, read_measurements
+from harden.noise.selection import Tried, choose, deviations, halves
+from harden.noise.shapes import ROBUST, robust_scale
+from harden.noise.stuck_cells import StuckCells, find_stuck
 from harden.parsing import Table
 
+DRIFTS = ("auto", "power_drift", "relaxation", "each_time")
 _FEWEST_DEVICES = 5
-_FEWEST_TIMES = 3
 _FEWEST_CELLS = 100
-_SHOWN = 2000  # points of a plot
 _SLACK = 0.05  # of the measured range: how far a fit may be used beyond it
+_GAIN_STEPS = 20
+_MOST_OFF = 0.3  # relative error of the fitted spread, beyond which R² below 0 means that nothing is explained
 
 
 @dataclass(frozen=True)
-class Panel:
-    """One plot: data and the fit of its spread.
+class _Laws:
+    """The stages, what was fitted, and what was compared."""
 
-    Attributes:
-        title: What is shown.
-        unit: Unit of the values.
-        x: The state in µS.
-        y: What was fitted.
-        fit: The fit, over x / g_max.
-        known_error: The part of the spread that is known (a standard deviation).
-    """
-
-    title: str
-    unit: str
-    x: np.ndarray
-    y: np.ndarray
-    fit: Fit
-    known_error: np.ndarray | float = 0.0
-
-    @property
-    def shown_unit(self) -> str:
-        """The unit as an axis shows it."""
-        return f" ({self.unit})" if self.unit else ""
-
-
-class PanelFit(Goodness):
-    """The number of values of a panel, its fit's coefficients, and the fit's goodness."""
-
-    rows: int
-    mean: list[float]
-    sigma: list[float]
-
-
-class Fitted(TypedDict):
-    """The number of measurements, the range, the spread of the devices' gains, and each panel's fit by title."""
-
-    rows: int
-    g_max_us: float
-    d2d: float | None
-    fits: dict[str, PanelFit]
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """A fitted profile.
-
-    Attributes:
-        name: The profile's name.
-        toml: The profile's file.
-        fit: What was fitted, and how well.
-        panels: What the plot shows.
-        g_max_us: The largest conductance of the profile.
-    """
-
-    name: str
-    toml: str
-    fit: Fitted
+    stages: Table
     panels: tuple[Panel, ...]
-    g_max_us: float
-
-    def svg(self) -> str:
-        """The plot of data against fit, as one SVG: two plots in a row for each panel; equal data give equal bytes."""
-        import matplotlib
-        from matplotlib.figure import Figure
-
-        drawing: Any = matplotlib  # its own types are partial
-        with drawing.rc_context({"svg.hashsalt": "harden", "svg.fonttype": "none", "font.size": 9}):
-            figure: Any = Figure(figsize=(9, 3.2 * len(self.panels)), layout="constrained")
-            axes = figure.subplots(len(self.panels), 2, squeeze=False)
-            for (left, right), panel in zip(axes, self.panels, strict=True):
-                _draw_data(left, panel, self.g_max_us)
-                _draw_sigma(right, panel, self.g_max_us)
-            text = StringIO()
-            figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
-        return text.getvalue()
+    compared: dict[str, list[Tried]]
 
 
 def calibrate(
@@ -116,21 +53,23 @@ def calibrate(
     g_max_us: float | None = None,
     g_min_us: float | None = None,
     citation: str | None = None,
+    drift: str = "auto",
 ) -> Calibration:
-    """Fit a profile to a CSV file of measurements.
+    """Fit a profile to measurements.
 
     Args:
-        path: The file; `read_measurements` says which columns it has.
+        path: The file; `read_measurements` says what it may look like.
         name: The profile's name; the file's stem if not given.
         g_max_us: The largest conductance of the profile in µS; the largest target if not given.
         g_min_us: The smallest; the smallest target if not given.
         citation: Where the data come from.
+        drift: How cells change: ``power_drift``, ``relaxation``, ``each_time``, or ``auto`` to compare these.
 
     Returns:
         The profile's text, which loads as it is, with the goodness of its fits.
 
     Raises:
-        DataError: The data are too little or inconsistent, with every reason.
+        DataError: The data are too little or inconsistent, with every reason; or the fit explains nothing.
         SettingsError: The range makes no sense, or goes beyond what was measured.
     """
     data = read_measurements(path)
@@ -139,7 +78,8 @@ def calibrate(
     _within_the_data(data, low, high)
     label = name or Path(path).stem
     within, gains = _without_gains(data)
-    laws, panels = _laws(within, high)
+    stuck, followed_rows = _without_stuck(within)
+    laws = _laws(followed_rows, high, drift)
     document: dict[str, object] = {
         "summary": f"Fitted to {len(data)} measurements of {Path(path).name}",
         "citation": citation or f"Measurements in {Path(path).name}, fitted by harden profiles calibrate",
@@ -148,13 +88,23 @@ def calibrate(
         about = "die to die: relative standard deviation of a gain that a chip shares, from the measured devices"
         document["knobs"] = {"d2d": {"default": gains, "min": 0, "about": about}}
     document["mapping"] = {"kind": "pair", "g_min_us": low, "g_max_us": high}
-    document |= laws
+    document |= laws.stages
+    if stuck is not None:
+        document["stuck"] = [stuck_law(stuck, low, high)]
+    fits = {panel.title: _record(panel) for panel in laws.panels}
+    _explains_something(fits, where=str(path))
     text = tomli_w.dumps(document)
     read_definition(text, where=label)
-    fits = {panel.title: _record(panel, high) for panel in panels}
-    return Calibration(
-        label, text, {"rows": len(data), "g_max_us": high, "d2d": gains, "fits": fits}, tuple(panels), high
-    )
+    record: Fitted = {
+        "rows": len(data),
+        "g_max_us": high,
+        "d2d": gains,
+        "notes": list(data.notes),
+        "stuck": None if stuck is None else _stuck_record(stuck),
+        "compared": {title: [Comparison(**asdict(entry)) for entry in tried] for title, tried in laws.compared.items()},
+        "fits": fits,
+    }
+    return Calibration(label, text, record, laws.panels, high)
 
 
 def _within_the_data(data: Measurements, low: float, high: float) -> None:
@@ -171,95 +121,126 @@ def _within_the_data(data: Measurements, low: float, high: float) -> None:
         raise SettingsError("the range of the profile cannot be fitted", problems=problems)
 
 
-def _laws(data: Measurements, high: float) -> tuple[Table, list[Panel]]:
+def _explains_something(fits: dict[str, PanelFit], where: str) -> None:
+    """Refuse a fit whose spread is no better than one number for all levels, and far off."""
+    problems = [
+        f"{title}: R² of σ is {fit['r2_sigma']:.3g}, and σ is off by {fit['sigma_off']:.0%} on average"
+        for title, fit in fits.items()
+        if fit["r2_sigma"] < 0 and fit["sigma_off"] > _MOST_OFF
+    ]
+    if problems:
+        drifting = any("drift exponent" in title for title in fits)
+        cause = (
+            "the cells do not follow a power law of time, as phase-change memory does: try --drift auto"
+            if drifting
+            else "several populations in one file, or a spread that jumps from level to level"
+        )
+        raise DataError("the fit explains nothing", where=where, problems=problems, fix=f"Likely: {cause}.")
+
+
+def _laws(data: Measurements, high: float, drift: str) -> _Laws:
     if data.time_s is None or len(np.unique(data.time_s)) == 1:
         return _programming([(None, data)], high)
+    followed = _followed(data, high)
+    if followed is not None and len(followed.target) >= _FEWEST_CELLS:
+        return _ageing(followed, drift)
+    if drift not in ("auto", "each_time"):
+        raise SettingsError(f"--drift {drift} needs a column cell, and cells that were read at every time")
     times = np.unique(data.time_s)
-    followed = None if data.cell is None else _followed(data, data.time_s, data.cell)
-    if followed is not None and len(times) >= _FEWEST_TIMES and times[0] > 0 and len(followed[0]) >= _FEWEST_CELLS:
-        return _drifting(*followed, high, start_s=float(times[0]))
-    laws, panels = _programming([(float(time), data.rows(data.time_s == time)) for time in times], high)
-    return {"time": {"valid_s": times.tolist()}, **laws}, panels
+    laws = _programming([(float(time), data.rows(data.time_s == time)) for time in times], high)
+    return replace(laws, stages={"time": {"valid_s": times.tolist()}, **laws.stages})
 
 
-def _programming(groups: list[tuple[float | None, Measurements]], high: float) -> tuple[Table, list[Panel]]:
-    panels: list[Panel] = []
-    for time, data in groups:
-        error = data.measured - data.target
-        result = fit(data.target / high, error, floor=-data.target)
-        title = "programming error" if time is None else f"programming error after {time:g} s"
-        panels.append(Panel(title, "µS", data.target, error, result))
-    order = max(len(panel.fit.sigma) for panel in panels)
-    mean_order = max(len(panel.fit.mean) for panel in panels)
+def _programming(groups: Sequence[tuple[float | None, Measurements]], high: float) -> _Laws:
+    """Each time has its own error, of the same kind of shape and curves."""
+    values = [Values(data.target / high, data.measured - data.target, floor=-data.target) for _, data in groups]
+    tried = [choose_fit(part) for part in values]
+    kinds = {fit.shape.name for fit, _ in tried}
+    tables = {bool(fit.scale.table) for fit, _ in tried}
+    if len(kinds) > 1 or len(tables) > 1:
+        # Laws that are interpolated in time are of one kind: the one that suits the times together.
+        fits, comparison = _common_kind(values)
+    else:
+        fits, comparison = [fit for fit, _ in tried], tried[0][1]
+    titles = ["programming error" + ("" if time is None else f" after {time:g} s") for time, _ in groups]
+    panels = [
+        Panel(title, "µS", data.target, part, fit)
+        for title, (_, data), part, fit in zip(titles, groups, values, fits, strict=True)
+    ]
     times = [time for time, _ in groups]
-    means = [_piece(time, panel.fit.mean, mean_order) for time, panel in zip(times, panels, strict=True)]
-    spreads = [_piece(time, panel.fit.sigma, order) for time, panel in zip(times, panels, strict=True)]
-    return {"program": _program(means if mean_order else [], spreads, high)}, panels
+    laws = spread_laws(list(zip(times, fits, strict=True)), high)
+    return _Laws({"program": laws}, tuple(panels), {"programming error": comparison})
 
 
-def _program(means: list[Table], spreads: list[Table], high: float) -> list[Table]:
-    """The laws of the programming error: its mean, where there is one, and its spread."""
-    shift = {"law": "shift", "argument": "share", "mean": means, "fitted_full": high, "of": "target"}
-    state = {"law": "state", "sigma": spreads, "fitted_full": high}
-    return [shift, state] if means else [state]
+def choose_fit(values: Values) -> tuple[Fit, list[Tried]]:
+    """The best supported fit of deviations at one time, and the comparison."""
+    fits, tried = choose(deviations([values], halves(len(values))))
+    return fits[0], tried
 
 
-def _piece(time: float | None, coefficients: tuple[float, ...], size: int) -> Table:
-    padded = [float(value) for value in coefficients] + [0.0] * (size - len(coefficients))
-    return {"poly": padded} if time is None else {"at_s": time, "poly": padded}
+def _common_kind(values: Sequence[Values]) -> tuple[list[Fit], list[Tried]]:
+    size = min(len(part) for part in values)
+    rows = [np.linspace(0, len(part) - 1, size).astype(int) for part in values]
+    fits, tried = choose(deviations([part.rows(index) for part, index in zip(values, rows, strict=True)], halves(size)))
+    return fits, tried
 
 
-def _followed(data: Measurements, time_s: np.ndarray, cell: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Targets, readings and times of the cells that were read at every time: [cells], [cells, times], [times]."""
-    times, when = np.unique(time_s, return_inverse=True)
-    cells, which = np.unique(cell, return_inverse=True)
+def _followed(data: Measurements, high: float) -> Followed | None:
+    """The cells that were read at every time; None where cells have no names."""
+    if data.cell is None or data.time_s is None:
+        return None
+    times, when = np.unique(data.time_s, return_inverse=True)
+    cells, which = np.unique(data.cell, return_inverse=True)
     table = np.full((len(cells), len(times)), np.nan)
     table[which, when] = data.measured
     target = np.zeros(len(cells))
     target[which] = data.target
-    whole = np.isfinite(table).all(axis=1) & (table > 0).all(axis=1)
-    return target[whole], table[whole], times
+    whole = np.isfinite(table).all(axis=1)
+    return Followed(target[whole], table[whole], times, high)
 
 
-def _drifting(
-    target: np.ndarray, table: np.ndarray, times: np.ndarray, high: float, *, start_s: float
-) -> tuple[Table, list[Panel]]:
-    """Power-law drift of followed cells: ln g = ln g₀ − ν ln(t / t₀), one line per cell."""
-    elapsed = np.log(times / start_s)
-    centred = elapsed - elapsed.mean()
-    logs = np.log(table)
-    slope = (logs * centred).sum(axis=1) / (centred**2).sum()
-    start = np.exp(logs.mean(axis=1) - slope * elapsed.mean())
-    residual = logs - logs.mean(axis=1, keepdims=True) - slope[:, None] * centred
-    read = float(np.sqrt((residual**2).sum() / (residual.size - 2 * len(table))))
-    share = target / high
-    error_of_slope = read / float(np.sqrt((centred**2).sum()))
-    drift = Panel(
-        "drift exponent",
-        "",
-        target,
-        -slope,
-        fit(share, -slope, known_error=error_of_slope, shifted=True),
-        error_of_slope,
-    )
-    error_of_start = start * read * float(np.sqrt(1 / len(times) + elapsed.mean() ** 2 / (centred**2).sum()))
-    errors = fit(share, start - target, known_error=error_of_start)
-    program = Panel("programming error", "µS", target, start - target, errors, error_of_start)
-    parts = (program.fit.mean, program.fit.sigma, drift.fit.mean, drift.fit.sigma)
-    means, spreads, mean, sigma = ([_piece(None, part, len(part))] for part in parts)
-    return {
-        "time": {"from_s": 0.0, "to_s": float(times[-1] - start_s)},
-        "program": _program(means if program.fit.mean else [], spreads, high),
-        "drift": [{"law": "power_drift", "mean": mean, "sigma": sigma, "start_s": start_s}],
-        "read": [{"law": "gaussian", "relative_to": "weight", "sigma": read}],
-    }, [program, drift]
+def _ageing(data: Followed, drift: str) -> _Laws:
+    half = halves(len(data.target))
+    model, tried = choose(candidates(data, half, drift))
+    share = data.target / data.full
+    if isinstance(model, PowerDrift):
+        whole = data.above_zero()
+        target = data.target[whole]
+        exponent = Values(share[whole], model.exponent, model.error_of_exponent)
+        first = Values(share[whole], model.start - target, model.error_of_start)
+        later = [Panel("drift exponent", "", target, exponent, model.drift)]
+    else:
+        target = data.target
+        first = Values(share, data.readings[:, 0] - target, floor=-target)
+        pairs = zip(data.changes(), fits_at_times(model, data.times[1:].tolist()), strict=True)
+        later = [Panel(f"change after {time:g} s", "µS", target, part, fit) for part, (time, fit) in pairs]
+    program, shapes = choose_fit(first)
+    panels = (Panel("programming error", "µS", target, first, program), *later)
+    laws = {"program": spread_laws([(None, program)], data.full), **ageing_laws(model, data)}
+    compared = {"programming error": shapes, "change in time": tried}
+    return _Laws(laws, panels, compared)
+
+
+def _without_stuck(data: Measurements) -> tuple[StuckCells | None, Measurements]:
+    """Stuck cells by the first reading of each, and the data without their readings."""
+    first = np.ones(len(data), dtype=bool) if data.time_s is None else data.time_s == data.time_s.min()
+    stuck = find_stuck(data.target[first], data.measured[first], float(data.target.max()))
+    if stuck is None:
+        return None, data
+    rows = np.zeros(len(data), dtype=bool)
+    if data.cell is None:
+        rows[np.flatnonzero(first)[stuck.rows]] = True
+    else:
+        rows = np.isin(data.cell, data.cell[first][stuck.rows])
+    return stuck, data.rows(~rows)
 
 
 def _without_gains(data: Measurements) -> tuple[Measurements, float | None]:
     """The data with each device's own gain divided out, and the standard deviation of the gains.
 
-    The error of estimating a gain is taken off the spread. Fewer than five devices say nothing: the data stay, and
-    None.
+    A gain is the slope through the origin, by Student's t with four degrees of freedom, so that stuck cells do not
+    move it. The error of estimating a gain is taken off the spread. Fewer than five devices say nothing: the data stay,
+    and None.
     """
     if data.device is None or len(np.unique(data.device)) < _FEWEST_DEVICES:
         return data, None
@@ -267,46 +248,44 @@ def _without_gains(data: Measurements) -> tuple[Measurements, float | None]:
     gains, errors = np.ones(len(devices)), np.zeros(len(devices))
     for index in range(len(devices)):
         target, measured = data.target[which == index], data.measured[which == index]
-        weight = float((target**2).sum())
-        if weight > 0:
-            gains[index] = (target * measured).sum() / weight
-            errors[index] = (target**2 * (measured - gains[index] * target) ** 2).sum() / weight**2
+        if not target.any():
+            continue
+        gains[index], errors[index] = _slope(target, measured)
     relative = gains / gains.mean()
     spread = float(np.sqrt(max(np.var(relative, ddof=1) - errors.mean(), 0.0)))
     return replace(data, measured=data.measured / relative[which]), spread
 
 
-def _record(panel: Panel, high: float) -> PanelFit:
-    share = panel.x / high
+def _slope(target: np.ndarray, measured: np.ndarray) -> tuple[float, float]:
+    """The slope through the origin, and its squared error."""
+    weight = np.ones(len(target))
+    slope, rest, total = 1.0, measured - target, float((target**2).sum())
+    for _ in range(_GAIN_STEPS):
+        total = float((weight * target**2).sum())
+        slope = float((weight * target * measured).sum()) / total
+        rest = measured - slope * target
+        weight = ROBUST.weight(rest / robust_scale(rest))
+    return slope, float((weight**2 * target**2 * rest**2).sum()) / total**2
+
+
+def _record(panel: Panel) -> PanelFit:
+    fit = panel.fit
     return {
-        "rows": len(panel.x),
-        "mean": list(panel.fit.mean),
-        "sigma": list(panel.fit.sigma),
-        **goodness(panel.fit, share, panel.y, known_error=panel.known_error),
+        "rows": len(panel.values),
+        "mean": fit.mean.numbers,
+        "sigma": fit.scale.numbers,
+        "shape": str(fit.shape),
+        **goodness(fit, panel.values),
     }
 
 
-def _draw_data(axes: Any, panel: Panel, g_max_us: float) -> None:
-    """The values, with the fitted mean and ±2σ."""
-    state = np.linspace(float(panel.x.min()), float(panel.x.max()), 200)
-    mean, sigma = panel.fit.mean_at(state / g_max_us), panel.fit.sigma_at(state / g_max_us)
-    some = np.linspace(0, len(panel.x) - 1, min(len(panel.x), _SHOWN)).astype(int)
-    axes.plot(panel.x[some], panel.y[some], ".", markersize=2, alpha=0.4, label="measured")
-    axes.plot(state, mean, color="black", label="fitted mean")
-    axes.fill_between(state, mean - 2 * sigma, mean + 2 * sigma, alpha=0.2, color="black", label="± 2 σ fitted")
-    axes.set(title=panel.title, xlabel="target (µS)", ylabel=f"{panel.title}{panel.shown_unit}")
-    axes.legend(loc="best", frameon=False)
-
-
-def _draw_sigma(axes: Any, panel: Panel, g_max_us: float) -> None:
-    """The standard deviation of each level, against the fitted σ."""
-    state = np.linspace(float(panel.x.min()), float(panel.x.max()), 200)
-    groups = bins(panel.x)
-    centre = [panel.x[group].mean() for group in groups]
-    at_data = panel.fit.mean_at(panel.x / g_max_us)
-    known_error = np.broadcast_to(np.asarray(panel.known_error, dtype=float), panel.x.shape)
-    square = [((panel.y[group] - at_data[group]) ** 2 - known_error[group] ** 2).mean() for group in groups]
-    axes.plot(centre, np.sqrt(np.maximum(square, 0)), "o", markersize=4, label="measured")
-    axes.plot(state, panel.fit.sigma_at(state / g_max_us), color="black", label="fitted")
-    axes.set(title="standard deviation", xlabel="target (µS)", ylabel=f"σ{panel.shown_unit}", ylim=(0, None))
-    axes.legend(loc="best", frameon=False)
+def _stuck_record(stuck: StuckCells) -> Stuck:
+    return {
+        "share": stuck.share,
+        "low": stuck.low,
+        "high": stuck.high,
+        "anywhere": stuck.anywhere,
+        "low_us": stuck.low_us,
+        "high_us": stuck.high_us,
+        "cells": int(stuck.rows.sum()),
+    }

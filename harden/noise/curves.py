@@ -1,7 +1,8 @@
 """Curves in a profile: how a parameter depends on the conductance, piecewise, and on the time since programming.
 
 A curve is a list of pieces. ``until`` ends a piece (exclusive) and the last piece has none; ``at_s`` says for which
-time a piece was measured. Between two times the numbers of the pieces are interpolated linearly in time.
+time a piece was measured. Between two times the numbers of the pieces are interpolated linearly in time, or, where a
+law says ``time = "log"``, in its logarithm (after a time of 0, linearly).
 
 ============ ===================================== ============================================
 key          value                                 meaning, x being the argument
@@ -18,7 +19,8 @@ table        [[x0, y0], [x1, y1], ...]             linear in between, constant o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -26,6 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
 from torch import Tensor
 
 _SMALLEST = 1e-7
+_EVEN = 1e-6  # of a step: how unevenly the points of a table may lie to count as even
 _SINGLE_ORDER = 4  # higher orders cancel badly in single precision
 _KINDS = ("poly", "log", "power", "saturating", "table")
 
@@ -92,6 +95,12 @@ def _saturating(x: Tensor, numbers: tuple[float, float]) -> Tensor:
 def _table(x: Tensor, points: tuple[tuple[float, float], ...]) -> Tensor:
     at = torch.tensor([point[0] for point in points], dtype=x.dtype, device=x.device)
     height = torch.tensor([point[1] for point in points], dtype=x.dtype, device=x.device)
+    step = (points[-1][0] - points[0][0]) / (len(points) - 1)
+    if all(abs(p[0] - points[0][0] - i * step) < _EVEN * step for i, p in enumerate(points)):  # seven times as fast
+        place = ((x - points[0][0]) / step).clamp_(0, len(points) - 1).reshape(-1)
+        left = place.to(torch.int32).clamp_(max=len(points) - 2)
+        share = place.sub_(left)
+        return torch.lerp(height.index_select(0, left), height.index_select(0, left + 1), share).reshape(x.shape)
     right = torch.searchsorted(at, x.contiguous()).clamp_(1, len(points) - 1)
     left = right - 1
     share = ((x - at[left]) / (at[right] - at[left])).clamp_(0, 1)
@@ -155,26 +164,46 @@ class Curve(RootModel[tuple[Piece, ...]]):
             times.setdefault(piece.at_s or 0.0, []).append(piece)
         return dict(sorted(times.items()))
 
-    def at(self, at_s: float) -> list[Piece]:
+    def at(self, at_s: float, *, log_time: bool = False) -> list[Piece]:
         """The pieces at a time: interpolated between two measured times; outside them, those of the nearest."""
         times = self._by_time
         if not self.timed:
             return times[0.0]
-        before = max((time for time in times if time <= at_s), default=min(times))
-        after = min((time for time in times if time >= at_s), default=max(times))
+        before, after, share = _beside(list(times), at_s, log_time)
         if before == after:
             return times[before]
-        share = (at_s - before) / (after - before)
         return [_between(earlier, later, share) for earlier, later in zip(times[before], times[after], strict=True)]
 
-    def __call__(self, x: Tensor, at_s: float = 0.0) -> Tensor:
-        """The curve's value at ``x``, a new tensor."""
-        pieces = self.at(at_s)
+    def __call__(self, x: Tensor, at_s: float = 0.0, *, log_time: bool = False) -> Tensor:
+        """The curve's value at ``x``, a new tensor; ``log_time`` interpolates along the logarithm of the time."""
+        pieces = self.at(at_s, log_time=log_time)
         value = pieces[-1](x)
         for piece in reversed(pieces[:-1]):
             assert piece.until is not None  # only the last piece has none
             value = torch.where(x < piece.until, piece(x), value)
         return value
+
+
+def at_time(numbers: Mapping[float, tuple[float, ...]], at_s: float, *, log_time: bool = False) -> tuple[float, ...]:
+    """Numbers that were measured at some times, at any time: as `Curve` interpolates.
+
+    Example:
+        >>> at_time({1.0: (0.0,), 100.0: (2.0,)}, 10.0, log_time=True)
+        (1.0,)
+    """
+    before, after, share = _beside(sorted(numbers), at_s, log_time)
+    return tuple(a + share * (b - a) for a, b in zip(numbers[before], numbers[after], strict=True))
+
+
+def _beside(times: Sequence[float], at_s: float, log_time: bool) -> tuple[float, float, float]:
+    """The measured times before and after a time, and how far along the way it lies (from 0 to 1)."""
+    before = max((time for time in times if time <= at_s), default=min(times))
+    after = min((time for time in times if time >= at_s), default=max(times))
+    if before == after:
+        return before, after, 0.0
+    if log_time and before > 0:
+        return before, after, math.log(at_s / before) / math.log(after / before)
+    return before, after, (at_s - before) / (after - before)
 
 
 def _size(piece: Piece) -> tuple[float, ...] | int:

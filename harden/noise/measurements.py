@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from harden.errors import DataError
-from harden.noise.fitting import outliers
+from harden.noise.goodness import outliers
 
 _CONDUCTANCE = re.compile(r"(?:g_)?(target|measured)(?:_g|_conductance)?_(ns|us|ms|s)")
 _TIME = re.compile(r"(?:time|t)_(s|min|h|d)")
@@ -21,7 +21,9 @@ _FEWEST_LEVELS = 4
 _FEWEST_PER_TIME = 100
 _LARGEST_UNIT_RATIO = 5.0
 _SMALLEST_CORRELATION = 0.5
-_MOST_OUTLIERS = 0.1
+_MOST_OUTLIERS = 0.2
+_SMALL_NEGATIVE = 0.05  # of the largest target
+_MOST_NEGATIVE = 0.1  # of the readings
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Measurements:
         time_s: Seconds since programming, where the file has them.
         cell: A number for each cell, where the file names cells (within devices).
         device: A number for each device, where the file names devices.
+        notes: What was guessed or changed while reading, for people.
     """
 
     target: np.ndarray
@@ -41,6 +44,7 @@ class Measurements:
     time_s: np.ndarray | None = None
     cell: np.ndarray | None = None
     device: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.target)
@@ -48,7 +52,7 @@ class Measurements:
     def rows(self, index: np.ndarray) -> Measurements:
         """Some of the rows."""
         time_s, cell, device = (None if part is None else part[index] for part in (self.time_s, self.cell, self.device))
-        return Measurements(self.target[index], self.measured[index], time_s, cell, device)
+        return Measurements(self.target[index], self.measured[index], time_s, cell, device, self.notes)
 
 
 def read_measurements(path: str | Path) -> Measurements:
@@ -84,10 +88,22 @@ def read_measurements(path: str | Path) -> Measurements:
     devices = _labels(rows, "device") if "device" in header else None
     cells = _labels(rows, "cell", beside="device" if devices is not None else None) if "cell" in header else None
     measurements = Measurements(numbers["target"], numbers["measured"], numbers.get("time"), cells, devices)
+    measurements = _without_small_negatives(measurements)
     problems = inconsistencies(measurements)
     if problems:
         raise DataError("; ".join(problems), where=str(path), fix="No law is fitted to such data.")
     return measurements
+
+
+def _without_small_negatives(data: Measurements) -> Measurements:
+    """Readings a little below zero, as an offset of a converter gives, become zero, and are counted."""
+    below = data.measured < 0
+    largest = float(data.target.max()) if len(data) else 0.0
+    small = below & (data.measured >= -_SMALL_NEGATIVE * largest)
+    if not below.any() or small.sum() < below.sum() or small.mean() > _MOST_NEGATIVE:
+        return data
+    note = f"{int(small.sum())} readings slightly below zero (down to {data.measured.min():.3g} µS) count as zero"
+    return replace(data, measured=np.where(small, 0.0, data.measured), notes=(*data.notes, note))
 
 
 def inconsistencies(data: Measurements) -> list[str]:
@@ -108,7 +124,8 @@ def inconsistencies(data: Measurements) -> list[str]:
         problems.append("measured equals target in every row: nothing was measured")
     elif levels > 1:
         problems += _mismatch(data)
-        if outliers(data.target, data.measured - data.target) > _MOST_OUTLIERS:
+        first = slice(None) if data.time_s is None else data.time_s == data.time_s.min()
+        if outliers(data.target[first], (data.measured - data.target)[first]) > _MOST_OUTLIERS:
             problems.append(f"over {_MOST_OUTLIERS:.0%} of the values are far from the others of their level")
     if data.time_s is not None:
         problems += _bad_times(data)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
 from harden import methods as method_package
 from harden.errors import ProfileError, RunFolderError
 from harden.noise import describe as noise_text
-from harden.noise.calibrate import Fitted
 from harden.noise.calibrate import calibrate as fit_profile
+from harden.noise.calibration import Fitted
+from harden.noise.calibration_plot import svg
 from harden.noise.check import check as find_problems
 from harden.noise.profile import Profile
 from harden.pipeline.models import open_model
@@ -87,34 +89,53 @@ def check(file: str) -> dict[str, object]:
     return {"file": file, "problems": []}
 
 
-def calibrate(
-    measurements: Path,
-    *,
-    out: Path | None = None,
-    name: str | None = None,
-    g_max_us: float | None = None,
-    g_min_us: float | None = None,
-    citation: str | None = None,
-) -> Calibrated:
-    """Fit a profile to measured conductances, and write it with a plot of data against fit.
+@dataclass(frozen=True)
+class Wanted:
+    """What a calibration is to make.
 
-    Args:
-        measurements: A CSV file with columns ``target_us`` and ``measured_us``.
+    Attributes:
         out: The profile to write; ``NAME.toml`` in this folder by default. The plot lies beside it as ``.svg``.
         name: The profile's name; the file's stem by default.
         g_max_us: The largest conductance in µS; the largest target by default.
         g_min_us: The smallest conductance in µS; the smallest target by default.
         citation: Where the data come from.
+        drift: How followed cells change in time; ``auto`` compares the models.
+    """
+
+    out: Path | None = None
+    name: str | None = None
+    g_max_us: float | None = None
+    g_min_us: float | None = None
+    citation: str | None = None
+    drift: str = "auto"
+
+
+def calibrate(measurements: Path, wanted: Wanted = Wanted()) -> Calibrated:
+    """Fit a profile to measured conductances, and write it with a plot of data against fit.
+
+    Args:
+        measurements: The file; see `harden.noise.measurements`.
+        wanted: What to make of it.
 
     Raises:
-        DataError: The data are too little or inconsistent; gives every reason.
+        DataError: The data are too little or inconsistent, or the fit explains nothing; gives every reason.
         RunFolderError: The profile exists already.
     """
-    calibration = fit_profile(measurements, name=name, g_max_us=g_max_us, g_min_us=g_min_us, citation=citation)
-    path = out or Path(f"{calibration.name}.toml")
+    path = wanted.out
+    if path is not None and path.exists():
+        raise RunFolderError("exists already", where=str(path), fix="Name another --out")
+    calibration = fit_profile(
+        measurements,
+        name=wanted.name,
+        g_max_us=wanted.g_max_us,
+        g_min_us=wanted.g_min_us,
+        citation=wanted.citation,
+        drift=wanted.drift,
+    )
+    path = path or Path(f"{calibration.name}.toml")
     if path.exists():
         raise RunFolderError("exists already", where=str(path), fix="Name another --out")
     plot = path.with_suffix(".svg")
-    write_atomic(plot, calibration.svg())
+    write_atomic(plot, svg(calibration))
     write_atomic(path, calibration.toml)
     return {"name": calibration.name, "profile": str(path), "plot": str(plot), "fit": calibration.fit}

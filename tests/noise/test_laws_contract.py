@@ -25,11 +25,30 @@ EXAMPLES = {
     "gaussian": [{"sigma": 0.1}, {"sigma": 0.1, "relative_to": "weight"}],
     "lognormal": [{"sigma": 0.2}, {"sigma": 0.2, "keep": "mean"}],
     "power_drift": [{"mean": [{"poly": [0.05]}], "sigma": [{"poly": [0.01]}], "start_s": 20.0}],
-    "relaxation": [{"mean_per_e": -0.01, "sigma_per_e": 0.01, "sigma": 0.2}],
+    "relaxation": [
+        {"mean_per_e": -0.01, "sigma_per_e": 0.01, "sigma": 0.2},
+        {"mean_per_e": [{"poly": [-0.01, 0.02]}], "sigma_per_e": 0.01, "sigma": [{"poly": [0.1, 0.1]}], "df": 8},
+        {
+            "mean_per_e": 0.0,
+            "sigma_per_e": [{"poly": [0.01]}],
+            "sigma": 0.1,
+            "start_s": 0.01,
+            "fitted_full": 4.0,
+            "parts": {"weights": [0.9, 0.1], "factors": [1, 4]},
+        },
+    ],
+    "scale_mixture": [
+        {"sigma": [{"poly": [0.05, 0.1]}], "parts": [{"weights": [0.9, 0.1], "factors": [1, 5], "offsets": [0, -2]}]}
+    ],
     "shift": [{"mean": [{"poly": [0.1, -0.3]}]}],
     "state": [{"sigma": [{"poly": [0.05, 0.1]}], "fitted_full": 1.0}],
-    "stuck_at": [{"rate": 0.2, "low_share": 0.25}],
+    "stuck_at": [{"rate": 0.2, "low_share": 0.25}, {"rate": 0.2, "random_share": 0.5, "low_at": 0.1, "high_at": 1.5}],
+    "student_t": [
+        {"sigma": [{"poly": [0.05, 0.1]}], "df": 8},
+        {"sigma": [{"poly": [0.05]}], "df": [[1, 6], [86400, 12]], "time": "log"},
+    ],
     "uniform": [{"bound": 0.1}],
+    "window": [{"sigma": [{"poly": [0.1]}]}, {"sigma": [{"poly": [0.05, 0.1]}], "edge": 0.2}],
 }
 
 

@@ -1,7 +1,7 @@
-"""The minimiser that harden uses."""
+"""The minimisers and the root finder that harden uses."""
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Protocol, overload
 
 import numpy as np
 
@@ -9,4 +9,21 @@ class _Minimum(Protocol):
     x: np.ndarray
     fun: float
 
+class _ScalarMinimum(Protocol):
+    x: float
+    fun: float
+
+@overload
 def minimize(fun: Callable[[np.ndarray], float], x0: np.ndarray, *, method: str) -> _Minimum: ...
+@overload
+def minimize(
+    fun: Callable[[np.ndarray], tuple[float, np.ndarray]], x0: np.ndarray, *, jac: bool, method: str
+) -> _Minimum: ...
+def minimize_scalar(
+    fun: Callable[[float], float],
+    *,
+    bounds: tuple[float, float],
+    method: str,
+    options: Mapping[str, float] = ...,
+) -> _ScalarMinimum: ...
+def brentq(f: Callable[[float], float], a: float, b: float) -> float: ...

@@ -27,12 +27,13 @@ class Law(NoiseLaw):
     argument: Literal["share", "unit"] = Field("unit", description="of the curve: the share of g_max, or µS or nA")
     fitted_full: float | None = Field(None, gt=0, description="g_max (or i_max) at which the curve was fitted")
     of: Literal["target", "now"] = Field("now", description="the state: what was aimed at, or what it is now")
+    time: Literal["linear", "log"] = Field("linear", description="how numbers pass from one measured time to the next")
 
     def deviation(self, now: Tensor, cells: Cells, moment: Moment) -> Tensor:
         """m(g, t)."""
         state = cells.target if self.of == "target" else now
         state = state / cells.full if self.argument == "share" else state
-        shift = self.mean(state, moment.at_s).mul_(moment.severity)
+        shift = self.mean(state, moment.at_s, log_time=self.time == "log").mul_(moment.severity)
         return shift if self.fitted_full is None else shift.mul_(cells.full / self.fitted_full)
 
     def spread(self, cells: Cells, at_s: float) -> Tensor:
