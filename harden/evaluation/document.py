@@ -98,14 +98,15 @@ def model_part(model: Model, weights: Mapping[str, AnalogWeight] | None = None) 
     if weights is not None:
         analog = sum(weight.tensor.numel() for weight in weights.values())
         size = {"parameters": model.parameters, "analog_parameters": analog}
-    record = ModelRecord(
-        path=str(model.source),
-        sha256=model.sha256,
-        opset=model.opset,
-        **size,
-        batch_norm=model.batch_norm,
-    )
-    if model.crossbars != "tensor":
-        record = record.replaced(crossbars=model.crossbars)
     options = deciding_options(model)
-    return record.replaced(session=options) if options else record
+    return ModelRecord.read(
+        {
+            "path": str(model.source),
+            "sha256": model.sha256,
+            "opset": model.opset,
+            **size,
+            "batch_norm": model.batch_norm,
+            **({"crossbars": model.crossbars} if model.crossbars != "tensor" else {}),
+            **({"session": options} if options else {}),
+        }
+    )
