@@ -314,7 +314,10 @@ class GraphModule(nn.Module):
             frame.values[value] = tensor
         makers = {value: node for node in self.program.walk() for value in node.outputs if value}
         for use in uses:
-            for node in _ancestors(use.value, makers, frame):
+            for node in _ancestors(use.value, makers, frame, self.roles.same):
+                for value in node.inputs:
+                    if value in self.roles.same:  # what a loop hands on
+                        frame.values[value] = frame.values[self.roles.same[value]]
                 frame.call(node)
 
 
@@ -330,13 +333,14 @@ def _facts(value: Any) -> Any:
     return None if value is None else tuple(map(_facts, value))
 
 
-def _ancestors(value: int, makers: Mapping[int, Node], frame: Frame) -> list[Node]:
+def _ancestors(value: int, makers: Mapping[int, Node], frame: Frame, same: Mapping[int, int]) -> list[Node]:
     """The nodes that make a value from what is there already, in order."""
     order: list[Node] = []
     seen: set[int] = set()
     stack: list[tuple[int, bool]] = [(value, False)]
     while stack:
         current, done = stack.pop()
+        current = same.get(current, current)
         node = makers.get(current)
         if node is None or frame.values[current] is not None:
             continue
