@@ -13,6 +13,7 @@ from harden.data.preprocess import Preprocess
 from harden.errors import DataError, SettingsError
 from harden.evaluation.evaluate import evaluate
 from harden.evaluation.plan import Condition
+from harden.graph.file import Model
 from harden.noise.profile import Profile
 from harden.report.view import Report
 from harden.streams import numpy_generator
@@ -200,3 +201,8 @@ def test_labels_and_outputs_say_which_task_it_is(labels, width, name):
     examples = Examples(6, labels, "toy", int(labels.max()) + 1 if numbered else 0)
     assert kind("auto", linear(width), examples).name == name
     assert name in [task.name for task in tasks()]
+
+
+def test_an_output_without_a_shape_says_nothing_of_its_width():
+    model = toys.proto([node("MatMul", ["x", "w"], "y")], {"x": ["n", 6]}, ["y"], {"w": toys.numbers(6, 3)})
+    assert kind("auto", Model(model), Examples(6, np.arange(6) % 3, "toy", 3)).name == "classification"
