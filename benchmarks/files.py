@@ -171,9 +171,10 @@ def run(path: Path, seconds: int) -> Row:
             child.join()
             return replace(row, verdict=f"took more than {seconds} s")
         text = Path(answer.name).read_text()
-    if child.exitcode == 0:
+    ended = child.exitcode or 0
+    if ended == 0:
         return Row(**json.loads(text))
-    how = f"signal {-child.exitcode}" if (child.exitcode or 0) < 0 else text
+    how = f"signal {-ended}" if ended < 0 else text
     return replace(row, verdict=f"crashed: {how}")
 
 
@@ -238,7 +239,7 @@ def page(rows: list[Row], largest: int) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--out", type=Path, default=Path("files.jsonl"), help="rows; a run goes on where one stopped")
     parser.add_argument("--page", type=Path, help="write the outcome as a page of the documentation")
