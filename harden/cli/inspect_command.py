@@ -60,10 +60,7 @@ def _text(inspection: Inspection) -> str:
     lines = [
         f"{model.source}: opset {model.opset}, batch norms {model.batch_norm}, from {model.producer}",
         *(f"  input  {spec.name} {list(spec.shape)} {spec.dtype}" for spec in model.inputs),
-        *(
-            f"  output {spec.name} {list(spec.shape)} {spec.dtype}{_meaning(inspection, spec.name)}"
-            for spec in model.outputs
-        ),
+        *(f"  output {_described(inspection, spec)}" for spec in model.outputs),
     ]
     if inspection.random_weights:
         lines.append("  its weights are random: no --weights was given")
