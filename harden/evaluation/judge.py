@@ -26,7 +26,7 @@ from harden.memory import out_of_memory
 from harden.progress import Notify, silent
 from harden.records import EvalRecord
 from harden.records.evaluation import Runtime
-from harden.statistics.requirements import Requirement, check_meetable
+from harden.statistics.requirements import Requirement, check_limits, check_meetable
 from harden.store import scratch
 from harden.streams import numpy_generator
 from harden.tasks import AUTO
@@ -49,6 +49,8 @@ class Judge:
         requirements: Demands; judged in the document, not enforced here.
         metrics: More metrics, by name.
         task: What models are for; ``auto`` goes by the labels.
+        headline: The figure that the record is about; ``auto`` is the task's own, ``metric`` the first of ``metrics``.
+        reference: The network that outputs without labels are compared with; None is the model itself.
         notify: Called with stage, done and total.
     """
 
@@ -61,6 +63,8 @@ class Judge:
     requirements: tuple[Requirement, ...] = ()
     metrics: Mapping[str, Metric] = field(default_factory=dict)
     task: str = AUTO
+    headline: str = AUTO
+    reference: Model | None = None
     notify: Notify = silent
 
     @property
@@ -106,7 +110,7 @@ class Judge:
 
     def on(self, *conditions: Condition) -> Judge:
         """The same chips under other noise; threshold, demands and further metrics are of the run's own noise."""
-        return replace(self, conditions=conditions, threshold=None, requirements=(), metrics={})
+        return replace(self, conditions=conditions, threshold=None, requirements=(), metrics={}, headline=AUTO)
 
     def few(self, chips: int, examples: int | None = None, stream: str = "") -> Judge:
         """The first few of the chips, on a random sample of the examples, and without demands, which need them all.
@@ -138,11 +142,12 @@ class Judge:
             DataError: The data cannot be used.
         """
         check_data(self.data)
-        check_numbers(self.chips, self.threshold, self.where.batch_size, self.where.threads)
+        check_numbers(self.chips, self.where.batch_size, self.where.threads)
         check_meetable(self.requirements, self.chips)
 
     def _opened(self, model: Model, folder: Path, where: Where, trial_log: Path | None) -> Run:
-        bench = open_bench(model, self.data, folder, where, self.metrics, self.task)
+        bench = open_bench(model, self.data, folder, where, self.metrics, self.task, self.headline, self.reference)
+        check_limits(self.requirements, self.threshold, bench.measure)
         plan = TrialPlan(self.conditions, self.chips, self.seed, bench.feed.batch, where.digital)
         return Run(bench, plan, where, trial_log)
 
