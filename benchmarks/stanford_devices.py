@@ -2,9 +2,9 @@
 
 ``python benchmarks/stanford_devices.py FOLDER`` reads the two relaxation files of FOLDER (../shared/data/devices),
 writes the device to harden/noise/devices/ and prints the tables of docs/devices/stanford.md. For the tables a profile
-is fitted to one half of the cells (a stream decides) and held against the other: the robust standard deviation, the mean
-and the share beyond four standard deviations for each time, over all levels, and a two-sample Kolmogorov-Smirnov test
-of as many drawn as measured cells.
+is fitted to one half of the cells (a stream decides) and held against the other: the robust standard deviation, the
+mean and the share beyond four standard deviations for each time, over all levels, and a two-sample Kolmogorov-Smirnov
+test of as many drawn as measured cells.
 """
 
 from __future__ import annotations
