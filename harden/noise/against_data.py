@@ -115,7 +115,8 @@ def _first_reading(profile: Profile) -> float:
 def _levels(profile: Profile, target: np.ndarray, measured: np.ndarray, at_s: float, time: float) -> list[LevelTest]:
     if not len(target):
         return []
-    many = np.repeat(np.clip(target, profile.circuit.mapping.low, profile.circuit.mapping.high), _DRAWN)
+    mapping = profile.circuit.mapping
+    many = np.repeat(np.minimum(np.maximum(target, mapping.low), mapping.high), _DRAWN)
     draw = Draw(0, ("check",), profile.name, at_s, profile.severity)
     drawn = profile.circuit.read_devices(torch.tensor(many), draw).numpy()
     tests: list[LevelTest] = []

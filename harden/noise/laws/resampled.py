@@ -64,10 +64,10 @@ class Law(NoiseLaw):
 
     def spread(self, cells: Cells, at_s: float) -> Tensor:
         """The standard deviation of the cells of the nearest level."""
-        values, starts = self._at(at_s), self._starts.tolist()
-        parts = [
-            values[start : start + len(level.deviations)] for start, level in zip(starts, self.levels, strict=True)
-        ]
+        values, start, parts = self._at(at_s), 0, list[Tensor]()
+        for level in self.levels:
+            parts.append(values[start : start + len(level.deviations)])
+            start += len(level.deviations)
         sigma = torch.stack([torch.std(part, correction=0) for part in parts]).to(cells.target)
         spread = sigma[self._nearest(cells)].reshape(cells.target.shape)
         return spread if self.fitted_full is None else spread * (cells.full / self.fitted_full)
