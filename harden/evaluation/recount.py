@@ -53,7 +53,7 @@ def recount(
     source = raw(data)
     rows = data.numbers(index)
     ours = None if data.labels is None else data.labels[index]
-    numbers = class_numbers(source) if data.origin.labelled and ours is not None else None
+    numbers = class_numbers(source) if data.origin.labelled and data.classes else None
     labels = ours if numbers is None else numbers[rows]
     outputs = _outputs(model, source.examples(rows), [part[rows] for part in source.others], data)
     counted = measure(model.proto, outputs, labels)
