@@ -16,7 +16,7 @@ import math
 import re
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,7 +24,7 @@ from scipy import special
 
 from harden.engines import Engine, LocalEngine
 from harden.errors import DataError, SettingsError
-from harden.evaluation.bench import Bench
+from harden.evaluation.bench import Bench, recount_bench
 from harden.evaluation.document import data_part, model_part
 from harden.evaluation.judge import Judge
 from harden.evaluation.plan import Condition
@@ -115,6 +115,8 @@ def mean_accuracy_until(judge: Judge, model: Model, until: str, *, images: int |
     """
     confidence, half = parse_until(until)
     with judge.bench(model) as bench:
+        if judge.recounted:
+            recount_bench(bench, model, judge.data)
         sampler = _Sampler(bench, judge.condition, judge.seed)
         pilot = sampler.pilot()
         size, share = min(images or pilot.images, len(judge.data)), pilot.control
@@ -149,7 +151,7 @@ def evaluate_until(judge: Judge, model: Model, until: str) -> EvalRecord:
     entries = []
     for number, condition in enumerate(conditions):
         judge.notify("conditions", number, len(conditions))
-        result = mean_accuracy_until(judge.on(condition), model, until)
+        result = mean_accuracy_until(replace(judge.on(condition), recounted=number == 0), model, until)
         accuracy = {"mean": result.mean, **dict.fromkeys(_UNKNOWN), "ci95": result.ci}
         empty = dict.fromkeys(("yield", "tolerance", "confidence", "ece", "ekl", "agreement", "fidelity", "accuracies"))
         entry = {**condition.describe(), "chips": result.chips, "accuracy": accuracy, **empty, "until": result}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harden.errors import DataError, InputError, ModelError, ProfileError
-from harden.evaluation.bench import bench_of, score
+from harden.evaluation.bench import bench_of, recount_bench, score
 from harden.evaluation.plan import Condition
 from harden.evaluation.trials import draw_chip
 from harden.evaluation.where import Where
@@ -125,6 +125,7 @@ def replay(
     condition = _condition(record, profile)
     where = replace(where or Where(), digital=record.digital)
     with bench_of(_wired(model, record), data, where) as bench:
+        recount_bench(bench, model, data)
         chip = draw_chip(condition, bench.weights, seed=record.seed, index=record.chip)
         path = ("chip", record.chip)
         scores = score(bench, chip, condition.profile, threads=where.cores, seed=record.seed, path=path)

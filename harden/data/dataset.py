@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,6 +19,32 @@ from harden.data.sources.base import Examples, Request, digest_values
 from harden.errors import DataError, SettingsError
 
 Index = slice | np.ndarray | Sequence[int]
+_HELD = 1 << 28  # bytes; of larger arrays that had to be converted, only what became of them is held
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where examples came from, for what reads them a second time (:mod:`harden.evaluation.reread`).
+
+    Attributes:
+        values: What the form of data handed over, before anything was made of it.
+        labels: The same for labels.
+        names: The source's own order of class names.
+        others: What it handed over for a model's further inputs.
+        opened: Whether ``Dataset.source`` can be opened again.
+        limit: How many examples were asked for.
+        inputs: Names of the model's inputs, where it has several.
+        labelled: Whether the data set's labels are those of the source.
+    """
+
+    values: np.ndarray
+    labels: Sequence[object] | np.ndarray | None = None
+    names: tuple[str, ...] | None = None
+    others: tuple[np.ndarray, ...] = ()
+    opened: bool = False
+    limit: int | None = None
+    inputs: tuple[str, ...] = ()
+    labelled: bool = True
 
 
 class Dataset:
@@ -57,7 +83,9 @@ class Dataset:
         sha256: str,
         class_names: tuple[str, ...] | None = None,
         others: tuple[np.ndarray, ...] = (),
+        origin: Origin | None = None,
     ) -> None:
+        self.origin = origin or Origin(values, labels)
         self._values = values
         self._rows: np.ndarray | None = None
         self._input = "input"
@@ -107,7 +135,8 @@ class Dataset:
         if len(inputs) != len(examples.others) + 1 and len(inputs) > 1:
             what = f"the model takes {', '.join(inputs)}, and this form of data has one input per example"
             raise DataError(what, where=name, fix="Give an .npz with one array named after each input")
-        return cls._of(examples, preprocess, name)
+        data = cls._of(examples, preprocess, name)
+        return data._like(origin=replace(data.origin, opened=True, limit=limit, inputs=tuple(inputs)))
 
     @classmethod
     def from_arrays(
@@ -143,9 +172,19 @@ class Dataset:
                 what = f"{len(values)} examples and {len(labels)} labels"
                 raise DataError(what, where=source, fix="Give one label per example")
         others = tuple(check_part(part, source) for part in examples.others)
-        digest = examples.sha256
+        digest, handed_over = examples.sha256, examples.values
+        if handed_over.nbytes > _HELD and not np.may_share_memory(handed_over, values):
+            handed_over = values
         return cls(
-            values, labels, preprocess, images=images, source=source, sha256=digest, class_names=names, others=others
+            values,
+            labels,
+            preprocess,
+            images=images,
+            source=source,
+            sha256=digest,
+            class_names=names,
+            others=others,
+            origin=Origin(handed_over, examples.labels, examples.class_names, examples.others),
         )
 
     def __len__(self) -> int:
@@ -154,6 +193,20 @@ class Dataset:
     def __repr__(self) -> str:
         labels = "unlabelled" if self.labels is None else f"{self.classes} classes" if self.classes else "labelled"
         return f"Dataset({self.source!r}, {self.examples} examples {list(self.input_shape)}, {labels})"
+
+    @property
+    def total(self) -> int:
+        """How many examples there are in the whole, of which this may be a part."""
+        return len(self._values)
+
+    def numbers(self, index: np.ndarray) -> np.ndarray:
+        """The examples' places in the whole."""
+        return index if self._rows is None else self._rows[index]
+
+    def __getstate__(self) -> dict[str, object]:
+        """For another process: its second reading begins with the values that are stored."""
+        origin = replace(self.origin, values=self._values, opened=False)
+        return {**self.__dict__, "origin": origin}
 
     def raw(self, index: Index) -> np.ndarray:
         """Values before normalisation: uint8 (or float) [B, H, W, C] for images, [B, ...] for arrays."""
@@ -194,7 +247,9 @@ class Dataset:
 
     def with_labels(self, labels: np.ndarray, classes: int) -> Dataset:
         """The same examples with these labels, integers [examples] in [0, classes)."""
-        return self._like(labels=np.asarray(labels, dtype=np.int64), classes=classes, class_names=None)
+        own = np.asarray(labels, dtype=np.int64)
+        origin = replace(self.origin, labelled=False)
+        return self._like(labels=own, classes=classes, class_names=None, origin=origin)
 
     def with_others(self, others: tuple[np.ndarray, ...]) -> Dataset:
         """The same examples with these parts for the model's further inputs."""

@@ -18,6 +18,7 @@ from harden.evaluation.custom import Judged, Metric, WithMetrics, measure_of
 from harden.evaluation.input_feed import Feed
 from harden.evaluation.layout import available_cores
 from harden.evaluation.periphery import ANALYSIS, EvaluationPeriphery
+from harden.evaluation.recount import recount
 from harden.evaluation.rows import check_rows
 from harden.evaluation.where import Where
 from harden.graph.analog import AnalogWeight
@@ -32,6 +33,7 @@ from harden.runtime.threads import torch_threads
 from harden.statistics.requirements import METRIC
 from harden.store import scratch
 from harden.tasks import AUTO, Scorer, Scores, Task, task_of
+from harden.tasks._second_count import size_of_outputs
 
 if TYPE_CHECKING:
     from harden.data.dataset import Dataset
@@ -178,6 +180,27 @@ def _score_clean(judge: WithMetrics, feed: Feed, session: Session, right: Sessio
         judge.scorer.remember(is_right)
         tally.add(outputs)
     return tally.result()
+
+
+def recount_bench(bench: Bench, model: Model, data: Dataset) -> None:
+    """Count the figures without noise a second time.
+
+    Raises:
+        VerificationError: The two differ.
+    """
+
+    session = bench.copy.clean_session()
+
+    def first(index: np.ndarray) -> Mapping[str, float | None]:
+        batches = ([out[:count] for out in session.run(*batch)] for batch, count in bench.feed.batches(index))
+        if not bench.task.labelled:
+            return size_of_outputs([np.concatenate(parts) for parts in zip(*batches, strict=True)])
+        tally = bench.scorer.on(index).tally()
+        for outputs in batches:
+            tally.add(outputs)
+        return tally.result().values
+
+    recount(model, data, first, bench.task.recounted)
 
 
 @contextlib.contextmanager

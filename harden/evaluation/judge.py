@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from harden.data.dataset import Dataset, check_data
 from harden.errors import HardenError
 from harden.evaluation.batch_size import BatchSize
-from harden.evaluation.bench import Bench, bench_of, open_bench, single_threaded_torch
+from harden.evaluation.bench import Bench, bench_of, open_bench, recount_bench, single_threaded_torch
 from harden.evaluation.custom import Metric
 from harden.evaluation.document import record_of
 from harden.evaluation.plan import Condition, TrialPlan, check_numbers
@@ -52,6 +52,7 @@ class Judge:
         headline: The figure that the record is about; ``auto`` is the task's own, ``metric`` the first of ``metrics``.
         reference: The network that outputs without labels are compared with; None is the model itself.
         notify: Called with stage, done and total.
+        recounted: Whether the figures without noise are counted a second time; analyses build on a count that was.
     """
 
     data: Dataset
@@ -66,6 +67,7 @@ class Judge:
     headline: str = AUTO
     reference: Model | None = None
     notify: Notify = silent
+    recounted: bool = True
 
     @property
     def condition(self) -> Condition:
@@ -90,6 +92,7 @@ class Judge:
             UnmeetableError: A requirement that so few chips can never meet.
             DataError: The model's output is not logits of the data's classes, or shapes differ.
             CanaryError: Noise does not reach a tensor in ONNX Runtime.
+            VerificationError: A second count of the figures without noise differs; see harden.evaluation.recount.
             RunFolderError: The log holds another run.
             OutOfMemoryError: Memory does not suffice for one image at a time on one worker.
         """
@@ -110,7 +113,15 @@ class Judge:
 
     def on(self, *conditions: Condition) -> Judge:
         """The same chips under other noise; threshold, demands and further metrics are of the run's own noise."""
-        return replace(self, conditions=conditions, threshold=None, requirements=(), metrics={}, headline=AUTO)
+        return replace(
+            self,
+            conditions=conditions,
+            threshold=None,
+            requirements=(),
+            metrics={},
+            headline=AUTO,
+            recounted=False,
+        )
 
     def few(self, chips: int, examples: int | None = None, stream: str = "") -> Judge:
         """The first few of the chips, on a random sample of the examples, and without demands, which need them all.
@@ -148,6 +159,8 @@ class Judge:
     def _opened(self, model: Model, folder: Path, where: Where, trial_log: Path | None) -> Run:
         bench = open_bench(model, self.data, folder, where, self.metrics, self.task, self.headline, self.reference)
         check_limits(self.requirements, self.threshold, bench.measure)
+        if self.recounted:
+            recount_bench(bench, model, self.data)
         plan = TrialPlan(self.conditions, self.chips, self.seed, bench.feed.batch, where.digital)
         return Run(bench, plan, where, trial_log)
 

@@ -84,6 +84,8 @@ def open_training_data(
         validation = opened(settings.val)
     else:
         train, validation = split_validation(train, settings.seed)
+    if labelled and train.labels is not None and train.labels.min() == train.labels.max():
+        _refuse_one_class(train, settings.limit)
     test = opened(settings.test) if settings.test else None
     for other in (validation, test):
         if other is not None:
@@ -92,6 +94,12 @@ def open_training_data(
         what = "the data to report on are the data trained on, so the figures would prove nothing"
         raise DataError(what, where=test.source, fix="Leave --test out: a tenth of --data is then set aside for it")
     return train, validation, test
+
+
+def _refuse_one_class(train: Dataset, limit: int | None) -> None:
+    which = f"the first {limit} examples" if limit else "all examples"
+    fix = "Shuffle the data, which seems sorted by class, or leave --limit out" if limit else "Give data of all classes"
+    raise DataError(f"{which} are of one class, so a training would learn only that", where=train.source, fix=fix)
 
 
 def _check_classes(train: Dataset, other: Dataset) -> None:

@@ -80,6 +80,7 @@ class Clean(Record):
     values: Mapping[str, Real | None] = sometimes("Further measures of the task, by name.", {})
     metrics: Mapping[str, Real] = sometimes("With --metric: the user's own metrics, by name.", {})
     reliability: Reliability | None = sometimes("Images by confidence.")
+    doubts: tuple[str, ...] = sometimes("Signs that labels and answers do not belong together, a clause each.", ())
 
 
 class TensorRecord(Record):

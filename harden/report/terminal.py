@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from harden.records.measure import ACCURACY
 from harden.report.conditions import Trials, gained
 from harden.report.document import Document, Reading
-from harden.report.verdict import NOTHING_BETTER, kept_nothing, verdict
+from harden.report.verdict import NOTHING_BETTER, doubtful, kept_nothing, verdict
 from harden.training.plan import FEWEST_STEPS
 from harden.words import MISSING, clean, duration, interval, known, number, percent, plural, points, rate
 
@@ -34,6 +34,8 @@ def summary(document: Document | Reading) -> str:
     if several:
         lines += [*_conditions(reading), f"hardest: {condition.label}"]
     lines += _table(reading, condition.trials)
+    if signs := doubtful(reading).removeprefix("; "):
+        lines.append(signs)
     lines += _differences(reading)
     if kept_nothing(reading):
         lines += [f"The training found {NOTHING_BETTER}: the file's weights are those given.", *_advice(reading)]

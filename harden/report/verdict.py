@@ -34,14 +34,20 @@ def verdict(document: Document | Reading) -> str:
     count = len(reading.conditions)
     where = f"Under {condition.noise}" + (f", the hardest of {count} conditions," if count > 1 else ",")
     if reading.kind == "compare":
-        return f"{where} {_ranking(reading, condition)}."
+        return f"{where} {_ranking(reading, condition)}{doubtful(reading)}."
     before = condition.of("before")
     body = (
         _change(reading, before, condition.subject)
         if before and reading.kind == "fit"
         else _alone(reading, condition.subject)
     )
-    return f"{where} {body}{_spec(condition.subject, reading.measure)}."
+    return f"{where} {body}{_spec(condition.subject, reading.measure)}{doubtful(reading)}."
+
+
+def doubtful(reading: Reading) -> str:
+    """Why labels and answers seem not to belong together, where they seem so."""
+    signs = dict.fromkeys(sign for _, evaluation in reading.evaluations for sign in evaluation.clean.doubts)
+    return f"; doubtful: {clean('; '.join(signs))}" if signs else ""
 
 
 def kept_nothing(reading: Reading) -> bool:

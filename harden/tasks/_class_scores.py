@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from harden.records.measure import ACCURACY
+from harden.statistics.doubts import doubts
 from harden.statistics.metrics import auroc, confusion_scores, expected_kl
 from harden.statistics.reliability import BINS, bin_sums, calibration_error, reliability
 from harden.tasks import _scoring as base
@@ -75,7 +76,10 @@ class ClassScorer(base.Scorer):
     def clean_record(self, scores: base.Scores) -> Mapping[str, object]:
         """Its measures, and the reliability diagram."""
         kept = {key: scores.values[key] for key in _CLEAN if key in scores.values}
-        return {**kept, "reliability": reliability(scores.sums["bins"])}
+        assert isinstance(scores, ChipScores)
+        labels = self.reference.labels[: len(scores.predicted)]
+        signs = doubts(scores.predicted, labels, self.reference.classes)
+        return {**kept, "reliability": reliability(scores.sums["bins"]), **({"doubts": signs} if signs else {})}
 
     def spreads(self, trials: base.Columns) -> list[str]:
         """Its further measures."""

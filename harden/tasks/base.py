@@ -26,8 +26,11 @@ from harden.tasks._concordance import relative_error
 from harden.tasks._distance import FidelityScorer, WithOthers
 from harden.tasks._heads import Head, heads
 from harden.tasks._scoring import Columns, Scorer, Scores, Sums, Tally, spread
+from harden.tasks._second_count import Figures
 
 if TYPE_CHECKING:
+    from onnx import ModelProto
+
     from harden.data.dataset import Dataset
     from harden.graph.file import Model
 
@@ -254,6 +257,23 @@ class Task:
     def head_scorer(self, outputs: Sequence[np.ndarray]) -> Scorer:
         """What scores the first head."""
         raise TypeError(f"{type(self).__module__} does not define head_scorer")
+
+    def recounted(
+        self, file: ModelProto, outputs: Sequence[np.ndarray], labels: np.ndarray | None
+    ) -> tuple[Figures, Figures] | None:
+        """The figures of some examples counted a second time, in a few lines that share no code with the scorer.
+
+        What the two counts say is compared before anything is reported; see :mod:`harden.evaluation.recount`.
+
+        Args:
+            file: The model.
+            outputs: What it gives without noise, all of it.
+            labels: The labels, as the source has them.
+
+        Returns:
+            Figures by the names that the scores have for them, and by how much each may differ; None counts nothing.
+        """
+        return None
 
     def same_answers(self, output: np.ndarray, scores: Scores) -> float:
         """Share of the first examples for which torch's first head and ONNX Runtime's scores say the same."""

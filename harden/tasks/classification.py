@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -16,8 +16,10 @@ from harden.records.measure import ACCURACY
 from harden.tasks import base
 from harden.tasks._class_scores import ClassScorer, Reference
 from harden.tasks._heads import Head
+from harden.tasks._second_count import Figures, classified
 
-_SAMPLE = 0.9  # of the classes that a network tells apart, if the others' numbers are above all of the data's
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 
 class Task(base.Task):
@@ -73,21 +75,23 @@ class Task(base.Task):
     def check(self, outputs: Sequence[np.ndarray]) -> None:
         """One score for each class, or one number for two classes.
 
-        Where labels are numbers without names, the last tenth of the network's classes may be missing.
+        Where labels are numbers without names, the last of the network's classes may be missing; that is told.
         """
         examples, head = self.examples, self.heads[0]
-        if examples.classes < 2:
-            raise DataError(
-                "the data has only one class, so every model is right",
-                where=examples.source,
-                fix="Use data with all its classes",
-            )
         shape = outputs[head.index].shape
         width = int(np.prod(shape[1:])) if len(shape) > 1 else 1
-        # Numbered labels may miss the last classes, as a sample of ImageNet does; a network for many more is another's.
-        sample = not examples.named and _SAMPLE * width <= examples.classes < width
-        if width == examples.classes or sample or (width == 1 and examples.classes == 2):
+        if examples.classes == (2 if width == 1 else width) or (
+            not examples.named and examples.classes <= max(width, 2)
+        ):
             return
+        labels = np.asarray(examples.labels)
+        if not examples.named and labels.min() == 1 and examples.classes == max(width, 2) + 1:
+            raise DataError(
+                f"labels are 1 to {labels.max()}, and the model's first output '{head.name}' scores {max(width, 2)} "
+                "classes, numbered from 0: the labels count from 1",
+                where=examples.source,
+                fix="Take 1 from each label",
+            )
         raise DataError(
             f"the model's first output '{head.name}' has shape {list(shape)}, that is {width} numbers per example, but "
             f"{examples.source} has {examples.classes} classes: they are not logits of these classes",
@@ -101,6 +105,12 @@ class Task(base.Task):
         labels, head = np.asarray(self.examples.labels), self.heads[0]
         classes = max(self.examples.classes, int(np.prod(outputs[head.index].shape[1:])))
         return ClassScorer(Reference(labels, head, classes))
+
+    def recounted(
+        self, file: ModelProto, outputs: Sequence[np.ndarray], labels: np.ndarray | None
+    ) -> tuple[Figures, Figures]:
+        """Share of right answers, and the mean of the largest class probability."""
+        return classified(file, outputs, np.asarray(labels))
 
     def same_answers(self, output: np.ndarray, scores: Any) -> float:
         """Share of the examples to which both give the same class."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -15,6 +15,10 @@ from harden.records.measure import CONCORDANCE
 from harden.tasks import base
 from harden.tasks._concordance import Concordance, relative_error
 from harden.tasks._distance import FidelityScorer
+from harden.tasks._second_count import Figures, unlabelled
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 
 class Task(base.Task):
@@ -63,6 +67,12 @@ class Task(base.Task):
     def scorer(self, outputs: Sequence[np.ndarray], folder: Path) -> FidelityScorer:
         """Compares all outputs with those of the network as given."""
         return FidelityScorer(self.heads, outputs, len(self.examples), folder)
+
+    def recounted(
+        self, file: ModelProto, outputs: Sequence[np.ndarray], labels: np.ndarray | None
+    ) -> tuple[Figures, Figures]:
+        """How large the outputs are."""
+        return unlabelled(outputs)
 
 
 def apart(reference: Outputs, outputs: Outputs) -> Tensor:

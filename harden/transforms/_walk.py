@@ -191,7 +191,7 @@ class _Walk:
         self, node: Any, arguments: list[Any], output: Tensor, channels: list[Tensor | None]
     ) -> Tensor | None:
         names = [self._stored(value) for value in node.inputs[1:5]]
-        if channels[0] is None or None in names or node.get("training_mode", 0):
+        if channels[0] is None or None in names or arguments[1].dim() > 1:  # statistics for each element, not channel
             return None
         scale, bias, mean, variance = names
         read = self.channels.along(channels[0], 1)

@@ -18,7 +18,9 @@ from harden.evaluation.layout import Layout
 from harden.evaluation.plan import Condition
 from harden.graph.file import Model
 from harden.noise.profile import Profile
+from harden.report.verdict import verdict
 from harden.runtime import copy as copy_module
+from harden.runtime.sessions import Session
 from harden.store import read_lines
 
 Problem = tuple[Model, Dataset]
@@ -291,18 +293,32 @@ def test_a_demand_that_cannot_be_met_is_refused_with_the_number_needed(problem):
         evaluate(model, NOISE, data, chips=100, requirements=("yield(0.5)>=0.99@95%",))
 
 
-def test_outputs_that_are_no_logits_of_these_classes_are_refused(deep, digits, make_linear):
-    six = Dataset.from_arrays(digits.raw(slice(0, 60)), np.arange(60) % 6, digits.preprocess, source="six.npz")
-
+def test_outputs_that_are_no_logits_of_these_classes_are_refused(deep, digits):
+    twelve = Dataset.from_arrays(digits.raw(slice(0, 60)), np.arange(60) % 12, digits.preprocess, source="12.npz")
+    with pytest.raises(DataError, match=r"10 numbers.*12\.npz has 12 classes.*--new-head"):
+        evaluate(deep, NOISE, twelve, chips=1)
+    named = Dataset.from_arrays(digits.raw(slice(0, 60)), list("abcdef") * 10, digits.preprocess, source="six.npz")
     with pytest.raises(DataError, match=r"10 numbers.*six\.npz has 6 classes"):
-        evaluate(deep, NOISE, six, chips=1)
+        evaluate(deep, NOISE, named, chips=1)
 
 
-def test_one_class_is_refused(deep, digits):
-    ones = Dataset.from_arrays(digits.raw(slice(0, 20)), np.zeros(20, np.int64), digits.preprocess)
+def test_numbered_labels_may_lack_the_last_classes_and_that_is_told(deep, digits):
+    labels = np.asarray(digits.labels)
+    for classes, told in ((10, None), (7, "labels number 7 classes, and the network has 10"), (1, "are of class 0")):
+        index = np.flatnonzero(labels < classes)[:60]
+        part = Dataset.from_arrays(digits.raw(index), labels[index], digits.preprocess)
+        result = evaluate(deep, NOISE, part, chips=1)
+        (output,) = Session(deep.serialize()).run(part.inputs(slice(None)))
+        assert result.clean.accuracy == (output.argmax(1) == labels[index]).mean()
+        assert any(told in sign for sign in result.clean.doubts) if told else result.clean.doubts == ()
+        assert told is None or told in verdict(result)
 
-    with pytest.raises(DataError, match="one class"):
-        evaluate(deep, NOISE, ones, chips=1)
+
+def test_labels_from_one_say_so(deep, digits):
+    labels = np.asarray(digits.labels)
+    from_one = Dataset.from_arrays(digits.raw(slice(None)), labels + 1, digits.preprocess)
+    with pytest.raises(DataError, match=r"1 to 10, .* scores 10 classes, .*count from 1\. Take 1 from each label$"):
+        evaluate(deep, NOISE, from_one, chips=1)
 
 
 def test_examples_of_another_shape_are_refused(deep, problem):

@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional
 
 from harden import distributed
+from harden.errors import ModelError
 from harden.graph.batch_statistics import count, move_, shared_batch_norm
 from harden.graph.ops import MICROSOFT, operator
 from harden.graph.plan import Frame
@@ -19,31 +20,32 @@ Tensor = torch.Tensor
 @operator("BatchNormalization", learned=(1, 2), fixed=(3, 4), frame=True)
 def batch_norm(
     node: Node, frame: Frame, x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, variance: Tensor
-) -> Tensor | tuple[Tensor, ...]:
+) -> Tensor:
     """Normalise each channel by running statistics, or, in training, by the batch's.
 
     The running statistics move as torch moves them: by 1 - ``momentum``, with the unbiased variance.
-    ``training_mode=1`` means what ONNX says: the batch's statistics always, and moved statistics (with the biased
-    variance) as further outputs.
+    Before opset 9, ``spatial=0`` gives every element of an example statistics of its own.
+
+    Raises:
+        ModelError: The file asks for the batch's statistics: what an example gets would depend on its neighbours.
     """
+    if node.get("training_mode", 0):
+        raise ModelError(
+            "BatchNormalization in training mode (training_mode=1) normalises by the batch at hand, so that answers "
+            "depend on the order of the examples",
+            where=node.label,
+            fix="Export for inference: module.eval() and, in torch.onnx.export, training=TrainingMode.EVAL",
+        )
+    if scale.dim() > 1:
+        flat = (each.flatten() for each in (scale, bias, mean, variance))
+        normal = batch_norm(node, frame, x.flatten(1), *flat)
+        return normal.reshape(x.shape)
     epsilon, momentum = node.get("epsilon", 1e-5), node.get("momentum", 0.9)
     dtype = x.dtype
     if mean.dtype != dtype:
         # Half precision: statistics are kept, and the norm computed, in single.
         x, scale, bias = x.to(mean.dtype), scale.to(mean.dtype), bias.to(mean.dtype)
     shared = distributed.slices() > 1
-    if node.get("training_mode", 0):
-        if shared:
-            result, *found = shared_batch_norm(x, scale, bias, epsilon)
-            old = (mean, variance)
-            with torch.no_grad():
-                return result.to(dtype), *(momentum * a + (1 - momentum) * b for a, b in zip(old, found, strict=True))
-        axes = [axis for axis in range(x.dim()) if axis != 1]
-        result = functional.batch_norm(x, None, None, scale, bias, True, 0.0, epsilon)
-        with torch.no_grad():
-            new_mean = mean * momentum + x.mean(axes) * (1 - momentum)
-            new_variance = variance * momentum + x.var(axes, correction=0) * (1 - momentum)
-        return result.to(dtype), new_mean, new_variance
     if not frame.training:
         return functional.batch_norm(x, mean, variance, scale, bias, False, 0.0, epsilon).to(dtype)
     moves = frame.update and not mean.requires_grad and not frame.frozen.intersection(node.inputs[3:5])
