@@ -100,7 +100,7 @@ def open_bench(
         where: The device, the batch size, and which weights are not on a crossbar.
         metrics: More metrics, by name.
         task: What the network is for; see :mod:`harden.tasks`.
-        headline: The figure that the report is about; see :func:`_headline`.
+        headline: The figure that the report is about; see :func:`headline_of`.
         reference: The network that outputs without labels are compared with; None is the model itself.
 
     Raises:
@@ -124,7 +124,7 @@ def open_bench(
     asked = reference is not None and job.needs_clean and reference.sha256 != model.sha256
     right = Session(reference.runnable, threads=where.cores) if asked and reference is not None else session
     judged = _score_clean(judge, feed, session, right)
-    measure = _headline(headline, job, scorer, metrics or {})
+    measure = headline_of(headline, job, scorer.headline, metrics or {})
     values = {**judged.scores.values, **{f"metrics.{name}": value for name, value in judged.metrics.items()}}
     own = {"metrics": judged.metrics} if judged.metrics else {}
     score = {} if measure.name == ACCURACY.name else {"score": values[measure.name]}
@@ -152,14 +152,14 @@ def _named_inputs(model: Model, feed: Feed) -> dict[str, np.ndarray]:
     return {spec.name: array for spec, array in zip(model.inputs, arrays, strict=True)}
 
 
-def _headline(name: str, task: Task, scorer: Scorer, metrics: Mapping[str, Metric]) -> Measure:
-    """The measure of this name; ``auto`` is the task's own, ``metric`` the user's first.
+def headline_of(name: str, task: Task, own: Measure, metrics: Mapping[str, Metric]) -> Measure:
+    """The measure of this name; ``auto`` is the one that the task has of its own, ``metric`` the user's first.
 
     Raises:
         SettingsError: There is none.
     """
     if name == AUTO:
-        return scorer.headline
+        return own
     if name == METRIC and metrics:
         return measure_of(*next(iter(metrics.items())))
     chosen = next((measure for measure in task.measures if measure.name == name), None)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from harden.data.dataset import Dataset, check_data
 from harden.errors import HardenError
 from harden.evaluation.batch_size import BatchSize
-from harden.evaluation.bench import Bench, bench_of, open_bench, recount_bench, single_threaded_torch
+from harden.evaluation.bench import Bench, bench_of, headline_of, open_bench, recount_bench, single_threaded_torch
 from harden.evaluation.custom import Metric
 from harden.evaluation.document import record_of
 from harden.evaluation.plan import Condition, TrialPlan, check_numbers
@@ -29,7 +29,7 @@ from harden.records.evaluation import Runtime
 from harden.statistics.requirements import Requirement, check_limits, check_meetable
 from harden.store import scratch
 from harden.streams import numpy_generator
-from harden.tasks import AUTO
+from harden.tasks import AUTO, task_of
 
 if TYPE_CHECKING:
     from harden.graph.file import Model
@@ -155,6 +155,17 @@ class Judge:
         check_data(self.data)
         check_numbers(self.chips, self.where.batch_size, self.where.threads)
         check_meetable(self.requirements, self.chips)
+
+    def check_demands(self, model: Model) -> None:
+        """Refuse demands on figures that the model's task does not have, before anything is measured or written.
+
+        Raises:
+            SettingsError: Lists the demands.
+            DataError: The labels, or the outputs, are not of the task.
+        """
+        job = task_of(self.task, model, self.data)
+        own = headline_of(self.headline, job, job.measures[0], self.metrics)
+        check_limits(self.requirements, self.threshold, own)
 
     def _opened(self, model: Model, folder: Path, where: Where, trial_log: Path | None) -> Run:
         bench = open_bench(model, self.data, folder, where, self.metrics, self.task, self.headline, self.reference)

@@ -188,7 +188,7 @@ def _check(r: Requirement, figures: Sequence[str]) -> None:
 
 
 def _meant(value: float) -> str:
-    return f"; write {value / 100:g}" if 1 < value <= 100 else ""
+    return f"; write {value / 100:g} or {value:g}%" if 1 < value <= 100 else ""
 
 
 def chips_needed(r: Requirement) -> int:
@@ -243,7 +243,7 @@ def check_limits(requirements: Sequence[Requirement], threshold: float | None, m
         SettingsError: Lists the problems.
     """
     problems = [
-        f"the threshold {limit:g} of {where} is outside [0, 1]{_meant(limit)}: it is of the {measure.title}"
+        f"the threshold {limit:g} of {where} is outside [0, 1], where the {measure.title} lies{_meant(limit)}"
         for where, limit in (("--threshold", threshold), *((f"'{r.text}'", r.argument) for r in requirements))
         if limit is not None and measure.rate and not 0 <= limit <= 1
     ]

@@ -78,6 +78,14 @@ class Task(base.Task):
         Where labels are numbers without names, the last of the network's classes may be missing; that is told.
         """
         examples, head = self.examples, self.heads[0]
+        if not examples.classes:
+            labels = np.asarray(examples.labels)
+            raise DataError(
+                f"labels of shape {list(labels.shape)} and type {labels.dtype} are not one class number per example",
+                where=examples.source,
+                fix="Labels of a classifier are class numbers 0..C-1, or names; for others there are --task multilabel "
+                "and --task regression",
+            )
         shape = outputs[head.index].shape
         width = int(np.prod(shape[1:])) if len(shape) > 1 else 1
         if examples.classes == (2 if width == 1 else width) or (

@@ -168,7 +168,7 @@ def test_fidelity_falls_with_r2_where_a_cosine_cannot(tmp_path):
         (4, np.linspace(0, 1, 200), "auto", "4 numbers per example.*real-valued labels"),
         (4, np.arange(200) % 4, "multilabel", "labels of .* are"),
         (3, np.tile([[0, 1, 1, 0]], (200, 1)), "auto", "3 numbers per example"),
-        (4, np.tile([[0, 1, 1, 0]], (200, 1)), "classification", "one class"),
+        (4, np.tile([[0, 1, 1, 0]], (200, 1)), "classification", "not one class number"),
         (1, np.full(200, 0.5), "auto", "all labels are equal"),
         (1, None, "regression", "needs labels"),
     ],
