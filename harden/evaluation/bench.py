@@ -194,7 +194,8 @@ def recount_bench(bench: Bench, model: Model, data: Dataset) -> None:
     def first(index: np.ndarray) -> Mapping[str, float | None]:
         batches = ([out[:count] for out in session.run(*batch)] for batch, count in bench.feed.batches(index))
         if not bench.task.labelled:
-            return size_of_outputs([np.concatenate(parts) for parts in zip(*batches, strict=True)])
+            counted = zip(*([out[head.index] for head in bench.task.heads] for out in batches), strict=True)
+            return size_of_outputs([np.concatenate(parts) for parts in counted])
         tally = bench.scorer.on(index).tally()
         for outputs in batches:
             tally.add(outputs)
