@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 LOCKED := pyproject.toml --universal --python-version 3.10 --generate-hashes --no-annotate \
 	--extra dev --extra datasets --extra sign --extra tensorboard
 
-.PHONY: fuzz wheel lock help install demo test test-slow check fix docs bench bench-eval bench-methods bench-noise bench-scale bench-import bench-effectiveness bench-effectiveness-quick clean
+.PHONY: fuzz wheel lock help install demo test test-slow check fix docs bench bench-eval bench-methods bench-noise bench-scale bench-import bench-files bench-effectiveness bench-effectiveness-quick clean
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -80,6 +80,9 @@ bench-scale: $(READY)  ## Time on 1 and 2 workers, and what 64 would take
 
 bench-import: $(READY)  ## Which timm exports import, agree and train (long; resumable)
 	$(BIN)/python benchmarks/import_bench.py
+
+bench-files: $(READY)  ## Which ONNX files of FOLDER=... (wheels, too) open, agree and can be hardened
+	$(BIN)/python benchmarks/files.py $(FOLDER)
 
 clean:  ## Remove the virtual environment and built files
 	rm -rf $(VENV) build dist site

@@ -144,12 +144,17 @@ def rate(value: object) -> object:
     return value
 
 
+def _share(value: object) -> object:
+    """A number, or a text such as ``90%``."""
+    return float(value.strip()[:-1]) / 100 if isinstance(value, str) and value.strip().endswith("%") else value
+
+
 def _amount(value: str) -> str:
     amount(value)
     return value
 
 
-Rate = Annotated[float, BeforeValidator(rate), Field(ge=0, le=1)]
+Share = Annotated[float, BeforeValidator(_share)]
 Percent = Annotated[float, BeforeValidator(_percent)]
 Scales = Annotated[tuple[Annotated[float, Field(ge=0)], ...], BeforeValidator(_scales)]
 Duration = Annotated[float, BeforeValidator(seconds)]

@@ -13,6 +13,7 @@ from harden.words import plural
 
 if TYPE_CHECKING:
     from harden.graph.inspection import WeightRow
+    from harden.graph.tensors import TensorSpec
     from harden.pipeline.inspect import Inspection
 
 _CANNOT = 3
@@ -59,7 +60,7 @@ def _text(inspection: Inspection) -> str:
     lines = [
         f"{model.source}: opset {model.opset}, batch norms {model.batch_norm}, from {model.producer}",
         *(f"  input  {spec.name} {list(spec.shape)} {spec.dtype}" for spec in model.inputs),
-        *(f"  output {spec.name} {list(spec.shape)} {spec.dtype}" for spec in model.outputs),
+        *(f"  output {_described(inspection, spec)}" for spec in model.outputs),
     ]
     if inspection.random_weights:
         lines.append("  its weights are random: no --weights was given")
@@ -77,6 +78,12 @@ def _text(inspection: Inspection) -> str:
     lines += [f"  obstacle: {obstacle}" for obstacle in inspection.obstacles]
     lines.append("can be hardened" if inspection.trainable else "cannot be hardened")
     return "\n".join(lines)
+
+
+def _described(inspection: Inspection, spec: TensorSpec) -> str:
+    """An output, and what it is taken for."""
+    meaning = inspection.meanings.get(spec.name, "not looked at")
+    return f"{spec.name} {list(spec.shape)} {spec.dtype}: {meaning}"
 
 
 def _weights_text(weights: Sequence[WeightRow]) -> str:

@@ -12,6 +12,7 @@ from harden.cli.completion import profiles
 from harden.cli.screen import Answer, answer_options, table
 
 if TYPE_CHECKING:
+    from harden.noise.against_data import DataCheck
     from harden.noise.calibration import Comparison, Stuck
     from harden.pipeline.catalogue import Calibrated
 
@@ -58,13 +59,19 @@ def show_command(name: str, model: str | None, at: str | None, answer: Answer) -
 
 @command.command("check")
 @click.argument("file")
+@click.option("--data", type=click.Path(path_type=Path), help="measured cells that the profile is held against")
 @answer_options
-def check_command(file: str, answer: Answer) -> None:
-    """Check a profile FILE of your own, and list all its problems at once."""
+def check_command(file: str, data: Path | None, answer: Answer) -> None:
+    """Check a profile FILE of your own, and list all its problems at once.
+
+    \b
+    harden profiles check wafer7.toml --data wafer8.csv
+    """
     from harden.pipeline.catalogue import check
 
-    document = check(file)
-    answer.show(document, f"{file}: fine")
+    document = check(file, data)
+    tested = document["data"]
+    answer.show(document, f"{file}: fine" + ("" if tested is None else f"\n{_tested_text(tested)}"))
 
 
 @command.command("calibrate")
@@ -76,9 +83,9 @@ def check_command(file: str, answer: Answer) -> None:
 @click.option("--citation", help="where the data come from")
 @click.option(
     "--drift",
-    type=click.Choice(["auto", "power_drift", "relaxation", "each_time"]),
+    type=click.Choice(["auto", "power_drift", "relaxation", "each_time", "resampled"]),
     default="auto",
-    help="how followed cells change in time  [default: the best supported]",
+    help="how followed cells change in time; resampled: draw from the measured cells  [default: the best supported]",
 )
 @answer_options
 def calibrate_command(
@@ -113,7 +120,8 @@ def _list_text(records: Sequence[Mapping[str, str]]) -> str:
 def _calibrate_text(document: Calibrated) -> str:
     """The result for people."""
     fit = document["fit"]
-    lines = [f"{document['profile']}: fitted to {fit['rows']} measurements; data against fit in {document['plot']}"]
+    plot = f"; data against fit in {document['plot']}" if document["plot"] else ""
+    lines = [f"{document['profile']}: fitted to {fit['rows']} measurements{plot}"]
     lines += [f"  note: {note}" for note in fit["notes"]]
     if fit["stuck"] is not None:
         lines.append(f"  {_stuck_text(fit['stuck'])}")
@@ -132,6 +140,33 @@ def _calibrate_text(document: Calibrated) -> str:
     if fit["d2d"] is not None:
         lines.append(f"  device to device: {fit['d2d']:.4g} relative")
     return "\n".join(lines)
+
+
+def _tested_text(data: DataCheck) -> str:
+    """The levels where the data differ from the profile, and how many do not."""
+    tests = data["tests"]
+    verdict = (
+        f"differs from the data at {data['differing']} of {len(tests)} levels and times (two-sample "
+        "Kolmogorov-Smirnov, 5% for all together by Holm's method)"
+    )
+    lines = [verdict]
+    rows = [
+        (
+            f"{test['at_s']:g} s",
+            f"{test['target_us']:.4g}",
+            str(test["cells"]),
+            f"{test['sigma_us']:.3g} / {test['sigma_drawn_us']:.3g}",
+            f"{test['mean_us']:.4g} / {test['mean_drawn_us']:.4g}",
+            f"{test['ks']:.3f}",
+            f"{test['p_adjusted']:.2g}",
+        )
+        for test in tests
+        if test["differs"]
+    ]
+    if rows:
+        heads = ("time", "target µS", "cells", "σ measured / drawn", "mean measured / drawn", "distance", "p adjusted")
+        lines.append(table(heads, rows))
+    return "\n".join([*lines, *(f"not tested: {reason}" for reason in data["skipped"])])
 
 
 def _stuck_text(stuck: Stuck) -> str:

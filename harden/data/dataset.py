@@ -55,9 +55,10 @@ class Dataset:
         sha256: Digest of the bytes that were read from it; a part of a data set keeps the digest of the whole.
         preprocess: How raw values become model input.
         examples: How many there are.
-        classes: How many classes the labels number; 0 without labels.
+        classes: How many classes the labels number; 0 where they number none.
         class_names: Their names in order, where the source has names.
-        labels: int64 [examples], or ``None``.
+        labels: int64 [examples], class numbers; float32 [examples], numbers to predict; either as [examples, K] for
+            several labels each; or ``None``.
         input_shape: Shape of one model input, such as (3, 32, 32).
         dtype: Type of a model input.
         images: Whether the examples are images.
@@ -95,7 +96,8 @@ class Dataset:
         self.source = source
         self.sha256 = sha256
         self.class_names = class_names
-        self.classes = 0 if labels is None else len(class_names) if class_names else int(labels.max()) + 1
+        numbered = labels is not None and labels.ndim == 1 and labels.dtype.kind == "i"
+        self.classes = len(class_names) if class_names else int(labels.max()) + 1 if numbered else 0  # type: ignore[union-attr]
         self.examples = len(values)
         self.dtype = np.dtype(np.float32)
         self.input_shape = _shape_of(values, images, preprocess)
@@ -189,7 +191,7 @@ class Dataset:
         return self.examples
 
     def __repr__(self) -> str:
-        labels = f"{self.classes} classes" if self.labels is not None else "unlabelled"
+        labels = "unlabelled" if self.labels is None else f"{self.classes} classes" if self.classes else "labelled"
         return f"Dataset({self.source!r}, {self.examples} examples {list(self.input_shape)}, {labels})"
 
     @property
@@ -329,7 +331,7 @@ class Dataset:
         if not 0 < total < self.examples:
             what = f"a share of {fraction:g} of {self.examples} examples leaves nothing on one side"
             raise DataError(what, where=self.source, fix="Give more examples, or a validation set of their own")
-        groups = np.zeros(self.examples, np.int64) if self.labels is None else self.labels
+        groups = self.labels if self.labels is not None and self.classes else np.zeros(self.examples, np.int64)
         held = np.zeros(self.examples, bool)
         members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
         for indices, count in zip(members, _shares([len(member) for member in members], total), strict=True):

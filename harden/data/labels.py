@@ -1,4 +1,4 @@
-"""Labels as found in files, made class numbers 0..C-1."""
+"""Labels as found in files: class numbers 0..C-1, or numbers to predict."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ def encode(
         names: The file's class names in order.
 
     Returns:
-        int64 [N], and the names in order or ``None``.
+        int64 [N], and the names in order or ``None``. Numbers with fractions stay what they are, float32 [N]; several
+        per example are int64 or float32 [N, K].
 
     Raises:
         DataError: A label is missing, negative, not a number of a class, or not one of the names.
@@ -43,9 +44,12 @@ def encode(
         ) from error
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
+    if values.ndim == 2 and values.dtype.kind in "biuf":
+        return _several(values, where), None
     if values.ndim != 1:
-        what = f"labels have shape {list(values.shape)}, not one number per example"
-        raise DataError(f"{what}{_kind(values)}", where=where, fix=_way_out(values))
+        what, masks = f"labels have shape {list(values.shape)}, not one number per example", values.ndim > 2
+        fix = "--objective match compares outputs without labels" if masks else FIX
+        raise DataError(f"{what}{': they are masks' if masks else ''}", where=where, fix=fix)
     if values.dtype.kind == "O":
         values = _unbox(values, where)
     if values.dtype.kind == "S":
@@ -54,27 +58,26 @@ def encode(
         return _from_names(values.tolist(), where, names)
     if values.dtype.kind not in "biuf":
         raise DataError(f"labels are of type {values.dtype}", where=where, fix=FIX)
+    if values.dtype.kind == "f" and names is None and _real(values):
+        return values.astype(np.float32), None
     return _from_numbers(values, where, names), tuple(names) if names else None
 
 
-def _marks(values: np.ndarray) -> np.ndarray | None:
-    """How many classes each row of zeros and ones marks, or None where it is none."""
-    binary = values.ndim == 2 and values.dtype.kind in "biuf" and np.isin(values, (0, 1)).all()
-    return values.sum(axis=1) if binary else None
+def _real(values: np.ndarray) -> bool:
+    """Whether these are numbers to predict and no class numbers: with fractions, or negative beyond -1."""
+    return bool(np.isfinite(values).all() and ((values != np.floor(values)).any() or (values < -1).any()))
 
 
-def _kind(values: np.ndarray) -> str:
-    marks = _marks(values)
-    if marks is not None:
-        return ": they are one-hot" if (marks == 1).all() else ": they mark several classes at once"
-    return ": they are masks, a class for each place" if values.ndim > 2 else ""
-
-
-def _way_out(values: np.ndarray) -> str:
-    marks = _marks(values)
-    if marks is not None and (marks == 1).all():
-        return "Write y.argmax(axis=1)"
-    return f"{FIX}; --objective match compares outputs without labels"
+def _several(values: np.ndarray, where: str) -> np.ndarray:
+    """Several labels per example: whole numbers as int64, others as float32."""
+    whole = values == np.floor(values)
+    if not np.isfinite(values).all():
+        raise DataError("a label is NaN or infinite", where=where, fix="Remove the example or label it")
+    if whole.all() and np.isin(values, (0, 1)).all() and (values.sum(axis=1) == 1).all():
+        raise DataError(
+            f"labels are one-hot, of shape {list(values.shape)}", where=where, fix=f"{FIX}: labels.argmax(axis=1)"
+        )
+    return values.astype(np.int64 if whole.all() else np.float32)
 
 
 def _unbox(values: np.ndarray, where: str) -> np.ndarray:

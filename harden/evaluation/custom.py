@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
 from typing import Any, cast
 
 import numpy as np
 
 from harden.errors import SettingsError
+from harden.records.measure import Measure
 from harden.tasks import Scorer, Scores
 
-Metric = Callable[[np.ndarray, np.ndarray], float]
+Metric = Callable[..., float]
+"""Called with the first output for all examples, [N, ...], and the labels (None without); and, where it has parameters
+of these names, with ``outputs`` and ``inputs``: all of the model's, each [N, ...], by name. Where less is better it has
+an attribute ``greater_is_better = False``."""
+
+Arrays = Mapping[str, np.ndarray]
 
 
 def load_metrics(names: Sequence[str]) -> dict[str, Metric]:
     """Import metrics by ``package.module:function``.
 
-    A metric is called with the first output for all images, [N, ...], and the labels, [N]; it returns one number.
+    Modules are looked for in the current folder, too. What a metric is called with: :data:`Metric`.
 
     Args:
         names: As given to ``--metric``.
@@ -39,8 +49,8 @@ def load_metrics(names: Sequence[str]) -> dict[str, Metric]:
     for name in names:
         module, _, function = name.partition(":")
         try:
-            member: Any = getattr(importlib.import_module(module), function)
-        except (ImportError, AttributeError, ValueError) as error:
+            member: Any = getattr(_imported(module), function)
+        except Exception as error:  # whatever the user's module raises
             problems.append(f"'{name}' cannot be imported ({error})")
             continue
         if callable(member):
@@ -65,6 +75,12 @@ class Judged:
     metrics: Mapping[str, float]
 
 
+def measure_of(name: str, metric: Metric) -> Measure:
+    """The user's metric as a measure: its column in the log of trials, its name without the module."""
+    better = "more" if getattr(metric, "greater_is_better", True) else "less"
+    return Measure(name=f"metrics.{name}", title=name.rpartition(":")[2].replace("_", " "), better=better, rate=False)
+
+
 @dataclass(frozen=True)
 class WithMetrics:
     """A task's scorer and the user's metrics.
@@ -73,11 +89,15 @@ class WithMetrics:
         scorer: The task's.
         metrics: The user's, by name.
         labels: [N, ...], or None.
+        names: Of the model's outputs.
+        inputs: All examples' inputs by name; asked only where a metric wants them.
     """
 
     scorer: Scorer
     metrics: Mapping[str, Metric]
     labels: np.ndarray | None
+    names: Sequence[str]
+    inputs: Callable[[], Arrays]
 
     def tally(self) -> ChipTally:
         """An empty tally for one chip."""
@@ -89,42 +109,68 @@ class ChipTally:
 
     def __init__(self, judge: WithMetrics) -> None:
         self._judge, self._tally = judge, judge.scorer.tally()
-        self._outputs: list[np.ndarray] = []
+        self._outputs: list[list[np.ndarray]] = []
 
     def add(self, outputs: list[np.ndarray]) -> None:
         """Take the next examples' outputs."""
         if self._judge.metrics:
-            self._outputs.append(outputs[0])
+            self._outputs.append(outputs)
         self._tally.add(outputs)
 
     def result(self) -> Judged:
         """All that the chip scored."""
         scores, judge = self._tally.result(), self._judge
-        if not judge.metrics:
-            return Judged(scores, {})
-        metrics = apply_metrics(judge.metrics, np.concatenate(self._outputs), judge.labels)
-        return Judged(scores, metrics)
+        outputs = {
+            name: np.concatenate(parts)
+            for name, parts in zip(judge.names, zip(*self._outputs, strict=True), strict=False)
+            if all(part.ndim for part in parts)
+        }
+        return Judged(scores, apply_metrics(judge.metrics, outputs, judge.labels, judge.inputs))
 
 
-def apply_metrics(metrics: Mapping[str, Metric], outputs: np.ndarray, labels: np.ndarray | None) -> dict[str, float]:
+def apply_metrics(
+    metrics: Mapping[str, Metric], outputs: Arrays, labels: np.ndarray | None, inputs: Callable[[], Arrays]
+) -> dict[str, float]:
     """Call every metric on one chip's outputs.
 
     Raises:
         SettingsError: A metric raises, or returns something other than a finite number.
     """
-    return {name: _number(name, metric, outputs, labels) for name, metric in metrics.items()}
+    return {name: _number(name, metric, outputs, labels, inputs) for name, metric in metrics.items()}
 
 
-def _number(name: str, metric: Metric, outputs: np.ndarray, labels: np.ndarray | None) -> float:
+def _imported(module: str) -> ModuleType:
+    """A module of an installed package, or of the current folder."""
+    folder = str(Path.cwd())
+    if folder in sys.path:
+        return importlib.import_module(module)
+    sys.path.insert(0, folder)
     try:
-        value: Any = metric(outputs, labels)  # type: ignore[arg-type]
+        return importlib.import_module(module)
+    finally:
+        sys.path.remove(folder)
+
+
+def _number(
+    name: str, metric: Metric, outputs: Arrays, labels: np.ndarray | None, inputs: Callable[[], Arrays]
+) -> float:
+    first = next(iter(outputs.values()))
+    try:
+        wanted = inspect.signature(metric).parameters
+    except (TypeError, ValueError):  # written in C: it has no signature to read
+        wanted = {}
+    # The first two parameters are the first output and the labels, whatever they are called.
+    extra = list(wanted)[2:]
+    more = {"outputs": lambda: outputs, "inputs": inputs}
+    try:
+        value: Any = metric(first, labels, **{key: more[key]() for key in extra if key in more})
         number = float(value)
     except Exception as error:  # whatever the user's code raises
+        shape = None if labels is None else list(labels.shape)
         raise SettingsError(
             f"the metric raised {type(error).__name__}: {error}",
             where=f"--metric {name}",
-            fix=f"It is called with outputs {list(outputs.shape)} {outputs.dtype} and labels "
-            f"{None if labels is None else list(labels.shape)}",
+            fix=f"It is called with outputs {list(first.shape)} {first.dtype} and labels {shape}",
         ) from error
     if not math.isfinite(number):
         raise SettingsError(f"the metric returned {number}", where=f"--metric {name}", fix="Return a finite number")

@@ -73,10 +73,11 @@ def _condition(
     record = summarise(
         condition,
         run.log.of(number),
-        clean_accuracy=bench.clean.accuracy,
+        clean=bench.clean,
         threshold=threshold,
         requirements=demands,
         scorer=bench.scorer,
+        measure=bench.measure,
         sums=run.sums.of(number) if run.sums else None,
     )
     periphery = condition.profile.periphery
@@ -86,7 +87,7 @@ def _condition(
 def data_part(data: Dataset, *, with_classes: bool = False) -> DataRecord:
     """Which examples, and with labels on request their classes."""
     part = DataRecord(source=str(data.source), examples=len(data), sha256=data.sha256)
-    if data.labels is None or not with_classes:
+    if data.labels is None or not data.classes or not with_classes:
         return part
     commonest = float(np.bincount(data.labels).max() / len(data))
     return part.replaced(classes=Classes(count=data.classes, commonest=commonest, names=data.class_names or None))
@@ -98,14 +99,15 @@ def model_part(model: Model, weights: Mapping[str, AnalogWeight] | None = None) 
     if weights is not None:
         analog = sum(weight.tensor.numel() for weight in weights.values())
         size = {"parameters": model.parameters, "analog_parameters": analog}
-    record = ModelRecord(
-        path=str(model.source),
-        sha256=model.sha256,
-        opset=model.opset,
-        **size,
-        batch_norm=model.batch_norm,
-    )
-    if model.crossbars != "tensor":
-        record = record.replaced(crossbars=model.crossbars)
     options = deciding_options(model)
-    return record.replaced(session=options) if options else record
+    return ModelRecord.read(
+        {
+            "path": str(model.source),
+            "sha256": model.sha256,
+            "opset": model.opset,
+            **size,
+            "batch_norm": model.batch_norm,
+            **({"crossbars": model.crossbars} if model.crossbars != "tensor" else {}),
+            **({"session": options} if options else {}),
+        }
+    )

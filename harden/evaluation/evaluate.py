@@ -48,6 +48,7 @@ def evaluate(
     workers: int | None = None,
     device: str = "cpu",
     task: str = AUTO,
+    headline: str = AUTO,
 ) -> EvalRecord:
     """Measure the accuracy of virtual chips.
 
@@ -70,6 +71,8 @@ def evaluate(
         engine: Where trials run: ``local``, ``ray``, ``ray://HOST:PORT``, or an engine. It changes no number.
         device: What ONNX Runtime runs on: ``cpu``, ``cuda``, or ``auto``.
         task: What the model is for, such as ``classification``; ``auto`` goes by the labels.
+        headline: The figure that the record, threshold and requirements are about, such as ``rmse``, or ``metric``: the
+            first of ``metrics``; ``auto`` is the task's own.
         workers: Trials at a time on a Ray cluster; None takes every processor of it.
 
     Returns:
@@ -94,6 +97,7 @@ def evaluate(
         requirements=tuple(Requirement.parse(text) for text in requirements),
         metrics=dict(metrics) if isinstance(metrics, Mapping) else load_metrics(metrics),
         task=task,
+        headline=headline,
         notify=silent if progress is None else lambda _, done, total: progress(done, total),
     )
     judge.check()

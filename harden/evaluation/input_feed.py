@@ -34,6 +34,8 @@ class Feed:
     Attributes:
         batch: Images per batch.
         examples: N.
+        fixed: The batch size that the model demands; None where it takes any.
+        fill: Whether an incomplete last batch is filled up to the size of the others.
 
     Raises:
         DataError: The data's shapes are not the model's, or there is no array for one of its inputs.
@@ -44,9 +46,10 @@ class Feed:
         self._data = data = fitted(model, data)
         shapes = [tuple(data.input_shape), *(tuple(part.shape[1:]) for part in data.others)]
         dtypes = [np.dtype(spec.dtype) for spec in model.inputs]
-        self._fixed = None if model.whole_examples else model.batch_size
+        self.fixed = None if model.whole_examples else model.batch_size
         elements = sum(int(np.prod(shape)) for shape in shapes)
-        self.batch = self._fixed or min(batch or default_batch(elements), self.examples)
+        self.fill = False
+        self.batch = self.fixed or min(batch or default_batch(elements), self.examples)
         size = self.examples * sum(int(np.prod(s)) * d.itemsize for s, d in zip(shapes, dtypes, strict=True))
         self._kept = _contiguous(data.feed(slice(0, self.examples))) if size <= _KEPT_BYTES else None
 
@@ -61,7 +64,7 @@ class Feed:
 
     def head(self, images: int) -> Arrays:
         """The first images as one batch; as many as the model demands where its batch size is fixed."""
-        return self._filled(self._of(slice(0, min(self._fixed or images, self.examples))))[0]
+        return self._filled(self._of(slice(0, min(self.fixed or images, self.examples))))[0]
 
     def take(self, index: np.ndarray) -> Arrays:
         """Chosen images, one array per input, in the order of ``index``; no fixed batch size is filled up."""
@@ -88,9 +91,9 @@ class Feed:
         return _contiguous(self._data.feed(index))
 
     def _filled(self, arrays: Arrays) -> tuple[Arrays, int]:
-        count = len(arrays[0])
-        if self._fixed and count < self._fixed:
-            lacking = self._fixed - count
+        count, full = len(arrays[0]), self.fixed or (self.batch if self.fill else 0)
+        if full and count < full:
+            lacking = full - count
             arrays = tuple(np.concatenate([a, np.repeat(a[-1:], lacking, axis=0)]) if a.ndim else a for a in arrays)
         return arrays, count
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from harden.data.dataset import Dataset, check_data
 from harden.errors import HardenError
 from harden.evaluation.batch_size import BatchSize
-from harden.evaluation.bench import Bench, bench_of, open_bench, recount_bench, single_threaded_torch
+from harden.evaluation.bench import Bench, bench_of, headline_of, open_bench, recount_bench, single_threaded_torch
 from harden.evaluation.custom import Metric
 from harden.evaluation.document import record_of
 from harden.evaluation.plan import Condition, TrialPlan, check_numbers
@@ -26,10 +26,10 @@ from harden.memory import out_of_memory
 from harden.progress import Notify, silent
 from harden.records import EvalRecord
 from harden.records.evaluation import Runtime
-from harden.statistics.requirements import Requirement, check_meetable
+from harden.statistics.requirements import Requirement, check_limits, check_meetable
 from harden.store import scratch
 from harden.streams import numpy_generator
-from harden.tasks import AUTO
+from harden.tasks import AUTO, task_of
 
 if TYPE_CHECKING:
     from harden.graph.file import Model
@@ -49,6 +49,8 @@ class Judge:
         requirements: Demands; judged in the document, not enforced here.
         metrics: More metrics, by name.
         task: What models are for; ``auto`` goes by the labels.
+        headline: The figure that the record is about; ``auto`` is the task's own, ``metric`` the first of ``metrics``.
+        reference: The network that outputs without labels are compared with; None is the model itself.
         notify: Called with stage, done and total.
         recounted: Whether the figures without noise are counted a second time; analyses build on a count that was.
     """
@@ -62,6 +64,8 @@ class Judge:
     requirements: tuple[Requirement, ...] = ()
     metrics: Mapping[str, Metric] = field(default_factory=dict)
     task: str = AUTO
+    headline: str = AUTO
+    reference: Model | None = None
     notify: Notify = silent
     recounted: bool = True
 
@@ -109,7 +113,15 @@ class Judge:
 
     def on(self, *conditions: Condition) -> Judge:
         """The same chips under other noise; threshold, demands and further metrics are of the run's own noise."""
-        return replace(self, conditions=conditions, threshold=None, requirements=(), metrics={}, recounted=False)
+        return replace(
+            self,
+            conditions=conditions,
+            threshold=None,
+            requirements=(),
+            metrics={},
+            headline=AUTO,
+            recounted=False,
+        )
 
     def few(self, chips: int, examples: int | None = None, stream: str = "") -> Judge:
         """The first few of the chips, on a random sample of the examples, and without demands, which need them all.
@@ -141,11 +153,23 @@ class Judge:
             DataError: The data cannot be used.
         """
         check_data(self.data)
-        check_numbers(self.chips, self.threshold, self.where.batch_size, self.where.threads)
+        check_numbers(self.chips, self.where.batch_size, self.where.threads)
         check_meetable(self.requirements, self.chips)
 
+    def check_demands(self, model: Model) -> None:
+        """Refuse demands on figures that the model's task does not have, before anything is measured or written.
+
+        Raises:
+            SettingsError: Lists the demands.
+            DataError: The labels, or the outputs, are not of the task.
+        """
+        job = task_of(self.task, model, self.data)
+        own = headline_of(self.headline, job, job.measures[0], self.metrics)
+        check_limits(self.requirements, self.threshold, own)
+
     def _opened(self, model: Model, folder: Path, where: Where, trial_log: Path | None) -> Run:
-        bench = open_bench(model, self.data, folder, where, self.metrics, self.task)
+        bench = open_bench(model, self.data, folder, where, self.metrics, self.task, self.headline, self.reference)
+        check_limits(self.requirements, self.threshold, bench.measure)
         if self.recounted:
             recount_bench(bench, model, self.data)
         plan = TrialPlan(self.conditions, self.chips, self.seed, bench.feed.batch, where.digital)

@@ -144,7 +144,7 @@ def as_conditions(profile: str | Profile | Condition | Sequence[str | Profile | 
     return tuple(noise if isinstance(noise, Condition) else Condition(noise) for noise in parsed)
 
 
-def check_numbers(chips: int, threshold: float | None, batch: int | None, threads: int | None) -> None:
+def check_numbers(chips: int, batch: int | None, threads: int | None) -> None:
     """Refuse numbers that make no sense, all at once.
 
     Raises:
@@ -153,8 +153,6 @@ def check_numbers(chips: int, threshold: float | None, batch: int | None, thread
     problems = []
     if chips < 1:
         problems.append(f"--chips must be at least 1, not {chips}")
-    if threshold is not None and not 0 <= threshold <= 1:
-        problems.append(f"--threshold is an accuracy in [0, 1], not {threshold:g}")
     if batch is not None and batch < 1:
         problems.append(f"--batch-size must be at least 1, not {batch}")
     if threads is not None and threads < 1:

@@ -53,10 +53,10 @@ def recount(
     source = raw(data)
     rows = data.numbers(index)
     ours = None if data.labels is None else data.labels[index]
-    numbers = class_numbers(source) if data.origin.labelled and ours is not None else None
+    numbers = class_numbers(source) if data.origin.labelled and data.classes else None
     labels = ours if numbers is None else numbers[rows]
     outputs = _outputs(model, source.examples(rows), [part[rows] for part in source.others], data)
-    counted = measure(model.proto, outputs, labels)
+    counted = measure(model.proto, outputs, labels) if any(output.dtype.kind == "f" for output in outputs) else None
     if counted is None:
         return
     second, tolerance = counted
@@ -82,7 +82,10 @@ def recount(
 def _outputs(
     model: Model, examples: np.ndarray | list[Image.Image], others: Sequence[np.ndarray], data: Dataset
 ) -> list[np.ndarray]:
-    """All outputs of the file, example by example in a session that computes every node as it is written."""
+    """All outputs of the file, row by row in a session that computes every node as it is written.
+
+    An output that has no row for each example is empty.
+    """
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = 1
@@ -106,8 +109,16 @@ def _outputs(
             for item, array in zip(inputs, arrays, strict=True)
         }
         out = session.run(None, {name: np.asarray(value) for name, value in feed.items()})
-        results.append([np.asarray(one)[None] if whole else np.asarray(one)[:count] for one in out])
-    return [np.concatenate(parts) for parts in zip(*results, strict=True)]
+        parts = [np.atleast_1d(np.asarray(part)) for part in out]
+        results.append([part[None] if whole else part[:count] if fixed else part for part in parts])
+    joined: list[np.ndarray] = []
+    for parts in zip(*results, strict=True):
+        rank = max(part.ndim for part in parts)  # a batch of one may have lost its axis
+        rows = [part if part.ndim == rank else part[None] for part in parts]
+        if sum(map(len, rows)) != len(arrays[0]) == len(parts):
+            rows = [part[None] for part in parts]
+        joined.append(np.concatenate(rows) if sum(map(len, rows)) == len(arrays[0]) else np.empty(0, np.int64))
+    return joined
 
 
 _KINDS = {

@@ -6,6 +6,7 @@ import contextlib
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from harden import pacing
@@ -13,7 +14,6 @@ from harden.engines import LocalEngine
 from harden.errors import HardenError
 from harden.evaluation.bench import Bench
 from harden.evaluation.chip_sums import Sums, sums_path
-from harden.evaluation.custom import WithMetrics
 from harden.evaluation.layout import Layout, candidates, choose_layout, clean_rate
 from harden.evaluation.log import TrialLog
 from harden.evaluation.plan import TrialPlan
@@ -92,7 +92,7 @@ class Run:
             self.bench.periphery,
             self.bench.weights,
             self.bench.feed,
-            WithMetrics(self._scorer, self.bench.metrics, self.bench.labels),
+            replace(self.bench.judge, scorer=self._scorer),
             self.plan,
             layout,
         )

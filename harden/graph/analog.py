@@ -17,6 +17,7 @@ import torch
 
 from harden.errors import UnsupportedError
 from harden.graph.crossbars import Reading, readings
+from harden.graph.entries import Crossbars, Entering
 from harden.graph.flow import unchanged
 from harden.graph.orientation import axis_at_edge
 from harden.graph.products import Exact, Operand, find_products
@@ -246,6 +247,17 @@ def is_digital(use: Use, digital: Sequence[str]) -> bool:
     """Whether a glob names one of the use's tensors, its node or its crossbar."""
     texts = (*use.names, use.node, use.key, use.place)
     return any(fnmatchcase(text, glob) for glob in digital for text in texts)
+
+
+def crossbars(uses: Sequence[Use]) -> Crossbars:
+    """Where the numbers of uses enter, and the products that they meet."""
+    entries: dict[str, dict[Entering, None]] = {}
+    products: dict[str, tuple[tuple[int, str], ...]] = {}
+    for use in uses:
+        entry = use.entry
+        entries.setdefault(entry.label, {})[Entering(entry.position, use.key, entry.index)] = None
+        products[use.node] = (*products.get(use.node, ()), (use.position, use.place))
+    return Crossbars({label: tuple(items) for label, items in entries.items()}, products)
 
 
 def analog_weight(uses: Sequence[Use], tensor: torch.Tensor) -> AnalogWeight:

@@ -13,20 +13,19 @@ from onnx import TensorProto
 from torch import nn
 
 from harden.errors import ModelError
-from harden.graph.analog import AnalogWeight, CrossbarPer, Use, analog_weight, find_uses, select
+from harden.graph.analog import AnalogWeight, CrossbarPer, Use, analog_weight, crossbars, find_uses, select
 from harden.graph.plan import (
     NO_OVERRIDES,
-    Crossbars,
-    Entering,
     ExecutionPlan,
     Frame,
     Observer,
     PeripheryHook,
     Step,
     Tracer,
+    ancestors,
 )
 from harden.graph.precision import Precision
-from harden.graph.program import Node, Program
+from harden.graph.program import Program
 from harden.graph.quantized import Quantization
 from harden.graph.resizing import FixedBatch, WholeExamples
 from harden.graph.roles import Role, Roles, assign_roles
@@ -110,7 +109,7 @@ class GraphModule(nn.Module):
                 # Batch norms move the buffer itself, not a rounded copy of it.
                 dtype = self._buffers[slot.name].dtype  # type: ignore[union-attr]
             self._tied[value] = _Tie(slot.name, dtype, quantization)
-        self._crossbars = _crossbars(self.uses)
+        self._crossbars = crossbars(self.uses)
         self._keys = frozenset(use.key for use in self.uses)
         self._plans: OrderedDict[tuple[Any, ...], ExecutionPlan] = OrderedDict()
 
@@ -314,7 +313,10 @@ class GraphModule(nn.Module):
             frame.values[value] = tensor
         makers = {value: node for node in self.program.walk() for value in node.outputs if value}
         for use in uses:
-            for node in _ancestors(use.value, makers, frame):
+            for node in ancestors(use.value, makers, frame, self.roles.same):
+                for value in node.inputs:
+                    if value in self.roles.same:  # what a loop hands on
+                        frame.values[value] = frame.values[self.roles.same[value]]
                 frame.call(node)
 
 
@@ -330,25 +332,6 @@ def _facts(value: Any) -> Any:
     return None if value is None else tuple(map(_facts, value))
 
 
-def _ancestors(value: int, makers: Mapping[int, Node], frame: Frame) -> list[Node]:
-    """The nodes that make a value from what is there already, in order."""
-    order: list[Node] = []
-    seen: set[int] = set()
-    stack: list[tuple[int, bool]] = [(value, False)]
-    while stack:
-        current, done = stack.pop()
-        node = makers.get(current)
-        if node is None or frame.values[current] is not None:
-            continue
-        if done:
-            order.append(node)
-        elif id(node) not in seen:
-            seen.add(id(node))
-            stack.append((current, True))
-            stack.extend((source, False) for source in (*node.inputs, *node.captured) if source)
-    return order
-
-
 def _declared(item: Any, kind: int) -> Any:
     """An input in the type the graph declares: data sets give single precision, whatever the model takes.
 
@@ -358,13 +341,3 @@ def _declared(item: Any, kind: int) -> Any:
     if dtype is None or not isinstance(item, torch.Tensor) or not item.is_floating_point() or item.dtype == dtype:
         return item
     return item.to(dtype)
-
-
-def _crossbars(uses: Sequence[Use]) -> Crossbars:
-    entries: dict[str, dict[Entering, None]] = {}
-    products: dict[str, tuple[tuple[int, str], ...]] = {}
-    for use in uses:
-        entry = use.entry
-        entries.setdefault(entry.label, {})[Entering(entry.position, use.key, entry.index)] = None
-        products[use.node] = (*products.get(use.node, ()), (use.position, use.place))
-    return Crossbars({label: tuple(items) for label, items in entries.items()}, products)

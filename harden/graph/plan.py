@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
 from harden.errors import HardenError, ModelError
+from harden.graph.entries import Crossbars, Entering
 from harden.graph.program import Body, Node
 
 Values = list[Any]
@@ -24,31 +25,6 @@ PeripheryHook = Callable[[str, str, torch.Tensor], torch.Tensor]
 MOST_CONSTANT = 4 << 30
 """Bytes that values computed from shapes and constants alone may take in one run."""
 NO_OVERRIDES: Mapping[str, torch.Tensor] = {}
-
-
-class Entering(NamedTuple):
-    """A crossbar's numbers at an edge: the position, the crossbar's key, and which of its elements (None: all)."""
-
-    position: int
-    key: str
-    index: torch.Tensor | None
-
-
-@dataclass(frozen=True)
-class Crossbars:
-    """Where crossbars are in a program.
-
-    Attributes:
-        entries: Where their numbers enter, by the label of the node or nested graph that reads them.
-        products: The products that they meet as operands, by label: the position and the use's place.
-    """
-
-    entries: Mapping[str, tuple[Entering, ...]]
-    products: Mapping[str, tuple[tuple[int, str], ...]]
-
-    def entering(self, label: str) -> tuple[Entering, ...]:
-        """What enters at a node or nested graph."""
-        return self.entries.get(label, ())
 
 
 @dataclass
@@ -336,6 +312,26 @@ class Tracer:
                     facts.add(target)
             if source not in self.static:
                 self.steps.append(Step(node, _same, False, (source,), (target,), entries))
+
+
+def ancestors(value: int, makers: Mapping[int, Node], frame: Frame, same: Mapping[int, int]) -> list[Node]:
+    """The nodes that make a value from what is there already, in order."""
+    order: list[Node] = []
+    seen: set[int] = set()
+    stack: list[tuple[int, bool]] = [(value, False)]
+    while stack:
+        current, done = stack.pop()
+        current = same.get(current, current)
+        node = makers.get(current)
+        if node is None or frame.values[current] is not None:
+            continue
+        if done:
+            order.append(node)
+        elif id(node) not in seen:
+            seen.add(id(node))
+            stack.append((current, True))
+            stack.extend((source, False) for source in (*node.inputs, *node.captured) if source)
+    return order
 
 
 def _same(node: Node, value: Any) -> Any:

@@ -136,6 +136,8 @@ class Roads:
     def _scaled(self, node: Node, position: int) -> bool:
         """Whether the fed factor of a Mul is spread over the stored one, as in modulated weights."""
         own, factor = (self._shapes.of(node.inputs[p]) for p in (position, 1 - position))
+        if factor is not None and all(size == 1 for size in factor):
+            return True
         return own is not None and factor is not None and _spread(factor, own)
 
     def _nested(self, node: Node) -> dict[int, Content]:

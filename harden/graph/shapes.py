@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from functools import cached_property
 
 import onnx
+import onnx.inliner
 from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto, helper
 
 from harden.graph.editor import graphs_of
@@ -34,8 +35,11 @@ class Shapes:
 
     @cached_property
     def _inferred(self) -> dict[str, Dims]:
+        model = _without_weights(self._program.proto)
         try:
-            whole = onnx.shape_inference.infer_shapes(_without_weights(self._program.proto), data_prop=True)
+            if model.functions:
+                model = onnx.inliner.inline_local_functions(model)
+            whole = onnx.shape_inference.infer_shapes(model, data_prop=True)
         except onnx.shape_inference.InferenceError:  # a file that ONNX Runtime may run all the same
             return {}
         return {item.name: dims for item in _described(whole.graph) if (dims := _dims(item)) is not None}

@@ -21,15 +21,14 @@ from harden.noise.ageing import Followed, PowerDrift, candidates, fits_at_times
 from harden.noise.calibration import Calibration, Comparison, Fitted, Panel, PanelFit, Stuck
 from harden.noise.definition import read_definition
 from harden.noise.fitted_laws import ageing_laws, spread_laws, stuck_law
-from harden.noise.fitting import Fit, Values
-from harden.noise.goodness import goodness
+from harden.noise.fitting import Fit, Values, levels
+from harden.noise.goodness import bins, goodness
 from harden.noise.measurements import Measurements, read_measurements
 from harden.noise.selection import Tried, choose, deviations, halves
 from harden.noise.shapes import ROBUST, robust_scale
 from harden.noise.stuck_cells import StuckCells, find_stuck
 from harden.parsing import Table
 
-DRIFTS = ("auto", "power_drift", "relaxation", "each_time")
 _FEWEST_DEVICES = 5
 _FEWEST_CELLS = 100
 _SLACK = 0.05  # of the measured range: how far a fit may be used beyond it
@@ -63,7 +62,8 @@ def calibrate(
         g_max_us: The largest conductance of the profile in µS; the largest target if not given.
         g_min_us: The smallest; the smallest target if not given.
         citation: Where the data come from.
-        drift: How cells change: ``power_drift``, ``relaxation``, ``each_time``, or ``auto`` to compare these.
+        drift: How cells change: ``power_drift``, ``relaxation``, ``each_time``, or ``auto`` to compare these;
+            ``resampled`` fits nothing, and puts the measured deviations themselves into the profile.
 
     Returns:
         The profile's text, which loads as it is, with the goodness of its fits.
@@ -78,8 +78,8 @@ def calibrate(
     _within_the_data(data, low, high)
     label = name or Path(path).stem
     within, gains = _without_gains(data)
-    stuck, followed_rows = _without_stuck(within)
-    laws = _laws(followed_rows, high, drift)
+    stuck, following = (None, within) if drift == "resampled" else _without_stuck(within)
+    laws = _resampled(following, high) if drift == "resampled" else _laws(following, high, drift)
     document: dict[str, object] = {
         "summary": f"Fitted to {len(data)} measurements of {Path(path).name}",
         "citation": citation or f"Measurements in {Path(path).name}, fitted by harden profiles calibrate",
@@ -219,6 +219,30 @@ def _ageing(data: Followed, drift: str) -> _Laws:
     laws = {"program": spread_laws([(None, program)], data.full), **ageing_laws(model, data)}
     compared = {"programming error": shapes, "change in time": tried}
     return _Laws(laws, panels, compared)
+
+
+def _resampled(data: Measurements, high: float) -> _Laws:
+    """The measured cells themselves, level by level; stuck ones among them."""
+    followed = None if data.time_s is None or len(np.unique(data.time_s)) == 1 else _followed(data, high)
+    if followed is None and data.time_s is not None and len(np.unique(data.time_s)) > 1:
+        raise SettingsError(
+            "several times can only be resampled where a column cell says which readings belong together"
+        )
+    target = data.target if followed is None else followed.target
+    deviation = (data.measured[:, None] if followed is None else followed.readings) - target[:, None]
+    groups = sorted(levels(target) or bins(target), key=lambda group: float(target[group].mean()))
+    if not groups:
+        raise DataError("no level has ten cells to draw from")
+    law: dict[str, object] = {"law": "resampled", "fitted_full": high}
+    law["levels"] = [
+        {"share": float(target[group].mean() / high), "deviations": np.round(deviation[group], 6).tolist()}
+        for group in groups
+    ]
+    if followed is None:
+        return _Laws({"program": [law]}, (), {})
+    law["times_s"] = followed.times.tolist()
+    span = {"from_s": float(followed.times[0]), "to_s": float(followed.times[-1])}
+    return _Laws({"time": span, "program": [law]}, (), {})
 
 
 def _without_stuck(data: Measurements) -> tuple[StuckCells | None, Measurements]:

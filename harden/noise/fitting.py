@@ -22,7 +22,6 @@ _GROUPS = 32
 _FEWEST_AT_A_LEVEL = 40
 _ROUNDS = 3
 _STEPS = 40
-_MEAN_ORDER = 2
 _SURELY_BELOW = -3.0  # a value clamped so far from the middle tells of tails
 
 
@@ -230,15 +229,15 @@ def _with_the_mean(result: Fit, values: Values) -> Fit:
     result = replace(result, shape=shape)
     if not result.mean.parameters:
         return result
+    # What is missed is a share of the scale, and a line along the state: where deviations are small, so is this.
     rest = values.y - result.mean_at(values.x) - scale * float(np.dot(shape.weights, shape.offsets))
-    order = min(_MEAN_ORDER, len(np.unique(values.x)) - 1)
-    correction = np.polynomial.polynomial.polyfit(values.x, rest, order)
-    mean = result.mean
-    if mean.table:
-        moved = mean.table
-        points = zip(moved, np.polynomial.polynomial.polyval(np.array([x for x, _ in moved]), correction), strict=True)
-        return replace(result, mean=Along(table=tuple((x, y + float(more)) for (x, y), more in points)))
-    total = np.polynomial.polynomial.polyadd(np.asarray(mean.poly), correction)
+    line = np.linalg.lstsq(scale[:, None] * np.stack([np.ones_like(values.x), values.x], axis=1), rest, rcond=None)[0]
+    if result.mean.table:
+        pairs = zip(result.mean.table, result.scale.table, strict=True)
+        points = [(x, place + spread * float(line[0] + line[1] * x)) for (x, place), (_, spread) in pairs]
+        return replace(result, mean=Along(table=tuple(points)))
+    more = np.polynomial.polynomial.polymul(np.asarray(result.scale.poly), line)
+    total = np.polynomial.polynomial.polyadd(np.asarray(result.mean.poly), more)
     return replace(result, mean=Along(tuple(float(value) for value in total)))
 
 

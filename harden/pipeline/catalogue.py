@@ -9,6 +9,7 @@ from typing import TypedDict
 from harden import methods as method_package
 from harden.errors import ProfileError, RunFolderError
 from harden.noise import describe as noise_text
+from harden.noise.against_data import DataCheck, against
 from harden.noise.calibrate import calibrate as fit_profile
 from harden.noise.calibration import Fitted
 from harden.noise.calibration_plot import svg
@@ -36,7 +37,7 @@ class Shown(method_package.Description):
 
 
 class Calibrated(TypedDict):
-    """The profile's name, its file, the plot of data against fit, and the fit's coefficients and goodness."""
+    """The profile's name, its file, the plot of data against fit ("" where nothing was fitted), and what was fitted."""
 
     name: str
     profile: str
@@ -74,19 +75,30 @@ def profile(text: str, model: str | None = None, at_s: float | None = None) -> n
     return noise_text.describe(Profile.parse(text), weights, at_s=at_s)
 
 
-def check(file: str) -> dict[str, object]:
-    """Check a profile file.
+class Checked(TypedDict):
+    """A profile that has no problems, and what measurements say of it where there are any."""
 
-    Returns:
-        ``file`` and ``problems`` (empty).
+    file: str
+    problems: list[str]
+    data: DataCheck | None
+
+
+def check(file: str, data: Path | None = None) -> Checked:
+    """Check a profile file, and hold it against measurements.
+
+    Args:
+        file: The profile.
+        data: Measured cells; see `harden.noise.measurements`.
 
     Raises:
         ProfileError: It is malformed; lists every problem.
+        DataError: The measurements cannot be used.
     """
     problems = find_problems(file)
     if problems:
         raise ProfileError("the profile is wrong", where=file, problems=problems)
-    return {"file": file, "problems": []}
+    tested = None if data is None else against(Profile.parse(file), data)
+    return {"file": file, "problems": [], "data": tested}
 
 
 @dataclass(frozen=True)
@@ -135,7 +147,8 @@ def calibrate(measurements: Path, wanted: Wanted = Wanted()) -> Calibrated:
     path = path or Path(f"{calibration.name}.toml")
     if path.exists():
         raise RunFolderError("exists already", where=str(path), fix="Name another --out")
-    plot = path.with_suffix(".svg")
-    write_atomic(plot, svg(calibration))
+    plot = path.with_suffix(".svg") if calibration.panels else None
+    if plot is not None:
+        write_atomic(plot, svg(calibration))
     write_atomic(path, calibration.toml)
-    return {"name": calibration.name, "profile": str(path), "plot": str(plot), "fit": calibration.fit}
+    return {"name": calibration.name, "profile": str(path), "plot": str(plot or ""), "fit": calibration.fit}

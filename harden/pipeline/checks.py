@@ -26,8 +26,8 @@ from harden.pipeline.machine import drawn_on
 from harden.pipeline.tracking import check_tracking
 from harden.progress import Notify
 from harden.settings import FILE, EvalSettings, FitSettings, Settings, origin
-from harden.statistics.requirements import Requirement, check_meetable
-from harden.tasks import AUTO
+from harden.statistics.requirements import METRIC, Requirement, check_meetable
+from harden.tasks import AUTO, tasks
 
 T = TypeVar("T")
 
@@ -88,6 +88,7 @@ class Checked:
             requirements=self.requirements,
             metrics=self.metrics,
             task=judged_by(settings),
+            headline=_headline(settings),
             notify=notify,
         )
 
@@ -95,6 +96,12 @@ class Checked:
 def judged_by(settings: Settings) -> str:
     """The task that models are judged by: where outputs are matched in training, labels count if there are any."""
     return AUTO if settings.objective == "match" else settings.task
+
+
+def _headline(settings: Settings) -> str:
+    """The figure that the report is about: what selects, where that is the user's metric."""
+    selects = getattr(settings, "select", AUTO) == METRIC
+    return METRIC if selects and settings.headline == AUTO else settings.headline
 
 
 def check(settings: Settings, *needed: str) -> Checked:
@@ -116,7 +123,11 @@ def check(settings: Settings, *needed: str) -> Checked:
         problems.of("weights", lambda: _file(str(settings.weights)))
     device = problems.of("device", lambda: drawn_on(settings))
     conditions = problems.of("profile", lambda: open_conditions(settings.profile, settings.at, device)) or ()
-    checked = Checked(conditions, problems.of("require", lambda: _requirements(settings)) or ())
+    checked = Checked(
+        conditions,
+        problems.of("require", lambda: _requirements(settings)) or (),
+        metrics=problems.of("metric", lambda: load_metrics(settings.metric)) or {},
+    )
     for name in ("data", "val", "test"):
         source = getattr(settings, name, None)
         if source:
@@ -143,12 +154,11 @@ def _of_fit(settings: FitSettings, checked: Checked, device: str | None, problem
 
 
 def _of_eval(settings: EvalSettings, checked: Checked, problems: _Problems) -> Checked:
-    metrics = problems.of("metric", lambda: load_metrics(settings.metric)) or {}
     copies = problems.of("copies", lambda: parse_copies(settings.copies)) or ()
     if settings.until:
         problems.of("until", lambda: parse_until(str(settings.until)))
     axes = [problems.of("sweep", lambda text=text: parse_sweep(text)) for text in settings.sweep]
-    return replace(checked, metrics=metrics, copies=copies, axes=dict(axis for axis in axes if axis is not None))
+    return replace(checked, copies=copies, axes=dict(axis for axis in axes if axis is not None))
 
 
 class _Problems:
@@ -224,7 +234,8 @@ def _collect(call: Callable[[], T], failures: list[HardenError]) -> T | None:
 
 
 def _requirements(settings: Settings) -> tuple[Requirement, ...]:
-    requirements = tuple(Requirement.parse(text) for text in settings.require)
+    figures = [measure.name for task in tasks() for measure in task.measures]
+    requirements = tuple(Requirement.parse(text, [*figures, METRIC]) for text in settings.require)
     check_meetable(requirements, settings.chips)
     return requirements
 

@@ -12,12 +12,15 @@ from harden.data.preprocess import Preprocess
 from harden.data.validation import split_validation
 from harden.errors import DataError
 from harden.evaluation.input_feed import Feed, fitted
+from harden.evaluation.rows import check_rows
 from harden.graph.file import Model
 from harden.pipeline.models import input_names, open_preprocess
 from harden.progress import Notify, silent
 from harden.runtime.sessions import Session
 from harden.settings import FitSettings, Settings
 from harden.tasks import task_of
+
+_EXAMPLES = 4  # of each data set, that a model is tried on
 
 
 def open_data(source: str, model: Model, settings: Settings, notify: Notify = silent) -> Dataset:
@@ -115,7 +118,7 @@ def _check_classes(train: Dataset, other: Dataset) -> None:
 
 
 def check_fits(model: Model, task: str, *data: Dataset) -> None:
-    """Run the model on an example of each data set, before anything is written.
+    """Run the model on a few examples of each data set, before anything is written.
 
     Raises:
         DataError: Shapes differ, or outputs or labels are not of the task.
@@ -123,5 +126,5 @@ def check_fits(model: Model, task: str, *data: Dataset) -> None:
     """
     session = Session(model.runnable)
     for examples in data:
-        outputs = session.run(*Feed(model, examples.subset(np.arange(1))).head(1))
-        task_of(task, model, examples).check(outputs)
+        job = task_of(task, model, examples)
+        job.check(check_rows(job, session, Feed(model, examples.subset(np.arange(min(_EXAMPLES, len(examples)))))))

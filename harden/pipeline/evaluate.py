@@ -67,6 +67,7 @@ def prepare_evaluation(settings: EvalSettings, notify: Notify = silent) -> tuple
 
 
 def _evaluated(settings: EvalSettings, judge: Judge, model: Model) -> EvalRecord:
+    judge.check_demands(model)
     if settings.out is None:
         return _record(settings, judge, model)
     resolved = {"model_sha256": model.sha256, "data_sha256": judge.data.sha256, "threads": judge.where.cores}

@@ -59,6 +59,9 @@ def _once(settings: FitSettings, notify: Notify) -> FitRecord | None:
 
 
 def _finished(prepared: Prepared, settings: FitSettings, notify: Notify) -> FitRecord:
+    judge = prepared.judge()
+    if judge is not None:
+        judge.check_demands(prepared.model)
     with RunFolder(run_folder(settings), to_toml(settings, prepared.resolved())) as folder:
         finished = read_record(folder.path)
         if isinstance(finished, FitRecord):

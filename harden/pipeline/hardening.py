@@ -28,6 +28,7 @@ from harden.runtime.canary import canary
 from harden.runtime.parity import parity
 from harden.runtime.threads import torch_threads
 from harden.settings import WHERE, TrainingOptions
+from harden.statistics.requirements import METRIC
 from harden.store import append_line, read_record, write_atomic
 from harden.streams import numpy_generator
 from harden.training.auto import auto, choose_scale
@@ -215,7 +216,10 @@ def training_plan(prepared: Prepared) -> TrainingPlan:
     """The plan of a training run: the settings' training options, and what was resolved."""
     settings = prepared.settings
     options = {name: getattr(settings, name) for name in TrainingOptions.model_fields}
+    if settings.select == METRIC and not settings.metric:
+        raise SettingsError("--select metric selects by the first --metric, and there is none", fix="Give --metric")
     resolved = {
+        "select": settings.metric[0] if settings.select == METRIC else settings.select,
         "method": prepared.method,
         "conditions": prepared.noise,
         "digital": prepared.digital,

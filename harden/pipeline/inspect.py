@@ -15,6 +15,7 @@ from harden.pipeline.models import open_model
 from harden.runtime.canary import canary
 from harden.runtime.examples import find_inputs
 from harden.runtime.parity import Parity, parity
+from harden.tasks import heads
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,11 @@ class Inspection:
         return not self.obstacles
 
     @property
+    def meanings(self) -> dict[str, str]:
+        """What the outputs that say something of an example hold, by name: scores, probabilities, ..."""
+        return {head.name: head.meaning.replace("_", "-") for head in heads(self.model)}
+
+    @property
     def document(self) -> dict[str, object]:
         """For JSON: a ``harden.inspect/1`` document."""
         model, parity = self.model, self.parity
@@ -58,7 +64,7 @@ class Inspection:
                 "opset": model.opset,
                 "producer": model.producer,
                 "inputs": [_described(spec) for spec in model.inputs],
-                "outputs": [_described(spec) for spec in model.outputs],
+                "outputs": [{**_described(spec), "meaning": self.meanings.get(spec.name)} for spec in model.outputs],
                 "batch_norm": model.batch_norm,
                 "random_weights": self.random_weights,
             },

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -119,7 +119,7 @@ class Prepared:
         """What measures the model before and after hardening; None where nothing is reported."""
         if self.test is None:
             return None
-        return self.checked.judge(self.settings, self.test, self.where, notify)
+        return replace(self.checked.judge(self.settings, self.test, self.where, notify), reference=self.model)
 
     def examples(self, count: int) -> tuple[np.ndarray, ...]:
         """Real inputs where there is data, else random ones that the model accepts."""

@@ -8,6 +8,7 @@ from typing import Annotated
 from harden.records.base import (
     Count,
     HasMean,
+    Interval,
     Number,
     Positive,
     Rate,
@@ -18,6 +19,7 @@ from harden.records.base import (
     always,
     sometimes,
 )
+from harden.records.measure import Measure
 
 
 class Spread(Record):
@@ -58,18 +60,24 @@ class AccuracySpread(Record):
     quantiles: tuple[Quantile, ...] = sometimes("Quantiles over chips, from the lowest; not with --until.", ())
 
 
+class ScoreSpread(Spread):
+    """A measure that is the headline over chips, in its own unit."""
+
+    ci95: Interval | None = always("95% interval of the mean over other chips, on these examples.")
+
+
 class Yield(Record):
     """The share of chips that reach a threshold."""
 
-    threshold: Rate | None = always("The accuracy that a chip has to reach.")
-    value: Rate | None = always("Share of chips at or above it.")
+    threshold: Real | None = always("What a chip has to reach: an accuracy, or the headline of another task.")
+    value: Rate | None = always("Share of chips at or above it or, where less is better, at or below.")
     ci95: RateInterval | None = always("Two-sided 95% Clopper-Pearson interval of the share.")
 
 
 class Below(Record):
     """The share of chips below the threshold."""
 
-    threshold: Rate | None = always("The accuracy that a chip has to reach.")
+    threshold: Real | None = always("What a chip has to reach: an accuracy, or the headline of another task.")
     counted: Rate | None = always("Share of the chips below it.")
     ci95: RateInterval | None = always("Two-sided 95% Clopper-Pearson interval of that share.")
     gaussian: Rate | None = always("The share that a fitted Gaussian has below it; null where one may not be fitted.")
@@ -91,6 +99,12 @@ class Fidelity(Record):
     nrmse: Annotated[Spread | None, HasMean] = always("RMS error of the outputs over their RMS, from 0.")
     sqnr_db: Annotated[Spread | None, HasMean] = always("Signal over the noise of the outputs, in dB.")
     cosine: Annotated[Spread | None, HasMean] = always("Cosine of a chip's outputs and the clean ones, in [-1, 1].")
+    concordance: Annotated[Spread | None, HasMean] = sometimes(
+        "Concordance correlation with the right outputs (Lin 1989), mean over outputs, in [-1, 1]."
+    )
+    r2: Annotated[Spread | None, HasMean] = sometimes(
+        "1 - sum of squared errors over that of the right outputs' deviations from their means, at most 1."
+    )
 
 
 class Reliability(Record):
@@ -152,9 +166,9 @@ class ConditionRecord(Record):
     chips: Number | None = always("Number of chips.")
     accuracy: Annotated[AccuracySpread | None, HasMean] = always("Over chips; null for data without labels.")
     yield_: Yield | None = always("Share of chips at or above the threshold; null without one.", key="yield")
-    tolerance: Mapping[str, Rate | None] | None = always(
-        "Tolerance bounds: with 95% confidence, 90% (95%, 99%) of chips have at least this accuracy; by 90/95, 95/95, "
-        "99/95. Null where the chips are too few."
+    tolerance: Mapping[str, Real | None] | None = always(
+        "Tolerance bounds: with 95% confidence, 90% (95%, 99%) of chips have at least this accuracy (of another "
+        "headline, at least or at most, as is better); by 90/95, 95/95, 99/95. Null where the chips are too few."
     )
     loss: Real | None = sometimes("Mean cross-entropy over chips, in nats; not with --until.")
     confidence: Rate | None = always("Mean over chips and images of the largest class probability.")
@@ -173,11 +187,14 @@ class ConditionRecord(Record):
     fidelity: Fidelity | None = always("For data without labels: distance from the clean network's outputs.")
     clean_accuracy: Rate | None = sometimes("Accuracy of the network without noise; not with --until.")
     accuracies: tuple[Rate | None, ...] | None = always("Of each chip, in order; null for data without labels.")
+    measure: Measure | None = sometimes("The headline, where it is not the accuracy.")
+    score: Annotated[ScoreSpread | None, HasMean] = sometimes("The headline over chips, where it is not the accuracy.")
+    scores: tuple[Real | None, ...] = sometimes("The headline of each chip, in order; where score is.", ())
     tolerance_ranks: Mapping[str, Count | None] = sometimes(
         "With labels: which chip, counted from the worst, gives each tolerance bound.", {}
     )
     distribution: Distribution | None = sometimes("With labels: the shape of the distribution over chips.")
-    worst_chip: Count | None = sometimes("With labels: number of the chip with the lowest accuracy.")
+    worst_chip: Count | None = sometimes("Number of the chip that is worst by the headline.")
     spreads: Mapping[str, Annotated[Spread | None, HasMean]] = sometimes(
         "With labels: other measures over chips, by name.", {}
     )

@@ -76,6 +76,8 @@ class Clean(Record):
     balanced_accuracy: Rate | None = sometimes("Mean recall of the classes.")
     f1: Rate | None = sometimes("F1, mean over classes.")
     auroc: Rate | None = sometimes("Area under the ROC curve.")
+    score: Real | None = sometimes("The headline, where it is not the accuracy.")
+    values: Mapping[str, Real | None] = sometimes("Further measures of the task, by name.", {})
     metrics: Mapping[str, Real] = sometimes("With --metric: the user's own metrics, by name.", {})
     reliability: Reliability | None = sometimes("Images by confidence.")
     doubts: tuple[str, ...] = sometimes("Signs that labels and answers do not belong together, a clause each.", ())

@@ -22,3 +22,4 @@ class Measure(Record):
 
 
 ACCURACY = Measure(name="accuracy", title="accuracy", better="more", rate=True)
+CONCORDANCE = Measure(name="concordance", title="fidelity", better="more", rate=True)

@@ -11,12 +11,17 @@ from harden.records.evaluation import DataRecord
 
 
 class SelectionRecord(Record):
-    """A selection: how the weights of a step did on noisy validation chips. One of the three measures is there."""
+    """A selection: how the weights of a step did on noisy validation chips. One of the measures is there."""
 
     step: Count | None = always("After which step; 0 is the network as given.")
     accuracy: Rate | None = sometimes("Mean accuracy over the chips; with labels.")
     balanced_accuracy: Rate | None = sometimes("The same of the balanced accuracy; with --select balanced_accuracy.")
     concordance: Rate | None = sometimes("Agreement with the clean network's outputs; without labels.")
+    r2: Real | None = sometimes("Of a regression.")
+    mean_average_precision: Rate | None = sometimes("Of several classes at a time.")
+    micro_f1: Rate | None = sometimes("The same, with --select micro_f1.")
+    macro_f1: Rate | None = sometimes("The same, with --select macro_f1.")
+    metric: Real | None = sometimes("With --select metric: the user's first metric, negative where less is better.")
 
     @property
     def measure(self) -> str:

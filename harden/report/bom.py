@@ -14,7 +14,7 @@ from harden.records.base import RateInterval
 from harden.report.conditions import Trials
 from harden.report.document import Document, Reading
 from harden.report.sections import limits
-from harden.words import clean, file_name, known, percent
+from harden.words import clean, file_name, known
 
 Json = dict[str, object]
 SPECIFICATION = "1.6"
@@ -75,7 +75,7 @@ def _model(reading: Reading) -> Json:
     if before:
         ancestor = {"type": "machine-learning-model", "name": reading.model_name, **_hashes(before.sha256)}
         component["pedigree"] = {"ancestors": [ancestor], "notes": f"Weights tuned by harden, method {reading.method}."}
-    parameters: Json = {"task": "classification"} if reading.measure == "accuracy" else {}
+    parameters: Json = {"task": "classification"} if reading.headline.name == "accuracy" else {}
     if reading.data.source:
         parameters["datasets"] = [{"ref": "test-data"}]
     card: Json = {"modelParameters": parameters}
@@ -108,10 +108,10 @@ def _metrics(reading: Reading, label: str, trials: Trials) -> list[Json]:
     rows: list[tuple[str, float | None, RateInterval | None]] = [
         (f"mean {reading.measure} over chips", trials.mean, bounds),
         (f"5th percentile of {reading.measure} over chips", trials.spread.p05, None),
-        (f"worst {reading.measure} of a chip", trials.spread.min, None),
+        (f"worst {reading.measure} of a chip", trials.worst, None),
     ]
     if trials.reached:
-        name = f"yield at {reading.measure} {percent(trials.threshold)}"
+        name = f"yield at {reading.measure} {trials.write(trials.threshold)}"
         rows.append((name, trials.reached.value, trials.reached.ci95))
     metrics: list[Json] = []
     for name, value, interval in rows:

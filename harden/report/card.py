@@ -52,7 +52,7 @@ def markdown(document: Document | Reading) -> str:
 
 def _header(reading: Reading) -> Mapping[str, object]:
     header: dict[str, object] = {"library_name": "onnx"}
-    if reading.measure == "accuracy" and _images(reading):
+    if reading.headline.name == "accuracy" and _images(reading):
         header["pipeline_tag"] = "image-classification"
     header["tags"] = ["onnx", "harden", "compute-in-memory", "noise-robustness"]
     results = [r for condition in reading.conditions for r in _results(reading, condition.label, condition.subject)]
@@ -66,7 +66,7 @@ def _results(reading: Reading, label: str, trials: Trials) -> list[Mapping[str, 
     source = file_name(reading.data.source or "unknown")
     spread = trials.spread
     values = [
-        (f"{reading.measure} without noise", trials.without_noise(reading.measure)),
+        (f"{reading.measure} without noise", trials.without_noise),
         (f"mean {reading.measure} over {trials.chips} chips, {label}", spread.mean),
         (f"standard deviation over {trials.chips} chips, {label}", spread.std),
         (f"worst of {trials.chips} chips, {label}", spread.min),
@@ -74,6 +74,8 @@ def _results(reading: Reading, label: str, trials: Trials) -> list[Mapping[str, 
     metrics = [{"type": reading.measure, "name": name, "value": value} for name, value in values if known(value)]
     kind = "image-classification" if _images(reading) else "tabular-classification"
     task = {"type": kind, "name": "classification under hardware weight noise"}
+    if reading.headline.name != "accuracy":
+        task = {"type": "other", "name": f"{reading.measure} under hardware weight noise"}
     return [{"task": task, "dataset": {"type": _stem(source), "name": source}, "metrics": metrics}] if metrics else []
 
 

@@ -10,7 +10,8 @@ from harden.records import AccuracySpread, ConditionRecord, Spread
 from harden.records.base import RateInterval
 from harden.records.condition import Yield
 from harden.records.evaluation import Clean
-from harden.words import MISSING, clean, duration, known, number, shown
+from harden.records.measure import ACCURACY, CONCORDANCE, Measure
+from harden.words import MISSING, clean, duration, known, number, percent, points, shown
 
 _NOTHING = Spread.read({})
 
@@ -30,10 +31,15 @@ class Trials:
     clean: Clean
 
     @property
+    def measure(self) -> Measure:
+        """The headline: what the report is about."""
+        return self.entry.measure or (CONCORDANCE if self.entry.fidelity and not self.entry.accuracy else ACCURACY)
+
+    @property
     def spread(self) -> Spread | AccuracySpread:
-        """Over chips: the accuracy, or the fidelity (a cosine) where nothing is classified."""
+        """The headline over chips; of an old record without labels, a cosine."""
         fidelity = self.entry.fidelity
-        return self.entry.accuracy or (fidelity and fidelity.cosine) or _NOTHING
+        return self.entry.accuracy or self.entry.score or (fidelity and fidelity.cosine) or _NOTHING
 
     @property
     def mean(self) -> float:
@@ -41,18 +47,34 @@ class Trials:
         return self.spread.mean
 
     @property
-    def ci95(self) -> RateInterval | None:
+    def worst(self) -> float | None:
+        """Of the worst chip."""
+        return self.spread.min if self.measure.better == "more" else self.spread.max
+
+    @property
+    def ci95(self) -> tuple[float | None, float | None] | None:
         """95% interval of the mean over other chips."""
-        return self.entry.accuracy.ci95 if self.entry.accuracy else None
+        spread = self.entry.accuracy or self.entry.score
+        return spread.ci95 if spread else None
 
     @property
     def ci95_images(self) -> RateInterval | None:
         """95% interval of the mean over other chips and other images."""
         return self.entry.accuracy.ci95_images if self.entry.accuracy else None
 
-    def without_noise(self, measure: str) -> float | None:
-        """The measure of the network without noise; only the accuracy has one."""
-        return self.clean.accuracy if measure == "accuracy" else None
+    @property
+    def without_noise(self) -> float | None:
+        """The headline of the network without noise."""
+        return self.clean.accuracy if self.measure.name == ACCURACY.name else self.clean.score
+
+    def write(self, value: float | None) -> str:
+        """A value of the headline as people read it."""
+        return written(self.measure, value)
+
+    def between(self, bounds: tuple[float | None, float | None] | None) -> str:
+        """Two values of the headline as a range."""
+        low, high = bounds or (None, None)
+        return f"{self.write(low)} to {self.write(high)}" if known(low) and known(high) else MISSING
 
     @property
     def chips(self) -> int:
@@ -61,8 +83,8 @@ class Trials:
 
     @property
     def values(self) -> list[float]:
-        """The accuracy of every chip in order, empty where the record keeps none."""
-        return [float(v) for v in self.entry.accuracies or () if known(v)]
+        """The headline of every chip in order, empty where the record keeps none."""
+        return [float(v) for v in self.entry.accuracies or self.entry.scores if known(v)]
 
     @property
     def reached(self) -> Yield | None:
@@ -79,6 +101,23 @@ class Trials:
     def tolerance(self) -> Mapping[str, float | None]:
         """Tolerance bounds by name; empty where there are none."""
         return self.entry.tolerance or {}
+
+
+def written(measure: Measure, value: float | None) -> str:
+    """A value of a measure: a rate in percent, any other as a number."""
+    return percent(value) if measure.rate else number(value, 4)
+
+
+def gained(measure: Measure, value: float | None) -> str:
+    """A difference of two values of a measure, with its sign and unit.
+
+    Example:
+        >>> gained(ACCURACY, 0.1)
+        '+10.0 points'
+    """
+    if measure.rate:
+        return f"{points(value)} points"
+    return MISSING if value is None else f"{value:+.4g}".replace("-", "\u2212")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from typing import Any
 from harden.records import CompareRecord, EvalRecord, FitRecord, ReportRecord, TrainingRecord, read
 from harden.records.condition import Verdict
 from harden.records.evaluation import DataRecord, Environment, LayerRow, ModelRecord
-from harden.report.conditions import Condition, Trials, condition_labels
+from harden.records.measure import ACCURACY, Measure
+from harden.report.conditions import Condition, Trials, condition_labels, written
 from harden.words import clean, known
 
 Document = Mapping[str, Any] | ReportRecord
@@ -115,16 +116,24 @@ class Reading:
         return (self.fit and self.fit.sensitivity) or (self.last and self.last.sensitivity) or ()
 
     @property
+    def headline(self) -> Measure:
+        """What is measured of a chip."""
+        return next((trials.measure for condition in self.conditions for trials in condition.trials), ACCURACY)
+
+    @property
     def measure(self) -> str:
-        """What is measured of a chip: "accuracy" or, without labels, "fidelity"."""
-        entries = [entry for _, evaluation in self.evaluations for entry in evaluation.conditions]
-        return "fidelity" if entries and not any(entry.accuracy for entry in entries) else "accuracy"
+        """What it is called: "accuracy", without labels "fidelity", ..."""
+        return self.headline.title
+
+    def write(self, value: float | None) -> str:
+        """A value of it, as people read it."""
+        return written(self.headline, value)
 
     @property
     def constant(self) -> float | None:
         """The accuracy of always answering with the commonest class; None where chips have no accuracy."""
         share = self.data.classes.commonest if self.data.classes else None
-        return share if self.measure == "accuracy" else None
+        return share if self.headline.name == ACCURACY.name else None
 
     @cached_property
     def conditions(self) -> tuple[Condition, ...]:
@@ -138,13 +147,13 @@ class Reading:
 
     def _condition(self, text: str, group: tuple[Trials, ...]) -> Condition:
         entry = group[-1].entry
-        best = max(group, key=lambda t: t.mean) if self.kind == "compare" else group[-1]
+        best = max(group, key=lambda t: t.measure.sign * t.mean) if self.kind == "compare" else group[-1]
         return Condition(text, entry.name, entry.at_s, {**entry.parameters, **entry.sweep}, group, best)
 
     @property
     def hardest(self) -> Condition | None:
         """The condition with the lowest mean, the one a verdict has to stand on."""
-        return min(self.conditions, key=lambda c: c.subject.mean, default=None)
+        return min(self.conditions, key=lambda c: c.subject.measure.sign * c.subject.mean, default=None)
 
     @property
     def requirements(self) -> list[tuple[Condition, Verdict]]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from harden.report.conditions import Trials
+from harden.records.measure import ACCURACY
+from harden.report.conditions import Trials, gained
 from harden.report.document import Document, Reading
 from harden.report.verdict import NOTHING_BETTER, doubtful, kept_nothing, verdict
 from harden.training.plan import FEWEST_STEPS
 from harden.words import MISSING, clean, duration, interval, known, number, percent, plural, points, rate
 
-_ASCII = str.maketrans({"−": "-", "–": "-", "±": "+-", "×": "x", "…": "...", "µ": "u"})
+_ASCII = str.maketrans({"−": "-", "–": "-", "±": "+-", "×": "x", "…": "...", "µ": "u", "²": "2"})
 MOST = 12
 _UNEQUAL = 1.6  # times the share that classes of equal size would have
 
@@ -75,24 +76,28 @@ def _table(reading: Reading, trials: Sequence[Trials]) -> list[str]:
     measure, threshold = reading.measure, trials[-1].threshold
     keys: list[tuple[str, Callable[[Trials], float | None]]] = [
         (f"mean {measure} over chips", lambda t: t.mean),
-        ("worst chip", lambda t: t.spread.min),
-        (f"{measure} without noise", lambda t: t.without_noise(measure)),
+        ("worst chip", lambda t: t.worst),
+        (f"{measure} without noise", lambda t: t.without_noise),
     ]
     if threshold is not None:
-        keys.append((f"chips with at least {rate(threshold)}", lambda t: t.reached and t.reached.value))
+        bound = "at least" if reading.headline.better == "more" else "at most"
+        limit = rate(threshold) if reading.headline.rate else reading.write(threshold)
+        keys.append((f"chips with {bound} {limit}", lambda t: t.reached and t.reached.value))
     change = reading.kind == "fit" and len(trials) == 2
     rows = []
     for title, key in keys:
         values = [key(t) for t in trials]
-        row = [title, *map(percent, values)]
+        rate_of_chips = title.startswith("chips with")
+        row = [title, *map(percent if rate_of_chips else reading.write, values)]
         if change:
             old, new = values
-            row.append(f"{points(new - old)} points" if known(old) and known(new) else "")
+            measure = ACCURACY if rate_of_chips else reading.headline
+            row.append(gained(measure, new - old) if known(old) and known(new) else "")
         rows.append(row)
     heads = ["", *(clean(t.role) for t in trials), *(["change"] if change else [])]
     lines = _grid([] if reading.kind == "eval" else heads, rows)
     if reading.kind == "eval":
-        lines[0] += f"  (95% interval over chips: {interval(trials[0].ci95)})"
+        lines[0] += f"  (95% interval over chips: {trials[0].between(trials[0].ci95)})"
     if trials[-1].reached and threshold is not None and reading.kind != "compare":
         lines[-1] += f"  (95% interval: {interval(trials[-1].reached.ci95)})"
     return lines
@@ -100,7 +105,7 @@ def _table(reading: Reading, trials: Sequence[Trials]) -> list[str]:
 
 def _conditions(reading: Reading) -> list[str]:
     rows = [
-        [condition.label, *(percent((trials := condition.of(role)) and trials.mean) for role in reading.roles)]
+        [condition.label, *(reading.write((trials := condition.of(role)) and trials.mean) for role in reading.roles)]
         for condition in reading.conditions[:MOST]
     ]
     heads = ["mean"] if reading.kind == "eval" else [f"mean, {clean(role)}" for role in reading.roles]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from harden.report.conditions import Condition, Trials
+from harden.report.conditions import Condition, Trials, gained
 from harden.report.document import Document, Reading
 from harden.statistics.difference import paired_difference
 from harden.words import MISSING, clean, interval, known, percent, plural, points, rate
@@ -56,10 +56,10 @@ def kept_nothing(reading: Reading) -> bool:
 
 
 def _alone(reading: Reading, trials: Trials) -> str:
-    level = trials.without_noise(reading.measure)
-    notes = [_worst(trials), f"{percent(level)} without noise" if known(level) else ""]
+    level = trials.without_noise
+    notes = [_worst(trials), f"{trials.write(level)} without noise" if known(level) else ""]
     return (
-        f"{reading.model_name} has a mean {reading.measure} of {percent(trials.mean)} over "
+        f"{reading.model_name} has a mean {reading.measure} of {trials.write(trials.mean)} over "
         f"{plural(trials.chips, 'chip')}{_brackets(*notes)}{_constant(reading, trials)}"
     )
 
@@ -73,22 +73,22 @@ def _change(reading: Reading, before: Trials, after: Trials) -> str:
     mean = f"the mean {reading.measure} of {plural(after.chips, 'chip')}"
     low, high = (difference["ci95"] if difference else None) or (1.0, 1.0)
     if kept_nothing(reading):
-        text = f"{method} found {NOTHING_BETTER}, and so leaves {mean} at {percent(new)}"
+        text = f"{method} found {NOTHING_BETTER}, and so leaves {mean} at {after.write(new)}"
     elif difference and low <= 0 <= high:
-        change, low, high = map(points, (difference["mean"], low, high))
+        change, low, high = (gained(after.measure, value) for value in (difference["mean"], low, high))
         text = (
-            f"{method} makes no clear difference to {mean}: {percent(new)}, before {percent(old)} "
-            f"({change} points, 95% interval over chips {low} to {high})"
+            f"{method} makes no clear difference to {mean}: {after.write(new)}, before {after.write(old)} "
+            f"({change}, 95% interval over chips {low} to {high})"
         )
     else:
-        text = f"{method} {'raises' if new > old else 'lowers'} {mean} from {percent(old)} to {percent(new)}"
+        text = f"{method} {'raises' if new > old else 'lowers'} {mean} from {after.write(old)} to {after.write(new)}"
     noise_free = ""
-    levels = before.without_noise(reading.measure), after.without_noise(reading.measure)
+    levels = before.without_noise, after.without_noise
     if all(map(known, levels)):
-        noise_free = f"; {reading.measure} without noise: {percent(levels[1])} (before: {percent(levels[0])})"
+        noise_free = f"; {reading.measure} without noise: {after.write(levels[1])} (before: {after.write(levels[0])})"
     worst = ""
-    if known(before.spread.min) and known(after.spread.min):
-        worst = f", the worst chip from {percent(before.spread.min)} to {percent(after.spread.min)}"
+    if known(before.worst) and known(after.worst):
+        worst = f", the worst chip from {after.write(before.worst)} to {after.write(after.worst)}"
     return f"{text}{worst}{noise_free}{_constant(reading, after)}"
 
 
@@ -101,14 +101,15 @@ def _constant(reading: Reading, trials: Trials) -> str:
 
 
 def _ranking(reading: Reading, condition: Condition) -> str:
-    order = sorted(condition.trials, key=lambda t: -t.mean)
+    order = sorted(condition.trials, key=lambda t: -t.measure.sign * t.mean)
     best = order[0]
+    top = "highest" if best.measure.better == "more" else "lowest"
     text = (
-        f"{best.role} has the highest mean {reading.measure} of {plural(len(order), 'model')}: "
-        f"{percent(best.mean)} over {plural(best.chips, 'chip')}{_brackets(_worst(best))}"
+        f"{best.role} has the {top} mean {reading.measure} of {plural(len(order), 'model')}: "
+        f"{best.write(best.mean)} over {plural(best.chips, 'chip')}{_brackets(_worst(best))}"
     )
     if len(order) > 1:
-        text += f", then {order[1].role} with {percent(order[1].mean)}{_brackets(_worst(order[1]))}"
+        text += f", then {order[1].role} with {order[1].write(order[1].mean)}{_brackets(_worst(order[1]))}"
         text += _lead(reading, condition, best.role, order[1].role)
     return text
 
@@ -126,8 +127,7 @@ def _lead(reading: Reading, condition: Condition, best: str, second: str) -> str
 
 
 def _worst(trials: Trials) -> str:
-    worst = trials.spread.min
-    return f"worst chip {percent(worst)}" if known(worst) else ""
+    return f"worst chip {trials.write(trials.worst)}" if known(trials.worst) else ""
 
 
 def _brackets(*notes: str) -> str:
@@ -138,8 +138,9 @@ def _brackets(*notes: str) -> str:
 def _spec(trials: Trials, measure: str) -> str:
     if not trials.reached:
         return ""
+    limit = rate(trials.threshold) if trials.measure.rate else trials.write(trials.threshold)
     reached = round((trials.reached.value or 0.0) * trials.chips)
     range_95 = interval(trials.reached.ci95)
     bounds = f" (95% interval of the yield: {range_95})" if range_95 != MISSING else ""
     chips = f"{reached:,} of {plural(trials.chips, 'chip')}"
-    return f"; {chips} reach the required {measure} of {rate(trials.threshold)}{bounds}"
+    return f"; {chips} reach the required {measure} of {limit}{bounds}"

@@ -53,7 +53,7 @@ class RuntimeCopy:
     Attributes:
         uses: The analog uses by key.
         exact: Clean outputs must equal the file's bit for bit.
-        rounding: How coarsely the file rounds on its way; single precision unless it is known.
+        rounding: How coarsely the file rounds on its way.
         original: The file as it is, serialised.
         device: Where its sessions run, ``cpu`` or ``cuda``.
         readers: By the name of each crossbar's value, the places of the products that read it, in their order.

@@ -1,9 +1,9 @@
-"""How far two right computations of a file may be apart that rounds on its way: in half precision, or to integers.
+"""How far two right computations of a file may be apart, because they round in another order.
 
-The order of a sum decides on which side of an edge a number falls, and a whole step of the type follows. How much that
-moves the outputs depends on the network, so it is measured: all weights and inputs are moved by a step's share of
-their size, at random, and the outputs may differ by a multiple of what that does to them. Files in single precision
-have no such allowance.
+The order of a sum decides on which side of an edge a number falls, and a whole step of the type follows: of half
+precision, of the integers behind a QuantizeLinear, or a last bit of single precision that a network under strong noise
+may make large. How much that moves the outputs is measured: all weights and inputs are moved by a step's share of their
+size, at random, and the outputs may differ by a multiple of what that does to them.
 """
 
 from __future__ import annotations
@@ -34,30 +34,30 @@ class Rounding:
     """How coarsely a graph rounds.
 
     Attributes:
-        step: Half a step of its coarsest type, relative to the largest number; 0 in single precision.
-        steps: For each output, the step of the grid that its numbers lie on; 0 for none.
+        step: Half a step of its coarsest type, relative to the largest number.
+        grids: For each output, the step of the grid that its numbers lie on, 0 for none; empty where none has one.
     """
 
-    step: float = 0.0
-    steps: tuple[float, ...] = ()
+    step: float = 2.0**-24
+    grids: tuple[float, ...] = ()
 
     @classmethod
     def of(cls, program: Program) -> Rounding:
-        """Of a graph: 2^-11 for float16, 2^-8 for bfloat16, 2^-(bits + 1) behind a QuantizeLinear of so many bits."""
+        """Of a graph: 2^-24 in single precision, 2^-11 for float16, 2^-8 for bfloat16, 2^-(bits + 1) for integers."""
         read = {value: node for node in program.walk() if node.op != "Cast" for value in node.inputs}
         types = {*program.input_types, *(slot.data_type for value, slot in program.stored.items() if value in read)}
         rounded = [node for node in program.walk() if node.inputs and node.inputs[0] not in program.stored]
         types |= {node.get("to") for node in rounded if node.op == "Cast"}
-        steps = [_HALF.get(kind, 0.0) for kind in types]
+        steps = [cls.step, *(_HALF.get(kind, 0.0) for kind in types)]
         steps += [2.0 ** -(_bits(node, program) + 1) for node in rounded if node.op == "QuantizeLinear"]
-        step = max(steps, default=0.0)
         makers = {value: node for node in program.walk() for value in node.outputs if value}
-        return cls(step, tuple(_grid(value, program, makers) for value in program.outputs) if step else ())
+        grids = tuple(_grid(value, program, makers) for value in program.outputs)
+        return cls(max(steps), grids if any(grids) else ())
 
     def allowances(
         self, run: Run, inputs: tuple[np.ndarray, ...], weights: Weights, outputs: Sequence[np.ndarray]
     ) -> list[float]:
-        """How far each output may be off, in its own units, beyond what holds for single precision.
+        """How far each output may be off, in its own units.
 
         Args:
             run: Computes the outputs from inputs and the weights on crossbars by key.
@@ -65,8 +65,8 @@ class Rounding:
             weights: The weights on crossbars by key.
             outputs: What they give.
         """
-        allowed = [0.0] * len(outputs)
-        for draw in range(_DRAWS if self.step else 0):
+        allowed = list(self.grids or [0.0] * len(outputs))
+        for draw in range(_DRAWS):
             moved = run(
                 tuple(
                     from_torch(self._moved(to_torch(x), draw, str(at))).astype(x.dtype) for at, x in enumerate(inputs)
@@ -76,7 +76,7 @@ class Rounding:
             for index, (a, b) in enumerate(zip(outputs, moved, strict=True)):
                 gap = np.abs(np.asarray(a, np.float64) - np.asarray(b, np.float64))
                 largest = float(gap[np.isfinite(gap)].max(initial=0))
-                allowed[index] = max(allowed[index], _MARGIN * largest, self.steps[index])
+                allowed[index] = max(allowed[index], _MARGIN * largest)
         return allowed
 
     def _moved(self, tensor: torch.Tensor, draw: int, name: str) -> torch.Tensor:

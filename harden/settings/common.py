@@ -7,7 +7,7 @@ from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
-from harden.values import Bytes, Durations, Engine, Numbers, Rate, Size, Texts
+from harden.values import Bytes, Durations, Engine, Numbers, Share, Size, Texts
 
 # Where a run happens and is kept decides none of its numbers.
 WHERE = frozenset({"out", "engine", "workers", "max_memory", "track"})
@@ -57,9 +57,21 @@ class Settings(Run):
         (), description="times since programming, such as 1h,30d; default: the first that the profile allows"
     )
     chips: int = Field(100, ge=1, description="virtual chips per condition")
-    threshold: Rate | None = Field(None, description="accuracy a chip must reach to count as good, such as 0.9 or 90%")
+    threshold: Share | None = Field(
+        None,
+        description="what a chip must reach to count as good: an accuracy such as 0.9 or 90%, or of another task "
+        "its headline",
+    )
     require: Texts = Field(
         (), description="what chips must reach, such as 'p05_accuracy>=0.85', or exit 6; may be repeated"
+    )
+    metric: Texts = Field(
+        (), description="a metric of your own, module:function, also from the current folder; may be repeated"
+    )
+    headline: str = Field(
+        "auto",
+        description="figure that the report, --threshold and --require are about: of the task, such as rmse, or metric "
+        "(the first --metric); default: the task's own",
     )
     mean: Numbers | None = Field(None, description="mean per channel, after x/255, such as .485,.456,.406")
     std: Numbers | None = Field(None, description="standard deviation per channel, after x/255")

@@ -27,7 +27,6 @@ class EvalSettings(Settings):
         None,
         description="run as few chips and images as this precision allows, such as 'ci95(mean_accuracy)<0.005'",
     )
-    metric: Texts = Field((), description="a metric of your own, package.module:function; may be repeated")
     replay: str | None = Field(None, description="run the recorded chip of this file again")
     column_baseline: bool = Field(
         False,

@@ -76,9 +76,9 @@ def task_of(name: str, model: Model, data: Dataset) -> Task:
 
 def width(model: Model) -> int | None:
     """Numbers per example in the first output; None where the file does not say."""
-    dims = model.proto.graph.output[0].type.tensor_type.shape.dim[1:]
-    sizes = [dim.dim_value if dim.HasField("dim_value") else 0 for dim in dims]
-    return math.prod(sizes) if all(sizes) else None
+    dims = model.proto.graph.output[0].type.tensor_type.shape.dim
+    sizes = [dim.dim_value if dim.HasField("dim_value") else 0 for dim in dims[1:]]
+    return math.prod(sizes) if dims and all(sizes) else None
 
 
 __all__ = ["AUTO", "Examples", "Scorer", "Scores", "Tally", "Task", "heads", "kind", "task_of", "tasks", "width"]

@@ -11,12 +11,13 @@ from harden.records.measure import ACCURACY
 from harden.statistics.doubts import doubts
 from harden.statistics.metrics import auroc, confusion_scores, expected_kl
 from harden.statistics.reliability import BINS, bin_sums, calibration_error, reliability
-from harden.tasks import base
+from harden.tasks import _scoring as base
 from harden.tasks._heads import Head
 
 _RANKED_CLASSES = 20  # above this the area under the curve costs more than it tells
 _SUMMED_NUMBERS = 2**22  # int64 probabilities kept for the metrics over chips
 _CLEAN = ("accuracy", "loss", "confidence", "ece", "top5", "balanced_accuracy", "f1", "auroc")
+_SPREADS = ("loss", "balanced_accuracy", "f1", "auroc", "top5")
 UNIT = 2.0**32  # probabilities are summed over chips as integers of this unit, so the order of the chips cannot matter
 
 
@@ -79,6 +80,10 @@ class ClassScorer(base.Scorer):
         labels = self.reference.labels[: len(scores.predicted)]
         signs = doubts(scores.predicted, labels, self.reference.classes)
         return {**kept, "reliability": reliability(scores.sums["bins"]), **({"doubts": signs} if signs else {})}
+
+    def spreads(self, trials: base.Columns) -> list[str]:
+        """Its further measures."""
+        return [key for key in _SPREADS if key in trials]
 
     def summary(self, trials: base.Columns, sums: base.Sums | None, chips: int) -> Mapping[str, object]:
         """What the sums tell."""

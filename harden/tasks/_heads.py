@@ -175,8 +175,10 @@ class _Walker:
             exact = node.op in _EXACT and (node.op == "Sigmoid" or node.get("axis", -1) != 0)
             return _FUNCTIONS[node.op], node.inputs[0] if exact else None, node.op == "Sigmoid"
         if node.op == "If":
-            branches = {self._meaning(body.outputs[node.outputs.index(value)])[0] for body in node.bodies.values()}
-            return branches.pop() if len(branches) == 1 else "scores", None, False
+            place = node.outputs.index(value)
+            meanings: list[Meaning] = [self._meaning(body.outputs[place])[0] for body in node.bodies.values()]
+            same = all(meaning == meanings[0] for meaning in meanings)
+            return meanings[0] if same else "scores", None, False
         return self._composed(node)
 
     def _composed(self, node: Node) -> tuple[Meaning, int | None, bool]:

@@ -23,7 +23,9 @@ from harden.errors import DataError, SettingsError
 from harden.methods.base import Outputs, listed
 from harden.records.measure import ACCURACY, Measure
 from harden.tasks._concordance import relative_error
+from harden.tasks._distance import FidelityScorer, WithOthers
 from harden.tasks._heads import Head, heads
+from harden.tasks._scoring import Columns, Scorer, Scores, Sums, Tally, spread
 from harden.tasks._second_count import Figures
 
 if TYPE_CHECKING:
@@ -31,72 +33,6 @@ if TYPE_CHECKING:
 
     from harden.data.dataset import Dataset
     from harden.graph.file import Model
-
-Sums = Mapping[str, np.ndarray]
-Columns = Mapping[str, np.ndarray]
-
-
-class Scores(Protocol):
-    """What one chip scored."""
-
-    @property
-    def values(self) -> Mapping[str, float | None]:
-        """Numbers by measure, for the trial's line; the headline is among them."""
-        ...
-
-    @property
-    def sums(self) -> Sums:
-        """Whole numbers that are added up over the chips, by the names that the scorer gave shapes for."""
-        ...
-
-
-class Tally(Protocol):
-    """One chip's outputs, taken in batch after batch, in the order of the examples."""
-
-    def add(self, outputs: list[np.ndarray]) -> None:
-        """Take the next examples' outputs, all that the model has, each [B, ...]."""
-        ...
-
-    def result(self) -> Scores:
-        """The chip's scores."""
-        ...
-
-
-class Scorer:
-    """What chips score on a set of examples; a task's own derives from it.
-
-    Attributes:
-        headline: The measure that the report, thresholds and requirements are about.
-    """
-
-    headline: Measure = ACCURACY
-
-    def tally(self) -> Tally:
-        """An empty tally for one chip."""
-        raise TypeError(f"{type(self).__module__} does not define tally")
-
-    def remember(self, outputs: list[np.ndarray]) -> None:
-        """Take the next examples' outputs of the network that chips are compared with, before any tally does."""
-
-    def knowing(self, clean: Scores) -> Scorer:
-        """The same, once the network without noise has scored."""
-        return self
-
-    def on(self, index: np.ndarray) -> Scorer:
-        """The same for some of the examples."""
-        raise DataError(f"{type(self).__module__} cannot score some of the examples alone")
-
-    def summed(self, conditions: int) -> tuple[Scorer, Mapping[str, tuple[int, ...]]]:
-        """The scorer of a run with so many conditions, and the shape of what each of them adds up over its chips."""
-        return self, {}
-
-    def clean_record(self, scores: Scores) -> Mapping[str, object]:
-        """What the record says of the network without noise, beside the headline of every task."""
-        return {}
-
-    def summary(self, trials: Columns, sums: Sums | None, chips: int) -> Mapping[str, object]:
-        """What the record of a condition says beside what every task's has: fields of ``ConditionRecord``."""
-        return {}
 
 
 class Selection(Protocol):
@@ -191,6 +127,25 @@ class Task:
         """The heads that count, of those that the model has; the first is the one with labels."""
         return heads
 
+    def leave_out(self, faults: Mapping[str, str]) -> None:
+        """Go on without the heads that have no row for each example.
+
+        Args:
+            faults: What is wrong with a head, in words, by its name.
+
+        Raises:
+            DataError: The head with labels is among them or, without labels, all are.
+        """
+        needed = self.heads[:1] if self.labelled else self.heads
+        if all(head.name in faults for head in needed):
+            raise DataError(
+                "; ".join(faults[head.name] for head in needed),
+                where=self.source,
+                fix="Export the model with the examples on axis 0 of its inputs and outputs (batch_first=True of a "
+                "recurrent network), and without squeezing that axis away",
+            )
+        self.heads = tuple(head for head in self.heads if head.name not in faults)
+
     # Training, in torch.
 
     @property
@@ -279,24 +234,29 @@ class Task:
     # Evaluation, in numpy.
 
     def check(self, outputs: Sequence[np.ndarray]) -> None:
-        """Refuse a model whose outputs for one batch are not what the task needs.
+        """Refuse a model whose outputs for a few examples are not what the task needs.
 
         Raises:
             DataError: Says what they are and what they should be.
         """
 
-    def scorer(self, outputs: Sequence[np.ndarray], batch: int, folder: Path) -> Scorer:
+    def scorer(self, outputs: Sequence[np.ndarray], folder: Path) -> Scorer:
         """What scores chips.
 
         Args:
-            outputs: The model's outputs for one batch.
-            batch: Examples in it.
+            outputs: The model's outputs for a few examples.
             folder: A place for what does not fit in memory; it outlives the scorer.
 
         Raises:
             DataError: The outputs are not what the task needs.
         """
-        raise TypeError(f"{type(self).__module__} does not define scorer")
+        self.check(outputs)
+        first, others = self.head_scorer(outputs), self.heads[1:]
+        return WithOthers(first, FidelityScorer(others, outputs, len(self.examples), folder)) if others else first
+
+    def head_scorer(self, outputs: Sequence[np.ndarray]) -> Scorer:
+        """What scores the first head."""
+        raise TypeError(f"{type(self).__module__} does not define head_scorer")
 
     def recounted(
         self, file: ModelProto, outputs: Sequence[np.ndarray], labels: np.ndarray | None
@@ -318,3 +278,6 @@ class Task:
     def same_answers(self, output: np.ndarray, scores: Scores) -> float:
         """Share of the first examples for which torch's first head and ONNX Runtime's scores say the same."""
         return 1.0
+
+
+__all__ = ["Columns", "Examples", "Scorer", "Scores", "Selection", "Sums", "Tally", "Task", "spread"]

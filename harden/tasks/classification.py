@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -37,8 +36,8 @@ class Task(base.Task):
 
     @classmethod
     def suits(cls, examples: base.Examples, width: int | None) -> bool:
-        """For class numbers."""
-        return examples.classes > 0
+        """For class numbers, unless one number has to tell more than two classes apart."""
+        return examples.classes > 0 and not (width == 1 and examples.classes > 2)
 
     def head_loss(self, output: Tensor, labels: Tensor) -> Tensor:
         """Mean cross-entropy with class numbers [B]."""
@@ -79,6 +78,14 @@ class Task(base.Task):
         Where labels are numbers without names, the last of the network's classes may be missing; that is told.
         """
         examples, head = self.examples, self.heads[0]
+        if not examples.classes:
+            labels = np.asarray(examples.labels)
+            raise DataError(
+                f"labels of shape {list(labels.shape)} and type {labels.dtype} are not one class number per example",
+                where=examples.source,
+                fix="Labels of a classifier are class numbers 0..C-1, or names; for others there are --task multilabel "
+                "and --task regression",
+            )
         shape = outputs[head.index].shape
         width = int(np.prod(shape[1:])) if len(shape) > 1 else 1
         if examples.classes == (2 if width == 1 else width) or (
@@ -101,9 +108,8 @@ class Task(base.Task):
             "yours",
         )
 
-    def scorer(self, outputs: Sequence[np.ndarray], batch: int, folder: Path) -> ClassScorer:
+    def head_scorer(self, outputs: Sequence[np.ndarray]) -> ClassScorer:
         """Counts right answers, and more."""
-        self.check(outputs)
         labels, head = np.asarray(self.examples.labels), self.heads[0]
         classes = max(self.examples.classes, int(np.prod(outputs[head.index].shape[1:])))
         return ClassScorer(Reference(labels, head, classes))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from harden.methods.base import Outputs, listed
-from harden.records.measure import Measure
+from harden.records.measure import CONCORDANCE
 from harden.tasks import base
 from harden.tasks._concordance import Concordance, relative_error
 from harden.tasks._distance import FidelityScorer
@@ -30,7 +30,7 @@ class Task(base.Task):
 
     summary = "the outputs of the network as given, without labels"
     order = 900
-    measures = (Measure(name="concordance", title="fidelity", better="more", rate=True),)
+    measures = (CONCORDANCE,)
     selections: ClassVar[tuple[str, ...]] = ("concordance",)
     labelled = False
 
@@ -64,9 +64,9 @@ class Task(base.Task):
         """The concordance with the clean network's outputs, mean over outputs; at most 1."""
         return _Agreement
 
-    def scorer(self, outputs: Sequence[np.ndarray], batch: int, folder: Path) -> FidelityScorer:
-        """Compares all outputs with those of the clean network."""
-        return FidelityScorer(self.heads, outputs, batch, len(self.examples), folder, self.source)
+    def scorer(self, outputs: Sequence[np.ndarray], folder: Path) -> FidelityScorer:
+        """Compares all outputs with those of the network as given."""
+        return FidelityScorer(self.heads, outputs, len(self.examples), folder)
 
     def recounted(
         self, file: ModelProto, outputs: Sequence[np.ndarray], labels: np.ndarray | None

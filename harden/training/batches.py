@@ -105,8 +105,8 @@ def as_tensors(inputs: Sequence[np.ndarray], device: str = "cpu") -> tuple[torch
 
 
 def as_labels(labels: np.ndarray, device: str = "cpu") -> torch.Tensor:
-    """Class numbers [B] as a tensor on a device."""
-    return torch.from_numpy(np.asarray(labels, np.int64)).to(device)
+    """Labels [B, ...] as a tensor on a device: whole numbers, or single precision."""
+    return torch.from_numpy(np.asarray(labels, np.float32 if labels.dtype.kind == "f" else np.int64)).to(device)
 
 
 def _augmentation(data: Dataset, switch: str) -> _Augmentation | None:

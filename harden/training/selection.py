@@ -12,8 +12,10 @@ from torch import Tensor
 from harden import distributed
 from harden.data.dataset import Dataset
 from harden.errors import DataError
+from harden.evaluation.custom import apply_metrics, load_metrics, measure_of
 from harden.graph.file import Model
 from harden.graph.module import GraphModule
+from harden.statistics.requirements import METRIC
 from harden.streams import numpy_generator
 from harden.tasks import Task, task_of
 from harden.training.batches import as_labels, as_tensors
@@ -63,14 +65,18 @@ class Selector:
         self._net = net
         self.periphery = periphery
         self._plan = plan
-        self.measure = task.selected(plan.select)
+        self._metric = load_metrics([plan.select]) if ":" in plan.select else {}
+        self.measure = METRIC if self._metric else task.selected(plan.select)
         rng = numpy_generator(plan.seed, "select", "examples")
         order = task.order_of(rng.permutation(len(data)), self.measure, data.labels)
         chosen = np.sort(order[: plan.selection_examples or _examples(data.input_shape)])
         parts = [chosen[i : i + _BATCH] for i in range(0, len(chosen), _BATCH)]
         self._inputs = [as_tensors(data.feed(part), plan.device) for part in parts]
         labels = [None if data.labels is None else as_labels(data.labels[part], plan.device) for part in parts]
-        self._tally = task.selection(self.measure, [part for part in labels if part is not None])
+        known = [part for part in labels if part is not None]
+        self._tally = None if self._metric else task.selection(self.measure, known)
+        self._names = [head.name for head in task.heads]
+        self._labels = None if data.labels is None else data.labels[chosen]
         targets = Targets(task, reference)
         self._targets = [targets(*pair) for pair in zip(self._inputs, labels, strict=True)]
 
@@ -116,12 +122,23 @@ class Selector:
         self._net.eval()
         try:
             with torch.no_grad():
+                if self._tally is None:
+                    return self._by_metric(weights)
                 tally = self._tally()
                 for inputs, targets in zip(self._inputs, self._targets, strict=True):
                     tally.add(self._net(*inputs, weights=weights), targets, len(inputs[0]))
                 return tally.value()
         finally:
             self._net.train(training)
+
+    def _by_metric(self, weights: Mapping[str, Tensor] | None) -> float:
+        """What the user's metric says of the outputs as the file gives them; more is better."""
+        passes = [self._net(*inputs, weights=weights, taps=self._names)[1] for inputs in self._inputs]
+        outputs = {name: np.concatenate([part[name].cpu().numpy() for part in passes]) for name in self._names}
+        inputs = [np.concatenate([each.cpu().numpy() for each in parts]) for parts in zip(*self._inputs, strict=True)]
+        named = dict(zip(self._net.input_names, inputs, strict=True))
+        ((name, metric),) = self._metric.items()
+        return measure_of(name, metric).sign * apply_metrics(self._metric, outputs, self._labels, lambda: named)[name]
 
 
 def noise_free_score(model: Model, data: Dataset, plan: TrainingPlan) -> float:

@@ -175,6 +175,6 @@ def test_a_flag_of_several_values_keeps_them_all(command, kind):
     """What may be given more than once follows from the setting's type, not from the words of its help."""
     parameters = {one.name: one for one in cli.get_command(click.Context(cli), command).params}
     several = {name for name in kind.model_fields if name in parameters and parameters[name].multiple}
-    common = {"profile", "require", "digital"}
-    more = {"fit": {"train_profile", "options"}, "eval": {"sweep", "copies", "metric", "also"}, "compare": set()}
+    common = {"profile", "require", "digital", "metric"}
+    more = {"fit": {"train_profile", "options"}, "eval": {"sweep", "copies", "also"}, "compare": set()}
     assert several == common | more[command]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 
@@ -51,7 +50,7 @@ def test_all_problems_at_once_each_with_its_origin(tmp_path):
     file = tmp_path / "harden.toml"
     file.write_text('# ours\nchips = 0\nat = [\n  1,\n]\nepoch = 3\noptimizer = "adam"\n')
     with pytest.raises(SettingsError) as caught:
-        resolve(FitSettings, {"model": "m", "threshold": "2", "clip": "lots"}, file)
+        resolve(FitSettings, {"model": "m", "threshold": "high", "clip": "lots"}, file)
     problems = "\n".join(caught.value.problems)
     assert len(caught.value.problems) == 5
     assert f"{file}, line 6: epoch: unknown key; did you mean epochs?" in problems
@@ -127,9 +126,3 @@ def test_settings_survive_toml(chips, at, clip, options):
 def test_rates_may_be_percentages(value):
     settings = resolve(EvalSettings, {"model": "m.onnx", "threshold": value})
     assert settings.threshold == 0.9
-
-
-@pytest.mark.parametrize(("value", "said"), [("90", "write 0.9 or 90%"), (1.5, "write 0.015 or 1.5%"), (-1, "greater")])
-def test_rates_outside_their_range_say_what_may_have_been_meant(value, said):
-    with pytest.raises(SettingsError, match=re.escape(said)):
-        resolve(EvalSettings, {"model": "m.onnx", "threshold": value})

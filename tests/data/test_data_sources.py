@@ -150,7 +150,6 @@ def test_columns_of_single_numbers_are_features(tmp_path):
         ({"x": [[float("inf")]], "y": [0]}, "example 0 holds NaN, infinity"),
         ({"x": [[1.0], [2.0]], "y": [0, None]}, "row 1 is NaN"),
         ({"x": [[1.0], [2.0]], "y": [0, -1]}, "row 1 is -1"),
-        ({"x": [[1.0]], "y": [0.5]}, "row 0 is 0.5"),
         ({"x": pa.array([], pa.list_(pa.float32())), "y": pa.array([], pa.int64())}, "no rows"),
         ({"image": [b"no image"], "label": [0]}, "row 0: unreadable image"),
         ({"image": [None, png(1)], "label": [0, 1]}, "row 0: the image is missing"),

@@ -12,7 +12,7 @@ from harden.streams import numpy_generator
 
 
 def test_fit_hardens_a_model_for_classes_it_did_not_have(tmp_path, command):
-    network = nn.Sequential(nn.Flatten(), nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 4))
+    network = nn.Sequential(nn.Flatten(), nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 2))
     from_torch(network, torch.ones(2, 6)).save(tmp_path / "old.onnx")
     rng = numpy_generator(0, "apart")
     labels = np.arange(120) % 3

@@ -84,7 +84,7 @@ def arrives(proto, name, feeds, *, axis=None, held=np.asarray):
 # Loops
 
 
-def recurrent(op):
+def recurrent(op, turned=False):
     """h' = tanh(x_t w + h r), written as Keras' converter writes it: weights in the state, or sliced beside x."""
     w, r = toys.numbers(4, 5, seed=2) / 2, toys.numbers(5, 5, seed=3) / 2
     cell = [
@@ -102,6 +102,9 @@ def recurrent(op):
         node("ConstantOfShape", ["to"], ["h0"]),
     ]
     tensors = {"w": w, "r": r, "five": np.array([5])}
+    if turned:  # carried as [outputs, inputs], and turned in every step
+        cell[:1] = [node("Transpose", ["w_in"], ["w_t"], perm=[1, 0]), node("MatMul", ["x_t", "w_t"], ["a"])]
+        tensors["w"] = np.ascontiguousarray(w.T)
     if op == "Loop":
         body = helper.make_graph(
             [node("Gather", ["x", "i"], ["x_t"]), *cell, node("Identity", ["c"], ["c_out"])],
@@ -134,6 +137,12 @@ def test_weights_that_a_loop_carries_unchanged_are_analog(op, name):
     proto = recurrent(op)
     arrives(proto, name, {"x": toys.numbers(6, 2, 4, seed=4)}, axis=1)
     assert set(Model.from_proto(proto).analog_weights()) == {"w", "r"}
+
+
+@pytest.mark.parametrize("op", ["Loop", "Scan"])
+def test_weights_that_a_loop_turns_in_every_step_are_analog(op):
+    """Keras' ConvLSTM2D splits its carried kernel within the loop."""
+    arrives(recurrent(op, turned=True), "w", {"x": toys.numbers(6, 2, 4, seed=4)}, axis=1, held=np.transpose)
 
 
 @pytest.mark.parametrize(("along", "axis"), [(0, 2), (1, 2), (2, 1)])

@@ -13,6 +13,7 @@ from harden.errors import DataError, SettingsError
 from harden.noise.calibrate import calibrate
 from harden.noise.calibration_plot import svg
 from harden.noise.check import check
+from harden.noise.circuit import Draw
 from harden.noise.fitting import Values, fit
 from harden.noise.goodness import goodness
 from harden.noise.laws.base import Cells
@@ -155,6 +156,26 @@ class TestRecovery:
             one.fit["fits"]["programming error"]["sigma"]
         )
         assert two.g_max_us == pytest.approx(25.0)
+
+    def test_resampled_cells_are_drawn_as_they_were_measured(self, tmp_path):
+        rng = numpy_generator(12, "lab")
+        target = np.repeat(np.linspace(5, 25, 6), 60)
+        early = np.round(rng.uniform(-1, 1, 360), 3)
+        columns = {
+            "cell": np.repeat(np.arange(360), 2),
+            "target_us": np.repeat(target, 2),
+            "measured_us": np.stack([target + early, target + 3 * early], axis=1).ravel(),
+            "time_s": np.tile([1.0, 100.0], 360),
+        }
+        file = write(tmp_path / "cells.csv", columns)
+        profile = Profile.load(saved(calibrate(file, drift="resampled"), tmp_path))
+        assert (profile.definition.time.first, profile.definition.time.last) == (1.0, 100.0)
+        wanted = torch.full((500,), 9.0, dtype=torch.float64)
+        for time, factor in ((1.0, 1), (10.0, 2), (100.0, 3)):
+            drawn = profile.circuit.read_devices(wanted, Draw(0, ("a",), "b", time, 1.0)) - 9
+            measured = factor * early[target == 9.0]
+            assert np.abs(drawn.numpy()[:, None] - measured).min(axis=1).max() < 1e-5
+            assert len(np.unique(drawn.numpy().round(4))) > 50
 
 
 class TestGoodness:

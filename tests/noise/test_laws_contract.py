@@ -37,6 +37,15 @@ EXAMPLES = {
             "parts": {"weights": [0.9, 0.1], "factors": [1, 4]},
         },
     ],
+    "resampled": [
+        {
+            "levels": [
+                {"share": 0.1, "deviations": [[-0.1, -0.2], [0.1, 0.3], [0.0, 0.1]]},
+                {"share": 0.8, "deviations": [[-0.3, -0.5], [0.2, 0.5]]},
+            ],
+            "times_s": [1, 86400],
+        }
+    ],
     "scale_mixture": [
         {"sigma": [{"poly": [0.05, 0.1]}], "parts": [{"weights": [0.9, 0.1], "factors": [1, 5], "offsets": [0, -2]}]}
     ],
@@ -180,6 +189,25 @@ class TestMeans:
     @pytest.mark.parametrize("name", ["gaussian", "banded", "uniform", "corner", "state", "flicker"])
     def test_the_others_are_centred(self, name):
         assert mean_of(name, EXAMPLES[name][0]) == pytest.approx(0, abs=2e-3)
+
+
+class TestResampled:
+    """The bootstrap: only measured deviations, of the nearest level, and the same cell at every time."""
+
+    def test_a_device_takes_over_one_cell_of_its_level(self):
+        member = law("resampled")
+        target = torch.tensor([0.2] * 3000 + [1.6] * 3000)
+        cells = Cells(target, full=2.0)
+        early, late = (member.deviation(target, cells, moment(at_s=time)) for time in (1.0, 86400.0))
+        pairs = {(round(a, 6), round(b, 6)) for a, b in zip(early[:3000].tolist(), late[:3000].tolist(), strict=True)}
+        assert pairs == {(-0.1, -0.2), (0.1, 0.3), (0.0, 0.1)}
+        assert {round(value, 6) for value in early[3000:].tolist()} == {-0.3, 0.2}
+        assert (early[3000:] > 0).float().mean().item() == pytest.approx(0.5, abs=0.04)
+
+    def test_between_two_times_along_the_logarithm(self):
+        target = torch.full((100,), 1.6)
+        change = law("resampled").deviation(target, Cells(target, full=2.0), moment(at_s=86400**0.5))
+        assert {round(value, 5) for value in change.tolist()} == {-0.4, 0.35}
 
 
 class TestEvents:

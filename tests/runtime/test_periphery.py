@@ -87,6 +87,15 @@ def test_a_matmul_and_a_gemm_agree_with_noise(mlp, tmp_path):
     assert (np.abs(theirs - mine) < 1e-4 * np.abs(mine).max()).mean() > 0.99
 
 
+def test_a_crossbar_with_several_uses_has_converters_and_noise_at_each(shared_weights, tmp_path):
+    model = Model.from_proto(shared_weights)
+    x = numpy_generator(0, "x").standard_normal((64, 6)).astype(np.float32)
+    seen = ranges.layers(model.module(), model.analog_weights(), torch.from_numpy(x))
+    assert set(seen) == {"w@one", "w@two", "k"}  # w and its transpose are one crossbar, and two places
+    mine, theirs = both(shared_weights, ALL, x, tmp_path, Profile.load("gaussian"))
+    assert (np.abs(theirs - mine) < 1e-4 * np.abs(mine).max()).mean() > 0.95
+
+
 def test_the_file_and_the_plain_copy_stay_as_they_are(mlp, tmp_path):
     model = Model.from_proto(mlp)
     before = model.serialize()

@@ -120,16 +120,33 @@ def test_a_number_on_an_edge_may_fall_on_either_side():
     program = Model.from_proto(toys.proto(nodes, {"x": [1, 2, 4]}, ["y"], tensors)).program
     rounding = Rounding.of(program)
     assert rounding.step == 2**-9
-    assert rounding.steps == (0.25,)
+    assert rounding.grids == (0.25,)
     assert rounding.allowances(lambda x, w: x, (np.zeros(3),), {}, (np.zeros(3),)) == [0.25]
 
 
 @pytest.mark.parametrize(
-    ("kind", "step"), [(TensorProto.FLOAT, 0.0), (TensorProto.FLOAT16, 2**-11), (TensorProto.BFLOAT16, 2**-8)]
+    ("kind", "step"), [(TensorProto.FLOAT, 2**-24), (TensorProto.FLOAT16, 2**-11), (TensorProto.BFLOAT16, 2**-8)]
 )
 def test_only_what_is_computed_in_halves_counts(kind, step):
     nodes = [node("Cast", ["x"], ["c"], to=kind), node("Cast", ["c"], ["y"], to=TensorProto.FLOAT)]
     assert Rounding.of(Model.from_proto(toys.proto(nodes, {"x": [2]}, ["y"])).program).step == step
+
+
+def test_last_bits_that_a_network_under_noise_makes_large_are_no_fault(tmp_path):
+    """Forty layers at the edge of chaos: a last bit of a weight moves the outputs by more than the rule allows."""
+    nodes, value, matrices = [], "x", [toys.numbers(WIDTH, WIDTH, seed=at) * np.float32(0.4) for at in range(40)]
+    for at in range(len(matrices)):
+        nodes += [node("MatMul", [value, f"w{at}"], [f"h{at}"], f"m{at}"), node("Tanh", [f"h{at}"], [f"r{at}"])]
+        value = f"r{at}"
+    nodes[-1].output[0] = "y"
+    tensors = {f"w{at}": matrix for at, matrix in enumerate(matrices)}
+    model = Model.from_proto(toys.proto(nodes, {"x": ["n", WIDTH]}, ["y"], tensors))
+    x = toys.numbers(4, WIDTH, seed=7)
+    right, found = x.astype(np.float64), Session(model.runnable).run(x)[0]
+    for matrix in matrices:
+        right = np.tanh(right @ matrix.astype(np.float64))
+    assert not difference(right, found).passed  # ONNX Runtime itself, against double precision
+    assert canary(model, (x,)).tensors == 40
 
 
 def test_halves_that_are_stored_only_ask_for_no_allowance():

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harden.errors import SettingsError, UnmeetableError
+from harden.records.measure import ACCURACY, Measure
 from harden.statistics.intervals import proportion_lower
-from harden.statistics.requirements import Requirement, check_meetable, chips_needed, judge, parse
+from harden.statistics.requirements import Requirement, check_limits, check_meetable, chips_needed, judge, parse
 from harden.streams import numpy_generator
 
 
@@ -43,7 +44,6 @@ def test_reading(text, expected):
         ("p05_accuracy=0.8", "cannot read"),
         ("p05_accuracy>=1.2", "outside"),
         ("yield>=0.9", "yield takes"),
-        ("yield(1.5)>=0.9", "threshold 1.5"),
         ("mean_accuracy(0.3)>=0.9", "yield takes"),
         ("p0_accuracy>=0.3", "percentile"),
         ("speed>=3", "unknown measure"),
@@ -132,3 +132,26 @@ def test_failures_say_what_was_found():
     assert "mean_accuracy>=0.99" in (r.failure(entry(VALUES)) or "")
     assert "0.8" in (r.failure(entry(VALUES)) or "")
     assert Requirement.parse("mean_accuracy>=0.5").failure(entry(VALUES)) is None
+
+
+def test_a_threshold_that_no_rate_can_have_is_refused_once_the_headline_is_known():
+    demands = [parse("yield(90)>=0.9")]
+    with pytest.raises(SettingsError, match=r"write 0\.9"):
+        check_limits(demands, None, ACCURACY)
+    with pytest.raises(SettingsError, match="--threshold"):
+        check_limits([], 1.5, ACCURACY)
+    check_limits(demands, 40, ACCURACY.replaced(name="rmse", rate=False))
+
+
+def test_less_is_better_by_hand():
+    """Four chips with errors of 1 to 4: two are at most 2; the worst has 4."""
+    measure = Measure(name="rmse", title="RMSE", better="less", rate=False)
+    trials = {"rmse": np.array([3.0, 1.0, 4.0, 2.0])}
+    for text, value, met in (
+        ("yield(2)>=0.5", 0.5, True),
+        ("worst_rmse<=3.5", 4.0, False),
+        ("median_rmse<=2.5", 2.5, True),
+        ("p95_rmse<=3", np.quantile([1, 2, 3, 4], 0.95), False),
+    ):
+        verdict = judge(parse(text), {}, trials, measure)
+        assert (verdict.found, verdict.met) == (pytest.approx(value), met)

@@ -65,12 +65,14 @@ def test_without_labels_the_networks_own_answers_count(model, clouds):
 
 
 def test_without_labels_a_network_that_scores_no_classes_is_refused(make_model, clouds):
+    """Two rows of three scores for each example are no score for each class."""
     model = make_model()
     model.proto.graph.node[-1].output[0] = "scores"
-    model.proto.graph.node.append(helper.make_node("Unsqueeze", ["scores", "axes"], ["y"], name="unsqueeze"))
+    model.proto.graph.node.append(helper.make_node("Unsqueeze", ["scores", "axes"], ["row"], name="unsqueeze"))
+    model.proto.graph.node.append(helper.make_node("Concat", ["row", "row"], ["y"], name="rows", axis=1))
     model.proto.graph.initializer.append(numpy_helper.from_array(np.array([1]), "axes"))
     model.proto.graph.output[0].type.tensor_type.shape.dim.add().dim_value = 3
-    model.proto.graph.output[0].type.tensor_type.shape.dim[1].dim_value = 1
+    model.proto.graph.output[0].type.tensor_type.shape.dim[1].dim_value = 2
     model = Model.from_proto(model.proto)
     with pytest.raises(DataError, match="no score for each class"):
         protect(Judge(clouds(16, labelled=False), NOISE), model, 0.5)

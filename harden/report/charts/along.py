@@ -9,7 +9,7 @@ from harden.report.charts.curves import Line, Scale, curves
 from harden.report.conditions import Condition
 from harden.report.document import Reading
 from harden.report.plots import colour, cut_note, rate_limits
-from harden.words import clean, known, percent
+from harden.words import clean, known
 
 
 def along(
@@ -34,8 +34,10 @@ def along(
         caption: How to read it.
     """
     lines = [line for i, role in enumerate(reading.roles) if (line := _line(role, i, conditions, places))]
+    if not reading.headline.rate:
+        return Columns([], [_table(reading, conditions, [text for _, text in places], x_label)])
     low, high = rate_limits([v for line in lines for v in (*line.y, *(line.low or ()), *(line.high or ()))])
-    ends = "; ".join(f"{line.label} {percent(line.y[0])} to {percent(line.y[-1])}" for line in lines)
+    ends = "; ".join(f"{line.label} {reading.write(line.y[0])} to {reading.write(line.y[-1])}" for line in lines)
     figure = curves(
         name,
         lines,
@@ -68,12 +70,12 @@ def _table(reading: Reading, conditions: Sequence[Condition], texts: Sequence[st
     if reading.kind == "eval":
         spreads = [c.subject.spread for c in conditions]
         rows = [
-            [text, percent(spread.mean), percent(spread.p05), percent(spread.min)]
+            [text, *map(reading.write, (spread.mean, spread.p05, spread.min))]
             for text, spread in zip(texts, spreads, strict=True)
         ]
         return Table([x_label.split(" (")[0], "mean", "5th perc.", "worst"], rows, "rrrr")
     rows = [
-        [text, *(percent(trials.mean) if (trials := c.of(role)) else "" for role in reading.roles)]
+        [text, *(trials.write(trials.mean) if (trials := c.of(role)) else "" for role in reading.roles)]
         for text, c in zip(texts, conditions, strict=True)
     ]
     return Table([x_label.split(" (")[0], *map(clean, reading.roles)], rows, "r" * (1 + len(reading.roles)))

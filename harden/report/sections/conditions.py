@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from harden.report.blocks import Block, Section, Table
 from harden.report.charts.bars import Range, ranges
-from harden.report.conditions import swept, timed
+from harden.report.conditions import gained, swept, timed
 from harden.report.document import Reading
 from harden.report.plots import colour
-from harden.words import MISSING, clean, percent, points
+from harden.words import MISSING, clean
 
 ORDER = 30
 TITLE = "All conditions"
@@ -33,7 +33,7 @@ def build(reading: Reading) -> Section:
         for condition in reading.conditions
         for position, trials in enumerate(condition.trials)
     ]
-    if len(items) <= MOST:
+    if len(items) <= MOST and reading.headline.rate:
         order = (
             "" if reading.kind == "eval" else f" In each group, from the top: {', '.join(map(clean, reading.roles))}."
         )
@@ -55,7 +55,7 @@ def _long(reading: Reading) -> Table:
     for condition in reading.conditions:
         for position, trials in enumerate(condition.trials):
             spread = trials.spread
-            cells = map(percent, (spread.mean, spread.std, spread.p05, spread.min))
+            cells = map(trials.write, (spread.mean, spread.std, spread.p05, trials.worst))
             rows.append([condition.label if position == 0 else "", clean(trials.role), *cells])
     head = ["noise", "model", "mean", "std over chips", "5th percentile", "worst"]
     return Table(head, rows, "llrrrr", caption=f"{reading.measure.capitalize()} over chips.")
@@ -72,10 +72,10 @@ def _table(reading: Reading) -> Table:
         row = [condition.label]
         columns = [condition.of(role) for role in reading.roles]
         for trials in columns:
-            row += [percent(trials.mean), percent(trials.spread.min)] if trials else [MISSING, MISSING]
+            row += [trials.write(trials.mean), trials.write(trials.worst)] if trials else [MISSING, MISSING]
         if changes:
             old, new = columns
-            row.append(points(new.mean - old.mean) if old and new else "")
+            row.append(gained(new.measure, new.mean - old.mean).removesuffix(" points") if old and new else "")
         rows.append(row)
-    head += ["change, points"] if changes else []
+    head += ["change, points" if reading.headline.rate else "change"] if changes else []
     return Table(head, rows, "l" + "r" * (len(head) - 1), caption=f"{reading.measure.capitalize()} over chips.")

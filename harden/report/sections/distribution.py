@@ -18,7 +18,7 @@ LISTED = 8
 def build(reading: Reading) -> Section:
     """Draw the hardest condition, and list the chips of all, where the record keeps them."""
     conditions = [c for c in reading.conditions if c.subject.values]
-    if not conditions:
+    if not conditions or not reading.headline.rate:
         return Section(TITLE, [])
     condition = min(conditions, key=lambda c: c.subject.mean)
     trials = [t for t in condition.trials if t.values]
@@ -40,7 +40,7 @@ def build(reading: Reading) -> Section:
 
 
 def _row(trials: Trials, position: int, reading: Reading) -> Row:
-    level = trials.without_noise(reading.measure)
+    level = trials.without_noise
     name = reading.model_name if trials.role == "network" else trials.role
     title = (
         f"{clean(name).capitalize() if trials.role in ('before', 'after') else clean(name)[:40]}: {_numbers(trials)}"

@@ -73,7 +73,7 @@ def _left_out(reading: Reading) -> list[Block]:
     if condition is None or not trainings:
         return []
     whole = condition.subject
-    rows = [["nothing", percent(whole.mean), "", "", percent(whole.without_noise(reading.measure))]]
+    rows = [["nothing", whole.write(whole.mean), "", "", whole.write(whole.without_noise)]]
     for name, training in sorted(trainings.items(), key=lambda item: _mean(item[1])):
         without, interval = _mean(training), _bounds(training.accuracies, whole.values)
         numbers = [percent(without), points(whole.mean - without), interval, percent(training.clean)]
@@ -132,7 +132,7 @@ def _unfinished(reading: Reading) -> list[Block]:
     bare = _trained(reading.fit.controls if reading.fit else None).get("none_bare")
     if reading.method != "distill" or before is None or bare is None:
         return []
-    old, new = before.without_noise(reading.measure), bare.clean
+    old, new = before.without_noise, bare.clean
     if not known(old) or not known(new) or new - old < _UNFINISHED:
         return []
     text = (

@@ -52,9 +52,18 @@ def build(reading: Reading) -> Section:
 
 def _rows(trials: tuple[Trials, ...]) -> list[list[str]]:
     rows = list(_ROWS)
+    known_rows = {"loss", "balanced_accuracy", "f1", "auroc", "top5"}
+    for name in dict.fromkeys(n for t in trials for n in t.entry.spreads if n not in known_rows):
+        rows.append((_title(name), lambda t, name=name: _mean(t.entry.spreads.get(name)), number))
+        rows.append((f"{_title(name)}, without noise", lambda t, name=name: t.clean.values.get(name), number))
     for name in dict.fromkeys(n for t in trials for n in t.entry.metrics):
         rows.append((label(name), lambda t, name=name: _mean(t.entry.metrics.get(name)), number))
     return table_rows(trials, rows)
+
+
+def _title(name: str) -> str:
+    """What a measure is called; an output without labels is compared with that of the network as given."""
+    return f"Concordance of the {name} with the given network's" if name.startswith("output ") else label(name)
 
 
 def _classes(trials: tuple[Trials, ...]) -> list[list[str]]:

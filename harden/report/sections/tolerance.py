@@ -31,7 +31,7 @@ def build(reading: Reading) -> Section:
         return Section(TITLE, [])
     table = _table(condition.trials, reading.measure)
     subject = condition.subject
-    if len(subject.values) < CHIPS:
+    if len(subject.values) < CHIPS or not reading.headline.rate:
         return Section(TITLE, [table] if any(map(known, subject.tolerance.values())) else [])
     form = normality(np.asarray(subject.values), subject.threshold)
     text = Paragraph(_gaussian(form, subject), tone="plain" if form["gaussian"] else "warning")
@@ -54,20 +54,21 @@ def build(reading: Reading) -> Section:
 def _table(trials: Sequence[Trials], measure: str) -> Block:
     rows = []
     chips = trials[-1].chips
+    bound = "at least" if trials[-1].measure.better == "more" else "at most"
     least = tolerance_trials(min(_NAMES.values()))
     if chips < least:
         return Paragraph(f"{chips} chips are too few for any bound: the weakest needs {least}. Raise `--chips`.")
     for name, coverage in _NAMES.items():
         rank = tolerance_rank(chips, coverage)
         basis = f"{ordinal(rank)} of {chips:,}" if rank else f"needs {tolerance_trials(coverage)} chips"
-        values = [percent(t.tolerance.get(name)) for t in trials]
+        values = [t.write(t.tolerance.get(name)) for t in trials]
         rows.append([name, percent(coverage, 0), *values, basis])
     heads = [measure] if len(trials) == 1 else [clean(t.role) for t in trials]
     return Table(
         ["bound", "chips", *heads, "rests on"],
         rows,
         "lr" + "r" * len(trials) + "r",
-        caption=f"90/95 reads: with 95% confidence, 90% of chips have at least this {measure}. "
+        caption=f"90/95 reads: with 95% confidence, 90% of chips have {bound} this {measure}. "
         "By order statistics, so whatever the shape of the distribution.",
     )
 

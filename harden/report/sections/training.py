@@ -26,9 +26,8 @@ def build(reading: Reading) -> Section:
     levels = [Level(f"kept: step {number(selected)}", x=float(selected), colour="muted")] if known(selected) else []
     blocks: list[Block] = []
     history = _series((row.get("step"), row.get("loss")) for row in training.history)
-    validation = _series((row.step, row.accuracy) for row in training.validation) or _series(
-        (row.step, row.balanced_accuracy) for row in training.validation
-    )
+    rates = ("accuracy", "balanced_accuracy")
+    validation = _series((row.step, row.score if row.measure in rates else None) for row in training.validation)
     figures = [f for f in (_loss(history, levels + _frozen(reading)), _validation(validation, levels)) if f]
     if len(figures) == 2:
         blocks.append(Columns([figures[0]], [figures[1]]))

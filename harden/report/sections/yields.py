@@ -19,7 +19,7 @@ def build(reading: Reading) -> Section:
     """The yield curve of each network under the hardest condition, and a table; where the record keeps each chip."""
     condition = reading.hardest
     trials = [t for t in condition.trials if t.values] if condition else []
-    if condition is None or not trials:
+    if condition is None or not trials or not reading.headline.rate:
         return Section(TITLE, [])
     threshold = condition.subject.threshold
     lines = [_line(t, i) for i, t in enumerate(trials)]
