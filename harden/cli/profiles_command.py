@@ -13,7 +13,8 @@ from harden.cli.screen import Answer, answer_options, table
 
 if TYPE_CHECKING:
     from harden.noise.against_data import DataCheck
-    from harden.noise.calibration import Comparison, Stuck
+    from harden.noise.calibration import Stuck
+    from harden.noise.selection import Comparison
     from harden.pipeline.catalogue import Calibrated
 
 

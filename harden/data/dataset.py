@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,36 +15,11 @@ from harden.data.images import Progress, resize_all
 from harden.data.labels import encode
 from harden.data.layout import as_type, channel_axis, fits, mismatch, with_ones
 from harden.data.preprocess import Preprocess, resolve_preprocess
-from harden.data.sources.base import Examples, Request, digest_values
+from harden.data.sources.base import Examples, Origin, Request, digest_values
 from harden.errors import DataError, SettingsError
 
 Index = slice | np.ndarray | Sequence[int]
 _HELD = 1 << 28  # bytes; of larger arrays that had to be converted, only what became of them is held
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where examples came from, for what reads them a second time (:mod:`harden.evaluation.reread`).
-
-    Attributes:
-        values: What the form of data handed over, before anything was made of it.
-        labels: The same for labels.
-        names: The source's own order of class names.
-        others: What it handed over for a model's further inputs.
-        opened: Whether ``Dataset.source`` can be opened again.
-        limit: How many examples were asked for.
-        inputs: Names of the model's inputs, where it has several.
-        labelled: Whether the data set's labels are those of the source.
-    """
-
-    values: np.ndarray
-    labels: Sequence[object] | np.ndarray | None = None
-    names: tuple[str, ...] | None = None
-    others: tuple[np.ndarray, ...] = ()
-    opened: bool = False
-    limit: int | None = None
-    inputs: tuple[str, ...] = ()
-    labelled: bool = True
 
 
 class Dataset:

@@ -21,8 +21,9 @@ import numpy as np
 from PIL import Image, ImageOps
 
 if TYPE_CHECKING:
-    from harden.data.dataset import Dataset, Origin
+    from harden.data.dataset import Dataset
     from harden.data.preprocess import Preprocess
+    from harden.data.sources.base import Origin
 
 _LARGEST = 1 << 28  # bytes; a larger file is not read a second time as a whole
 _X, _Y = ("x", "images", "data", "inputs", "features"), ("y", "labels", "label", "target", "targets")

@@ -10,7 +10,7 @@ gains becomes die-to-die variation. A fit whose spread has nothing to do with th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +18,13 @@ import tomli_w
 
 from harden.errors import DataError, SettingsError
 from harden.noise.ageing import Followed, PowerDrift, candidates, fits_at_times
-from harden.noise.calibration import Calibration, Comparison, Fitted, Panel, PanelFit, Stuck
+from harden.noise.calibration import Calibration, Fitted, Panel, PanelFit, Stuck
 from harden.noise.definition import read_definition
 from harden.noise.fitted_laws import ageing_laws, spread_laws, stuck_law
 from harden.noise.fitting import Fit, Values, levels
 from harden.noise.goodness import bins, goodness
 from harden.noise.measurements import Measurements, read_measurements
-from harden.noise.selection import Tried, choose, deviations, halves
+from harden.noise.selection import Comparison, choose, deviations, halves
 from harden.noise.shapes import ROBUST, robust_scale
 from harden.noise.stuck_cells import StuckCells, find_stuck
 from harden.parsing import Table
@@ -42,7 +42,7 @@ class _Laws:
 
     stages: Table
     panels: tuple[Panel, ...]
-    compared: dict[str, list[Tried]]
+    compared: dict[str, list[Comparison]]
 
 
 def calibrate(
@@ -101,7 +101,7 @@ def calibrate(
         "d2d": gains,
         "notes": list(data.notes),
         "stuck": None if stuck is None else _stuck_record(stuck),
-        "compared": {title: [Comparison(**asdict(entry)) for entry in tried] for title, tried in laws.compared.items()},
+        "compared": laws.compared,
         "fits": fits,
     }
     return Calibration(label, text, record, laws.panels, high)
@@ -172,13 +172,13 @@ def _programming(groups: Sequence[tuple[float | None, Measurements]], high: floa
     return _Laws({"program": laws}, tuple(panels), {"programming error": comparison})
 
 
-def choose_fit(values: Values) -> tuple[Fit, list[Tried]]:
+def choose_fit(values: Values) -> tuple[Fit, list[Comparison]]:
     """The best supported fit of deviations at one time, and the comparison."""
     fits, tried = choose(deviations([values], halves(len(values))))
     return fits[0], tried
 
 
-def _common_kind(values: Sequence[Values]) -> tuple[list[Fit], list[Tried]]:
+def _common_kind(values: Sequence[Values]) -> tuple[list[Fit], list[Comparison]]:
     size = min(len(part) for part in values)
     rows = [np.linspace(0, len(part) - 1, size).astype(int) for part in values]
     fits, tried = choose(deviations([part.rows(index) for part, index in zip(values, rows, strict=True)], halves(size)))

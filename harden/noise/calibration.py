@@ -9,6 +9,7 @@ import numpy as np
 
 from harden.noise.fitting import Fit, Values
 from harden.noise.goodness import Goodness
+from harden.noise.selection import Comparison
 
 
 @dataclass(frozen=True)
@@ -54,18 +55,6 @@ class Stuck(TypedDict):
     low_us: float | None
     high_us: float | None
     cells: int
-
-
-class Comparison(TypedDict):
-    """A model that was compared; see `harden.noise.selection.Tried`."""
-
-    model: str
-    parameters: int
-    held_out: float
-    behind: float
-    error: float
-    chosen: bool
-    objection: str
 
 
 class Fitted(TypedDict):

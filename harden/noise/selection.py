@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, TypedDict, TypeVar
 
 import numpy as np
 
@@ -44,8 +44,7 @@ class Candidate(Generic[_Model]):
     objection: str = ""
 
 
-@dataclass(frozen=True)
-class Tried:
+class Comparison(TypedDict):
     """What was compared, for people and records.
 
     Attributes:
@@ -67,7 +66,7 @@ class Tried:
     objection: str
 
 
-def choose(candidates: Sequence[Candidate[_Model]]) -> tuple[_Model, list[Tried]]:
+def choose(candidates: Sequence[Candidate[_Model]]) -> tuple[_Model, list[Comparison]]:
     """The smallest model within one standard error of the best, and the comparison."""
     allowed = [entry for entry in candidates if not entry.objection] or list(candidates)
     best = max(allowed, key=lambda entry: float(entry.held_out.mean())).held_out
@@ -76,15 +75,15 @@ def choose(candidates: Sequence[Candidate[_Model]]) -> tuple[_Model, list[Tried]
     near = [entry for entry in allowed if behind[entry.name].mean() <= error[entry.name]]
     pick = min(near, key=lambda entry: (entry.parameters, float(behind[entry.name].mean())))
     return pick.model, [
-        Tried(
-            entry.name,
-            entry.parameters,
-            float(entry.held_out.mean()),
-            float(behind[entry.name].mean()),
-            error[entry.name],
-            entry is pick,
-            entry.objection,
-        )
+        {
+            "model": entry.name,
+            "parameters": entry.parameters,
+            "held_out": float(entry.held_out.mean()),
+            "behind": float(behind[entry.name].mean()),
+            "error": error[entry.name],
+            "chosen": entry is pick,
+            "objection": entry.objection,
+        }
         for entry in candidates
     ]
 

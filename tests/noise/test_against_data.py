@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-
 import numpy as np
 import pytest
+from cell_tables import write
 from click.testing import CliRunner
 
 from harden.cli.profiles_command import command
@@ -15,14 +14,6 @@ from harden.noise.profile import Profile
 from harden.streams import numpy_generator
 
 WAN = [0.348, 16.030, -43.853, 45.393, -16.815]  # σ at 1 s over g/40, µS: Wan et al., as in the device's file
-
-
-def write(path, columns):
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(columns)
-        writer.writerows(zip(*(column.tolist() for column in columns.values()), strict=True))
-    return path
 
 
 def cells(seed, widen=1.0, time_s=1.0):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-
 import numpy as np
 import pytest
 import torch
+from cell_tables import saved, write
 
 from harden.cli import profiles_command
 from harden.errors import DataError, SettingsError
@@ -21,21 +20,6 @@ from harden.noise.profile import Profile
 from harden.streams import numpy_generator
 
 CELLS = 10_000
-
-
-def write(path, columns):
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(columns)
-        writer.writerows(zip(*(column.tolist() for column in columns.values()), strict=True))
-    return path
-
-
-def saved(calibration, folder):
-    """The fitted profile as a file."""
-    file = folder / f"{calibration.name}.toml"
-    file.write_text(calibration.toml, encoding="utf-8")
-    return file
 
 
 def shown(calibration):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-
 import numpy as np
 import pytest
 import torch
+from cell_tables import saved, write
 from click.testing import CliRunner
 
 from harden.cli.profiles_command import command
@@ -19,18 +18,8 @@ from harden.streams import numpy_generator
 pytestmark = pytest.mark.filterwarnings("error")
 
 
-def write(path, columns):
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(columns)
-        writer.writerows(zip(*(column.tolist() for column in columns.values()), strict=True))
-    return path
-
-
 def loaded(calibration, folder):
-    file = folder / f"{calibration.name}.toml"
-    file.write_text(calibration.toml, encoding="utf-8")
-    return Profile.load(file)
+    return Profile.load(saved(calibration, folder))
 
 
 def read(profile, target, at_s, seed=7):

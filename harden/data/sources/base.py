@@ -59,6 +59,31 @@ class Examples:
     others: tuple[np.ndarray, ...] = ()
 
 
+@dataclass(frozen=True)
+class Origin:
+    """Where examples came from, for what reads them a second time (:mod:`harden.evaluation.reread`).
+
+    Attributes:
+        values: What the form of data handed over, before anything was made of it.
+        labels: The same for labels.
+        names: The source's own order of class names.
+        others: What it handed over for a model's further inputs.
+        opened: Whether ``Dataset.source`` can be opened again.
+        limit: How many examples were asked for.
+        inputs: Names of the model's inputs, where it has several.
+        labelled: Whether the data set's labels are those of the source.
+    """
+
+    values: np.ndarray
+    labels: Sequence[object] | np.ndarray | None = None
+    names: tuple[str, ...] | None = None
+    others: tuple[np.ndarray, ...] = ()
+    opened: bool = False
+    limit: int | None = None
+    inputs: tuple[str, ...] = ()
+    labelled: bool = True
+
+
 def digest_file(path: Path) -> str:
     """sha256 of a file, hexadecimal."""
     digest = hashlib.sha256()
